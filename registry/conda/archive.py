@@ -1,0 +1,393 @@
+"""Reading a package file (CEP 34, CEP 35) without unpacking it to disk.
+
+The whole archive is streamed once, in blocks, since what is wrong with a package
+may stand in its last member. Only the small metadata files are kept.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from registry.conda.errors import (
+    ArchiveBombError,
+    FilenameMismatchError,
+    InvalidMetadataError,
+    MisplacedMemberError,
+    NotAPackageError,
+    TooLargeError,
+    UnsafeEntryPointError,
+    UnsafeLinkError,
+    WrongFormatError,
+    quote,
+)
+from registry.conda.limits import DEFAULT_LIMITS, Limits
+from registry.conda.names import ArchiveFormat
+from registry.conda.paths import PackageTree, check_path
+from registry.conda.paths_json import PathsJsonScanner
+from registry.conda.run_exports import normalize_run_exports
+from registry.conda.streams import Bzip2Streams, Deflated, Input, Section, ZstdFrame
+from registry.conda.strict_json import parse_object
+from registry.conda.tar import Kind, Member, TarReader
+from registry.conda.zip_directory import LOCAL_MAGIC, ZipMember, read_directory
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "PackageContents", "read_package"]
+
+INDEX, ABOUT = "info/index.json", "info/about.json"
+RUN_EXPORTS, LINK = "info/run_exports.json", "info/link.json"
+PATHS, HAS_PREFIX = "info/paths.json", "info/has_prefix"
+_KEPT = frozenset({INDEX, ABOUT, RUN_EXPORTS, LINK, HAS_PREFIX})
+_BZIP2_MAGIC = re.compile(rb"BZh[1-9]")
+_COMPONENT = re.compile(r"(info|pkg)-(.{1,200})\.tar\.zst", re.ASCII)
+_FORMAT_VERSION = 2
+
+# "command = package.module:function", which becomes an executable file of that name on
+# the client (CVE-2026-47425), and Python source with the rest pasted in.
+_ENTRY_POINT = re.compile(
+    r" *(?P<command>[^\s=/\\:;'\"]{1,200}) *= *[\w.-]{1,500} *: *[\w.]{1,500} *"
+)
+_LINK_SCRIPT = re.compile(
+    r"(?:bin|Scripts)/\.[^/]{1,100}-(post-link|pre-link|pre-unlink)\.(?:sh|bat)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageContents:
+    """What a package says of itself. ``run_exports`` is None where it says nothing of them."""
+
+    format: ArchiveFormat
+    index: dict[str, object]
+    about: dict[str, object]
+    run_exports: dict[str, list[str]] | None
+    member_count: int
+    unpacked_bytes: int
+    has_paths_json: bool
+    binary_prefix: bool
+    text_prefix: bool
+    activate: bool
+    deactivate: bool
+    post_link: bool
+    pre_link: bool
+    pre_unlink: bool
+    findings: tuple[str, ...]
+    """Sentences on what is legal but suspicious, for people to read."""
+
+    def install_traits(self) -> dict[str, bool]:
+        """What it does to an environment beyond laying down its files, by CEP 38's words."""
+        return {
+            "activate": self.activate,
+            "deactivate": self.deactivate,
+            "binary_prefix": self.binary_prefix,
+            "text_prefix": self.text_prefix,
+            "post_link": self.post_link,
+            "pre_link": self.pre_link,
+            "pre_unlink": self.pre_unlink,
+        }
+
+
+def read_package(
+    file: BinaryIO,
+    *,
+    size_bytes: int,
+    format: ArchiveFormat | None = None,  # noqa: A002 - the field's word, only ever a keyword
+    minimal: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> PackageContents:
+    """Read and check the package in ``file``, which must be seekable.
+
+    The bytes decide what it is; with ``format`` they must decide so. ``minimal`` takes
+    what Forgejo takes: a .conda of no more than one info part, named as it likes,
+    even packed once more by ZIP. Raises a ``PackageError`` for all that is wrong with the
+    package; an ``OSError`` is one of reading ``file``.
+    """
+    found = _format_of(file, size_bytes)
+    if format is not None and found is not format:
+        raise WrongFormatError(
+            f"The file is a {found.value} by its content, but was sent as a {format.value}. "
+            f"Give it its right extension."
+        )
+    scan = _Scan(limits)
+    if found is ArchiveFormat.TAR_BZ2:
+        whole = Section(file, start=0, size_bytes=size_bytes, name="The file", crc32=None)
+        scan.tar(
+            TarReader(
+                Bzip2Streams(whole, limits),
+                name="The .tar.bz2 file",
+                budget_bytes=limits.payload_bytes(size_bytes),
+                limits=limits,
+            )
+        )
+        stem = None
+    else:
+        stem = _scan_conda(file, size_bytes, scan, minimal=minimal, limits=limits)
+    return scan.contents(found, stem=None if minimal else stem)
+
+
+def _format_of(file: BinaryIO, size_bytes: int) -> ArchiveFormat:
+    file.seek(0)
+    magic = file.read(4)
+    if magic == LOCAL_MAGIC:
+        return ArchiveFormat.CONDA
+    if _BZIP2_MAGIC.fullmatch(magic):
+        return ArchiveFormat.TAR_BZ2
+    what = f"begins with {quote(magic)}" if size_bytes else "is empty"
+    raise NotAPackageError(
+        f"The file {what}. It must be a .conda file (ZIP) or a .tar.bz2 file (bzip2), as made by "
+        f"a conda build tool."
+    )
+
+
+def _scan_conda(
+    file: BinaryIO, size_bytes: int, scan: "_Scan", *, minimal: bool, limits: Limits
+) -> str:
+    """Read both parts; return what they are named after."""
+    members = read_directory(file, size_bytes=size_bytes, allow_deflate=minimal)
+    parts: dict[str, ZipMember] = {}
+    stems = set()
+    for name, member in members.items():
+        match = _COMPONENT.fullmatch(name)
+        if match is None and name != "metadata.json":
+            raise MisplacedMemberError(
+                f"The .conda file has a member {quote(name)}. It must have no other than "
+                f"metadata.json, info-….tar.zst and pkg-….tar.zst."
+            )
+        part = match[1] if match else name
+        if part in parts:
+            raise MisplacedMemberError(
+                f"The .conda file has more than one {part}-….tar.zst: rebuild the package."
+            )
+        parts[part] = member
+        if match:
+            stems.add(match[2])
+    wanted = {"info"} if minimal else {"info", "pkg", "metadata.json"}
+    if missing := wanted - parts.keys():
+        raise NotAPackageError(
+            f"The .conda file lacks its {' and '.join(sorted(missing))} part. It must have "
+            f"metadata.json, info-….tar.zst and pkg-….tar.zst: rebuild the package."
+        )
+    if len(stems) > 1 and not minimal:
+        raise FilenameMismatchError(
+            f"The .conda file's two parts are named after different packages, "
+            f"{' and '.join(quote(stem) for stem in sorted(stems))}: rebuild the package."
+        )
+    if "metadata.json" in parts:
+        _check_format_version(_unzipped(file, parts["metadata.json"], limits), limits)
+    info_budget = min(limits.info_bytes, limits.payload_bytes(size_bytes))
+    for part, budget in (("info", info_budget), ("pkg", limits.payload_bytes(size_bytes))):
+        if part in parts:
+            packed = _unzipped(file, parts[part], limits)
+            reader = TarReader(
+                ZstdFrame(packed, limits), name=packed.name, budget_bytes=budget, limits=limits
+            )
+            scan.tar(reader, part=part)
+    return min(stems)
+
+
+def _unzipped(file: BinaryIO, member: ZipMember, limits: Limits) -> Input:
+    name = f"{member.name[:60]} in the .conda file"
+    check = member.packed_bytes <= limits.crc_checked_bytes and not member.deflated
+    section = Section(
+        file,
+        start=member.start,
+        size_bytes=member.packed_bytes,
+        name=name,
+        crc32=member.crc32 if check else None,
+    )
+    if not member.deflated:
+        return section
+    if member.unpacked_bytes > limits.info_bytes:
+        raise ArchiveBombError(
+            f"{name} is packed by ZIP and unpacks to {member.unpacked_bytes} bytes. It must be "
+            f"stored as it is: rebuild it with a conda build tool."
+        )
+    return Deflated(section, unpacked_bytes=member.unpacked_bytes, crc32=member.crc32)
+
+
+def _check_format_version(packed: Input, limits: Limits) -> None:
+    if packed.remaining > limits.metadata_bytes:
+        raise TooLargeError(
+            f"metadata.json is {packed.remaining} bytes long. It must hold no more than "
+            f"'conda_pkg_format_version': rebuild the package."
+        )
+    blocks = []
+    while block := packed.read(limits.metadata_bytes):
+        blocks.append(block)
+    metadata = parse_object(b"".join(blocks), name="metadata.json", limits=limits)
+    version = metadata.get("conda_pkg_format_version")
+    if version != _FORMAT_VERSION or not isinstance(version, int):
+        raise NotAPackageError(
+            f"metadata.json gives conda_pkg_format_version as {quote(version)}. "
+            f"It must be {_FORMAT_VERSION}: rebuild the package."
+        )
+
+
+class _Scan:
+    """What is gathered while the members of a package stream by."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._tree = PackageTree(limits)
+        self._kept: dict[str, bytes] = {}
+        self._paths_json: PathsJsonScanner | None = None
+        self._flags: set[str] = set()
+        self._unpacked_bytes = 0
+
+    def tar(self, reader: TarReader, *, part: str | None = None) -> None:
+        for member in reader:
+            path = check_path(member.path, limits=self._limits)
+            if not path and member.kind is Kind.FOLDER:
+                continue
+            _check_place(path, part)
+            self._enter(member, path, part)
+            if path.startswith("info/"):
+                self._keep(member, path, reader)
+            else:
+                self._note(path)
+        self._unpacked_bytes += reader.unpacked_bytes
+
+    def _enter(self, member: Member, path: str, part: str | None) -> None:
+        if member.kind is Kind.FILE:
+            if not path:
+                raise MisplacedMemberError("The package holds a file without a name: rename it.")
+            self._tree.add_file(path)
+        elif member.kind is Kind.FOLDER:
+            self._tree.add_folder(path)
+        elif path in _KEPT or path == PATHS:
+            raise MisplacedMemberError(
+                f"The package holds {path} as a {member.kind.value}. It must be a file."
+            )
+        elif member.kind is Kind.SYMLINK:
+            self._tree.add_symlink(path, member.target)
+        else:
+            if part == "pkg" and member.target.removeprefix("./").startswith("info/"):
+                # The other part may not be unpacked yet.
+                raise UnsafeLinkError(
+                    f"The package links {quote(path)} to {quote(member.target)}, which is in the "
+                    f"other part of the .conda file: rebuild the package."
+                )
+            self._tree.add_hard_link(path, member.target)
+
+    def _keep(self, member: Member, path: str, reader: TarReader) -> None:
+        if path == PATHS:
+            self._check_size(path, member.size_bytes, self._limits.paths_json_bytes)
+            self._paths_json = PathsJsonScanner(self._limits)
+            for block in reader.payload():
+                self._paths_json.feed(bytes(block))
+            self._paths_json.finish()
+        elif path in _KEPT:
+            self._check_size(path, member.size_bytes, self._limits.metadata_bytes)
+            self._kept[path] = b"".join(bytes(block) for block in reader.payload())
+
+    @staticmethod
+    def _check_size(path: str, size_bytes: int, limit_bytes: int) -> None:
+        if size_bytes > limit_bytes:
+            raise TooLargeError(
+                f"The package's {path} is {size_bytes} bytes long. At most {limit_bytes} are "
+                f"allowed: shorten it."
+            )
+
+    def _note(self, path: str) -> None:
+        if path.startswith("etc/conda/"):
+            if path.startswith("etc/conda/activate.d/"):
+                self._flags.add("activate")
+            elif path.startswith("etc/conda/deactivate.d/"):
+                self._flags.add("deactivate")
+        elif path.endswith(("link.sh", "link.bat")) and (script := _LINK_SCRIPT.fullmatch(path)):
+            self._flags.add(script[1].replace("-", "_"))
+
+    def contents(self, archive_format: ArchiveFormat, *, stem: str | None) -> PackageContents:
+        self._tree.check_links()
+        if INDEX not in self._kept:
+            raise NotAPackageError(
+                f"The package holds no {INDEX}. It must have one, with its name, version and "
+                f"dependencies: build it with a conda build tool."
+            )
+        index = self._json(INDEX) or {}
+        if stem is not None:
+            _check_stem(stem, index)
+        _check_entry_points(self._json(LINK))
+        binary_prefix, text_prefix = self._prefixes()
+        return PackageContents(
+            format=archive_format,
+            index=index,
+            about=self._json(ABOUT) or {},
+            run_exports=self._run_exports(),
+            member_count=len(self._tree),
+            unpacked_bytes=self._unpacked_bytes,
+            has_paths_json=self._paths_json is not None,
+            binary_prefix=binary_prefix,
+            text_prefix=text_prefix,
+            activate="activate" in self._flags,
+            deactivate="deactivate" in self._flags,
+            post_link="post_link" in self._flags,
+            pre_link="pre_link" in self._flags,
+            pre_unlink="pre_unlink" in self._flags,
+            findings=self._tree.findings(index.get("subdir")),
+        )
+
+    def _json(self, path: str) -> dict[str, object] | None:
+        data = self._kept.get(path)
+        return None if data is None else parse_object(data, name=path, limits=self._limits)
+
+    def _run_exports(self) -> dict[str, list[str]] | None:
+        data = self._kept.get(RUN_EXPORTS)
+        if data is None:
+            return None
+        # CEP 12: a bare list means weak ones.
+        if data.lstrip().startswith(b"["):
+            data = b'{"weak":' + data + b"}"
+        return normalize_run_exports(parse_object(data, name=RUN_EXPORTS, limits=self._limits))
+
+    def _prefixes(self) -> tuple[bool, bool]:
+        """Are there files, binary or text, into which clients write the environment's path?"""
+        if self._paths_json is not None:
+            return self._paths_json.binary_prefix, self._paths_json.text_prefix
+        lines = [line.split() for line in self._kept.get(HAS_PREFIX, b"").splitlines()]
+        # "<placeholder> <mode> <path>", or in the oldest packages only the path of a text.
+        modes = {words[1] if len(words) > 2 else b"text" for words in lines if words}
+        return b"binary" in modes, b"text" in modes
+
+
+def _check_place(path: str, part: str | None) -> None:
+    in_info = path == "info" or path.startswith("info/")
+    if part is not None and in_info != (part == "info"):
+        raise MisplacedMemberError(
+            f"The .conda file holds {quote(path)} in its {part} part. Everything below info/ must "
+            f"stand in the info part, and nothing else: rebuild the package."
+        )
+    # Clients keep their own records at these places, some on file systems without case.
+    if path == "info/repodata_record.json" or (
+        path[:10].casefold() == "conda-meta" and path[10:11] in {"", "/"}
+    ):
+        raise MisplacedMemberError(
+            f"The package holds {quote(path)}, which clients write themselves: leave it out."
+        )
+
+
+def _check_stem(stem: str, index: dict[str, object]) -> None:
+    # conda finds the parts by the name of the file, which is made from the metadata.
+    name, version, build = (index.get(key) for key in ("name", "version", "build"))
+    if stem != f"{name}-{version}-{build}":
+        raise FilenameMismatchError(
+            f"The parts of the .conda file are named after {quote(stem)}, but {INDEX} says "
+            f"{quote(f'{name}-{version}-{build}')}. They must be the same: rebuild the package."
+        )
+
+
+def _check_entry_points(link: dict[str, object] | None) -> None:
+    noarch = link.get("noarch") if link else None
+    if noarch is None:
+        return
+    entry_points = noarch.get("entry_points") if isinstance(noarch, dict) else noarch
+    if entry_points is None:
+        return
+    if not isinstance(entry_points, list):
+        raise InvalidMetadataError(
+            f"{LINK} gives its entry points as {quote(entry_points)}. They must be a list."
+        )
+    for entry_point in entry_points:
+        match = _ENTRY_POINT.fullmatch(entry_point) if isinstance(entry_point, str) else None
+        if match is None or ".." in match["command"] or match["command"] == ".":
+            raise UnsafeEntryPointError(
+                f"{LINK} has the entry point {quote(entry_point)}. It must read "
+                f"'command = package.module:function', and the command must be a plain file name."
+            )

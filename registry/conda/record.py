@@ -1,0 +1,394 @@
+"""A package's ``info/index.json``, checked, and the record in repodata made from it.
+
+CEP 34 says what stands in index.json, CEP 36 what in a record, CEP 47 what the server adds.
+One record that a client cannot read may spoil a whole index for it, so every key that
+some client gives a type is checked here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from registry.conda.description import description_fields
+from registry.conda.errors import (
+    InvalidMetadataError,
+    InvalidSubdirError,
+    SubdirMismatchError,
+    TooLargeError,
+    UnsafePathError,
+    UnsupportedSchemaError,
+    quote,
+)
+from registry.conda.names import (
+    ArchiveFormat,
+    Dist,
+    check_build_string,
+    check_package_name,
+    check_version,
+)
+from registry.conda.run_exports import normalize_run_exports
+from registry.conda.subdirs import NOARCH, check_subdir, subdir_from_platform
+
+__all__ = [
+    "PackageMetadata",
+    "description_fields",
+    "make_record",
+    "parse_index",
+    "record_json",
+    "record_msgpack",
+]
+
+NEWEST_SCHEMA = 3
+MAX_BUILD_NUMBER = 2**31 - 1
+MAX_SPECS = 5000
+MAX_SPEC_LENGTH = 2048
+MAX_TEXT_LENGTH = 4096
+MAX_FOREIGN_BYTES = 64 * 1024
+
+# The last second of the year 9999. What is above counts milliseconds, as rattler has it, too.
+_LAST_SECOND = 253_402_300_799
+
+_INDEX = "info/index.json"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# A spec is stored as it is: clients read it, and each CEP adds to its grammar. It must only
+# begin with a name, behind a channel perhaps.
+_SPEC = re.compile(r" *(?:[^\s:\[\]]{1,200}::?)?[A-Za-z0-9_]")
+_GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")  # CEP 44
+_FLAG = re.compile(r"[a-z0-9_]{1,64}(?::[a-z0-9_]{1,64})?")  # CEP 45
+_PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[\x21-\x7e]+")
+
+# What the server alone knows, or what would lie about where the package is.
+_OURS = frozenset(
+    (
+        "attestations_sha256",
+        "channel",
+        "fn",
+        "indexed_timestamp",
+        "legacy_bz2_md5",
+        "legacy_bz2_size",
+        "md5",
+        "run_exports",
+        "sha256",
+        "sig",
+        "signatures",
+        "size",
+        "url",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageMetadata:
+    """What a package says it is; ``index`` is its index.json as it may be published."""
+
+    dist: Dist
+    build_number: int
+    subdir: str
+    noarch: str | None
+    timestamp_ms: int
+    """0 if the package says none."""
+    depends: tuple[str, ...]
+    constrains: tuple[str, ...]
+    license: str
+    license_family: str
+    format: ArchiveFormat
+    schema_version: int
+    index: dict[str, object]
+
+    @property
+    def filename(self) -> str:
+        """The name of the package file, from the metadata and never from a URL."""
+        return self.dist.filename(self.format)
+
+
+def parse_index(
+    index: Mapping[str, object],
+    *,
+    format: ArchiveFormat,  # noqa: A002 - the field's word, only ever a keyword
+    subdir: str | None = None,
+) -> PackageMetadata:
+    """Check an index.json; with ``subdir``, the one it was sent to, it must name the same.
+
+    What the uploader says of digests, sizes and URLs is dropped. Keys we do not know stay.
+    """
+    schema_version = _schema_version(index)
+    dist = Dist(
+        name=check_package_name(index.get("name")),
+        version=check_version(index.get("version")),
+        build=check_build_string(index.get("build")),
+    )
+    noarch = _noarch(index)
+    published: dict[str, object] = {
+        key: value for key, value in index.items() if key not in _OURS and key not in _CHECKS
+    }
+    _check_foreign(published)
+    for key, check in _CHECKS.items():
+        value = check(key, index.get(key))
+        if value is not None:
+            published[key] = value
+    own_subdir = _subdir(index, noarch)
+    if subdir is not None and subdir != own_subdir:
+        raise SubdirMismatchError(
+            f"The package is for {quote(own_subdir)} by its {_INDEX}, but was sent to "
+            f"{quote(subdir)}. Send it to its own subdir, or rebuild it."
+        )
+    depends, constrains = _specs("depends", index.get("depends")), published.get("constrains")
+    build_number = _build_number(index)
+    published |= {
+        "name": dist.name,
+        "version": dist.version,
+        "build": dist.build,
+        "build_number": build_number,
+        "subdir": own_subdir,
+        "depends": depends or [],
+    }
+    if "schema_version" in index:
+        published["schema_version"] = schema_version
+    if noarch is not None:
+        published["noarch"] = noarch
+    timestamp_ms = _timestamp_ms(index)
+    if isinstance(index.get("timestamp"), float):
+        published["timestamp"] = timestamp_ms
+    elif index.get("timestamp") is not None:
+        # In seconds or milliseconds, as it was: clients tell them apart as we do.
+        published["timestamp"] = index["timestamp"]
+    return PackageMetadata(
+        dist=dist,
+        build_number=build_number,
+        subdir=own_subdir,
+        noarch=noarch,
+        timestamp_ms=timestamp_ms,
+        depends=tuple(depends or ()),
+        constrains=tuple(constrains) if isinstance(constrains, list) else (),
+        license=str(published.get("license", "")),
+        license_family=str(published.get("license_family", "")),
+        format=format,
+        schema_version=schema_version,
+        index=published,
+    )
+
+
+def make_record(
+    metadata: PackageMetadata,
+    *,
+    md5: str,
+    sha256: str,
+    size_bytes: int,
+    indexed_timestamp_ms: int,
+) -> dict[str, object]:
+    """The record of a package file, as repodata has it (CEP 36, CEP 47)."""
+    return {
+        **metadata.index,
+        "md5": md5,
+        "sha256": sha256,
+        "size": size_bytes,
+        "indexed_timestamp": indexed_timestamp_ms,
+    }
+
+
+def record_json(filename: str, record: Mapping[str, object]) -> bytes:
+    """The member ``"filename":{…}`` of repodata; the same record gives the same bytes."""
+    name = msgspec.json.encode(filename)
+    return name + b":" + msgspec.json.encode(record, order="deterministic")
+
+
+def record_msgpack(record: Mapping[str, object], run_exports: object) -> bytes:
+    """The record as shards have it (CEP 16): raw digests, and the run exports (CEP 21).
+
+    ``run_exports`` None stands for a package without run_exports.json, which is known to
+    have none, and becomes ``{}``.
+    """
+    digests = {
+        key: bytes.fromhex(value)
+        for key in ("md5", "sha256")
+        if isinstance(value := record.get(key), str)
+    }
+    return msgspec.msgpack.encode(
+        {**record, **digests, "run_exports": normalize_run_exports(run_exports)},
+        order="deterministic",
+    )
+
+
+# --- One check for each key of index.json ---------------------------------------------------
+
+
+def _schema_version(index: Mapping[str, object]) -> int:
+    value = index.get("schema_version", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= NEWEST_SCHEMA:
+        raise UnsupportedSchemaError(
+            f"{_INDEX} gives schema_version as {quote(value)}. We read 1 to {NEWEST_SCHEMA}: "
+            f"build the package for one of these."
+        )
+    return value
+
+
+def _build_number(index: Mapping[str, object]) -> int:
+    # Forgejo takes packages without one, and so do we.
+    value = index.get("build_number", 0)
+    # True is an int to Python.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_BUILD_NUMBER:
+        raise _invalid("build_number", value, f"a whole number from 0 to {MAX_BUILD_NUMBER}")
+    return value
+
+
+def _timestamp_ms(index: Mapping[str, object]) -> int:
+    value = index.get("timestamp")
+    if value is None:
+        return 0
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _invalid("timestamp", value, "a number of milliseconds since 1970")
+    timestamp_ms = int(value if value > _LAST_SECOND else value * 1000)
+    if value < 0 or timestamp_ms > _LAST_SECOND * 1000 + 999:
+        raise _invalid("timestamp", value, "milliseconds since 1970, before the year 10000")
+    return timestamp_ms
+
+
+def _noarch(index: Mapping[str, object]) -> str | None:
+    value = index.get("noarch")
+    # Before 2016 it was a boolean.
+    if value is None or value is False:
+        return None
+    if value is True:
+        return "generic"
+    if value not in ("generic", "python"):
+        raise _invalid("noarch", value, "'generic' or 'python', or be left out")
+    return str(value)
+
+
+def _subdir(index: Mapping[str, object], noarch: str | None) -> str:
+    value = index.get("subdir")
+    if value is not None:
+        return check_subdir(value)
+    if noarch is not None:
+        return NOARCH
+    subdir = subdir_from_platform(index.get("platform"), index.get("arch"))
+    if subdir is None:
+        raise InvalidSubdirError(
+            f"{_INDEX} names no subdir, and no platform and arch that stand for one. "
+            f"Add 'subdir', such as 'noarch' or 'linux-64', and rebuild the package."
+        )
+    return subdir
+
+
+def _specs(key: str, value: object) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) > MAX_SPECS:
+        raise _invalid(key, value, f"a list of at most {MAX_SPECS} strings, such as 'python >=3'")
+    for spec in value:
+        if (
+            not isinstance(spec, str)
+            or len(spec) > MAX_SPEC_LENGTH
+            or _CONTROL.search(spec)
+            or _SPEC.match(spec) is None
+        ):
+            raise InvalidMetadataError(
+                f"{_INDEX} holds {quote(spec)} in {key}. Each must be a string of at most "
+                f"{MAX_SPEC_LENGTH} characters that begins with a package name: correct it."
+            )
+    return value
+
+
+def _text(key: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = ", ".join(value)
+    if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH or "\x00" in value:
+        raise _invalid(key, value, f"a string of at most {MAX_TEXT_LENGTH} characters")
+    return value
+
+
+def _features(key: str, value: object) -> str | None:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = " ".join(value)
+    return _text(key, value)
+
+
+def _site_packages(key: str, value: object) -> str | None:
+    """CEP 17: below the environment, or clients would install elsewhere."""
+    path = _text(key, value)
+    if path is None:
+        return None
+    parts = path.split("/")
+    if not path or "\\" in path or ":" in path or _CONTROL.search(path) or {"", ".."} & {*parts}:
+        raise UnsafePathError(
+            f"{_INDEX} gives {key} as {quote(value)}. It must be a relative path below the "
+            f"environment, such as 'lib/python3.13/site-packages': correct it."
+        )
+    return path
+
+
+def _extra_depends(key: str, value: object) -> dict[str, object] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise _invalid(key, value, "an object of lists of dependencies")
+    for group, specs in value.items():
+        if _GROUP.fullmatch(group) is None or _specs(f"{key}.{group[:64]}", specs) is None:
+            raise _invalid(key, value, "an object of lists of dependencies, each with a name")
+    return value
+
+
+def _list_of(pattern: re.Pattern[str], what: str) -> Callable[[str, object], list[str] | None]:
+    def check(key: str, value: object) -> list[str] | None:
+        if value is None:
+            return None
+        if (
+            not isinstance(value, list)
+            or len(value) > MAX_SPECS
+            or not all(
+                isinstance(item, str)
+                and len(item) <= MAX_SPEC_LENGTH
+                and pattern.fullmatch(item) is not None
+                for item in value
+            )
+        ):
+            raise _invalid(key, value, f"a list of {what}")
+        return value
+
+    return check
+
+
+def _checked_elsewhere(key: str, value: object) -> None:
+    """For keys that need more than their value, and are put into the record by name."""
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "arch": _text,
+    "build": _checked_elsewhere,
+    "build_number": _checked_elsewhere,
+    "constrains": _specs,
+    "depends": _checked_elsewhere,
+    "experimental_extra_depends": _extra_depends,
+    "extra_depends": _extra_depends,
+    "features": _features,
+    "flags": _list_of(_FLAG, "flags, such as 'blas:mkl'"),
+    "license": _text,
+    "license_family": _text,
+    "name": _checked_elsewhere,
+    "noarch": _checked_elsewhere,
+    "platform": _text,
+    "purls": _list_of(_PURL, "package URLs, such as 'pkg:pypi/numpy@2.0'"),
+    "python_site_packages_path": _site_packages,
+    "schema_version": _checked_elsewhere,
+    "subdir": _checked_elsewhere,
+    "timestamp": _checked_elsewhere,
+    "track_features": _features,
+    "version": _checked_elsewhere,
+}
+
+
+def _check_foreign(published: Mapping[str, object]) -> None:
+    size_bytes = len(msgspec.json.encode(published))
+    if size_bytes > MAX_FOREIGN_BYTES:
+        raise TooLargeError(
+            f"{_INDEX} has {size_bytes} bytes under keys that no client knows. At most "
+            f"{MAX_FOREIGN_BYTES} are allowed: put them into another file."
+        )
+
+
+def _invalid(key: str, value: object, wanted: str) -> InvalidMetadataError:
+    return InvalidMetadataError(f"{_INDEX} gives {key} as {quote(value)}. It must be {wanted}.")

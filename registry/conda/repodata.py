@@ -1,0 +1,100 @@
+"""Records to ``repodata.json`` and its compressed twins (CEP 36).
+
+The same records give the same bytes, so an index that was built twice compares equal and
+keeps its ETag.
+"""
+
+import bz2
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import zstandard
+
+from registry.conda.fragments import BLOCK_BYTES, FragmentWriter
+
+REPODATA_VERSION = 1
+
+
+class WrongSizeError(ValueError):
+    """What was read is not as long as was said; nothing of the output may be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepodataLayout:
+    """Where the parts of a written ``repodata.json`` lie.
+
+    The bytes before ``removed_offset`` end in ``"removed":``. What follows them is the list
+    of removed files and the rest of the document; ``forgejo_tail()`` may stand in its place.
+    """
+
+    removed_offset: int
+    size_bytes: int
+
+
+def write_repodata(
+    out: BinaryIO,
+    *,
+    subdir: str,
+    packages: Iterable[bytes],
+    conda_packages: Iterable[bytes],
+    removed: Iterable[str],
+) -> RepodataLayout:
+    """Write ``repodata.json`` of one subdir in flat memory.
+
+    ``packages`` (``.tar.bz2``) and ``conda_packages`` (``.conda``) yield ``"filename":{…}``,
+    sorted by filename; ``removed`` comes in any order.
+    """
+    document = FragmentWriter(out)
+    document.raw(b'{"info":')
+    document.value({"subdir": subdir})
+    document.raw(b',"packages":')
+    document.members(packages)
+    document.raw(b',"packages.conda":')
+    document.members(conda_packages)
+    document.raw(b',"removed":')
+    removed_offset = document.offset
+    document.value(sorted(removed))
+    document.raw(b"," + _VERSION_MEMBER + b"}")
+    document.flush()
+    return RepodataLayout(removed_offset=removed_offset, size_bytes=document.offset)
+
+
+def forgejo_tail() -> bytes:
+    """The end of the document for clients of Forgejo's registry, from ``removed_offset`` on.
+
+    Forgejo and Gitea write ``removed`` as an object, always empty, and their clients' tests
+    hold on to it; CEP 36 wants a list. All else of the two documents is the same bytes.
+    """
+    return b"{}," + _VERSION_MEMBER + b"}"
+
+
+def compress_zst(src: BinaryIO, out: BinaryIO, *, size_bytes: int, level: int) -> None:
+    """Compress exactly ``size_bytes`` into one zstd frame that tells its content size.
+
+    One frame, since py-rattler refuses a file of several and one-shot decoders read only the
+    first. With the content size clients need no growing buffer, and conda's limits on frames
+    without one do not apply.
+    """
+    compressor = zstandard.ZstdCompressor(level=level, write_content_size=True)
+    try:
+        read, _ = compressor.copy_stream(
+            src, out, size=size_bytes, read_size=BLOCK_BYTES, write_size=BLOCK_BYTES
+        )
+    except zstandard.ZstdError as error:
+        raise WrongSizeError(
+            f"The document is not {size_bytes} bytes long, as its frame says: {error}."
+        ) from error
+    if read != size_bytes:
+        raise WrongSizeError(f"The document is {read} bytes long, its frame says {size_bytes}.")
+
+
+def compress_bz2(src: BinaryIO, out: BinaryIO) -> None:
+    """Compress for clients that know nothing newer; CEP 36 calls this twin deprecated."""
+    compressor = bz2.BZ2Compressor()
+    while block := src.read(BLOCK_BYTES):
+        out.write(compressor.compress(block))
+    out.write(compressor.flush())
+
+
+_VERSION_MEMBER = b'"repodata_version":%d' % REPODATA_VERSION

@@ -1,0 +1,118 @@
+"""JSON as every reader takes it (RFC 8259, and RFC 7493 on what to avoid).
+
+Python's own reader is lenient where others are not: it takes NaN, 1e999 as infinity,
+the last of two equal keys, UTF-16, and half a surrogate pair.
+"""
+
+import json
+import re
+from typing import NoReturn
+
+from registry.conda.errors import InvalidMetadataError, quote
+from registry.conda.limits import DEFAULT_LIMITS, Limits
+
+_MAX_INT_DIGITS = 20
+_INT_RANGE = range(-(2**63), 2**64)
+_NOT_ALLOWED = re.compile("[\x00\ud800-\udfff]")
+
+
+def parse_object(data: bytes, *, name: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, object]:
+    """Parse the JSON object in ``data``; ``name`` is the file's, for messages."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidMetadataError(
+            f"{name} is not in UTF-8: rebuild the package, or save the file as UTF-8."
+        ) from None
+    if text.startswith("\ufeff"):
+        raise InvalidMetadataError(
+            f"{name} begins with a byte order mark: save the file as UTF-8 without one."
+        )
+    strict = _Strict(name)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=strict.object_of,
+            parse_constant=strict.refuse_constant,
+            parse_int=strict.integer,
+            parse_float=strict.number,
+        )
+    except json.JSONDecodeError as error:
+        raise InvalidMetadataError(
+            f"{name} is not valid JSON (line {error.lineno}, column {error.colno}): "
+            f"rebuild the package."
+        ) from error
+    except RecursionError as error:
+        raise strict.too_deep(limits.json_depth) from error
+    if not isinstance(value, dict):
+        raise InvalidMetadataError(
+            f"{name} holds {quote(value)} where a JSON object is wanted: rebuild the package."
+        )
+    _check_values(value, strict, limits)
+    return value
+
+
+class _Strict:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def object_of(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InvalidMetadataError(
+                f"{self._name} has the key {quote(twice)} twice in one object. Readers disagree "
+                f"on which counts: remove one."
+            )
+        return value
+
+    def refuse_constant(self, text: str) -> NoReturn:
+        raise InvalidMetadataError(
+            f"{self._name} holds {text}, which is no JSON: use null, or a number."
+        )
+
+    def integer(self, text: str) -> int:
+        # Before int(): its time grows with the square of the digits.
+        if len(text) > _MAX_INT_DIGITS or (value := int(text)) not in _INT_RANGE:
+            raise InvalidMetadataError(
+                f"{self._name} holds the number {quote(text)}, which does not fit into 64 bits."
+            )
+        return value
+
+    def number(self, text: str) -> float:
+        value = float(text)
+        if value in {float("inf"), float("-inf")}:
+            raise InvalidMetadataError(
+                f"{self._name} holds the number {quote(text)}, which is too large."
+            )
+        return value
+
+    def text(self, text: str) -> None:
+        if (match := _NOT_ALLOWED.search(text)) is not None:
+            what = "a NUL character" if match[0] == "\x00" else "half of a surrogate pair"
+            raise InvalidMetadataError(f"{self._name} holds {what} in {quote(text)}: remove it.")
+
+    def too_deep(self, depth: int) -> InvalidMetadataError:
+        return InvalidMetadataError(
+            f"{self._name} is nested too deeply. At most {depth} levels are allowed."
+        )
+
+
+def _check_values(value: object, strict: _Strict, limits: Limits) -> None:
+    level: list[object] = [value]
+    for _ in range(limits.json_depth):
+        deeper: list[object] = []
+        for item in level:
+            if isinstance(item, str):
+                strict.text(item)
+            elif isinstance(item, dict):
+                for key in item:
+                    strict.text(key)
+                deeper.extend(item.values())
+            elif isinstance(item, list):
+                deeper.extend(item)
+        if not deeper:
+            return
+        level = deeper
+    raise strict.too_deep(limits.json_depth)

@@ -1,0 +1,380 @@
+"""Reading a tar archive as a stream, header by header (POSIX pax and ustar, GNU, v7).
+
+Readers of tar disagree in many corners: which of two sizes counts, whose prefix
+field holds a date, where the archive ends. Whatever conda's, rattler's and
+libarchive's reader might take differently is refused here.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from registry.conda.errors import (
+    ArchiveBombError,
+    CorruptArchiveError,
+    SpecialFileError,
+    TooLargeError,
+    TrailingDataError,
+    TruncatedError,
+    UnsafePathError,
+    UnsupportedArchiveError,
+    quote,
+)
+from registry.conda.limits import Limits
+from registry.conda.streams import BLOCK_BYTES, ByteStream
+
+BLOCK = 512
+_ZERO_BLOCK = bytes(BLOCK)
+_ZEROS = bytes(BLOCK_BYTES)
+# name mode uid gid size mtime chksum type linkname magic uname gname devmajor devminor rest
+_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12s")
+_USTAR, _GNU, _V7 = b"ustar\x0000", b"ustar  \x00", bytes(8)
+_OCTAL = re.compile(rb" *([0-7]*)[ \x00]*")
+_PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,7}) ")
+_SET_ID_BITS = 0o6000
+# uname, gname and the like are of no use to anybody who unpacks a package.
+_PAX_REFUSED = ("GNU.sparse.", "SCHILY.realsize", "SCHILY.filetype", "GNU.volume.")
+_UTF8_CHARSETS = (b"ISO-IR 10646 2000 UTF-8", b"UTF-8")
+
+
+class Kind(Enum):
+    FILE = "file"
+    FOLDER = "folder"
+    SYMLINK = "symlink"
+    HARD_LINK = "hard link"
+
+
+_KINDS = {
+    b"0": Kind.FILE,
+    b"\x00": Kind.FILE,
+    b"1": Kind.HARD_LINK,
+    b"2": Kind.SYMLINK,
+    b"5": Kind.FOLDER,
+}
+_SPECIAL = {
+    b"3": "a character device",
+    b"4": "a block device",
+    b"6": "a pipe",
+    b"7": "a contiguous file",
+    b"S": "a GNU sparse file",
+    b"D": "a GNU folder listing",
+    b"M": "a part of a multi-volume archive",
+    b"V": "a volume label",
+    b"N": "a GNU long name of old style",
+    b"X": "a Solaris extended header",
+}
+
+
+class Member(NamedTuple):
+    path: str
+    kind: Kind
+    size_bytes: int
+    target: str
+
+
+class _Overrides:
+    """What headers before a member say of it: GNU long names or a pax header."""
+
+    __slots__ = ("path", "sort", "target")
+
+    def __init__(self) -> None:
+        self.path: str | None = None
+        self.target: str | None = None
+        self.sort = ""
+
+
+class TarReader:
+    """Yields members; the payload of the last one can be read until the next is asked for.
+
+    ``unpacked_bytes`` counts everything that came out of ``stream``, which may be
+    no more than ``budget_bytes``.
+    """
+
+    def __init__(self, stream: ByteStream, *, name: str, budget_bytes: int, limits: Limits) -> None:
+        self._stream = stream
+        self._name = name
+        self._budget_bytes = budget_bytes
+        self._limits = limits
+        self._buffer = bytearray(BLOCK_BYTES)
+        self._view = memoryview(self._buffer)
+        self._position = self._end = 0
+        self._payload_left = self._padding = 0
+        self.unpacked_bytes = 0
+
+    def __iter__(self) -> Iterator[Member]:
+        overrides = _Overrides()
+        while True:
+            self._skip(self._payload_left + self._padding)
+            if not self._fill(BLOCK):
+                raise TruncatedError(
+                    f"{self._name} ends without the mark that ends a tar archive: upload the "
+                    f"file again, or rebuild the package."
+                )
+            start = self._position
+            if self._buffer.startswith(b"\x00", start) and (
+                self._buffer[start : start + BLOCK] == _ZERO_BLOCK
+            ):
+                self._check_end(overrides)
+                return
+            self._position += BLOCK
+            member = self._header(start, overrides)
+            if member is not None:
+                yield member
+                overrides = _Overrides()
+
+    def payload(self) -> Iterator[memoryview]:
+        """The rest of the current member's content, in blocks that live until the next one."""
+        while self._payload_left:
+            if self._position == self._end:
+                self._fill(1)
+            count = min(self._payload_left, self._end - self._position)
+            block = self._view[self._position : self._position + count]
+            self._position += count
+            self._payload_left -= count
+            yield block
+
+    # Headers.
+
+    def _header(self, start: int, overrides: _Overrides) -> Member | None:
+        fields = _HEADER.unpack_from(self._buffer, start)
+        name, mode, uid, gid, size, mtime, checksum, typeflag, linkname, magic = fields[:10]
+        devmajor, devminor, prefix, padding = fields[12:]
+        header = self._view[start : start + BLOCK]
+        # The checksum's own field counts as eight spaces.
+        if _number(checksum) != sum(header) - sum(checksum) + 256:
+            raise CorruptArchiveError(
+                f"{self._name} is damaged or no tar archive: a header has a wrong checksum. "
+                f"Upload the file again."
+            )
+        for field in (uid, gid, mtime, devmajor, devminor):
+            if _number(field, signed=True) is None:
+                raise self._bad_header("holds a number that is none")
+        size_bytes, mode_bits = _number(size), _number(mode)
+        if size_bytes is None or mode_bits is None:
+            raise self._bad_header("has no valid size or mode")
+        if magic == _USTAR:
+            path = _text(prefix) + b"/" + _text(name) if prefix[0] else _text(name)
+        elif magic in (_GNU, _V7):
+            # GNU keeps dates in this field; Python's tarfile takes them for a folder.
+            if any(prefix) or any(padding):
+                raise self._bad_header("uses fields that readers understand differently")
+            path = _text(name)
+        else:
+            raise self._bad_header("is of no known kind")
+        self._payload_left, self._padding = size_bytes, -size_bytes % BLOCK
+        if typeflag in b"xgLK":
+            self._extended_header(typeflag, overrides)
+            return None
+        return self._member(
+            typeflag, path, _text(linkname), size_bytes, mode_bits, overrides=overrides
+        )
+
+    def _member(
+        self,
+        typeflag: bytes,
+        raw_path: bytes,
+        raw_target: bytes,
+        size_bytes: int,
+        mode_bits: int,
+        *,
+        overrides: _Overrides,
+    ) -> Member:
+        path = overrides.path if overrides.path is not None else _decode(raw_path)
+        kind = _KINDS.get(typeflag)
+        if kind is None:
+            raise SpecialFileError(
+                f"The package holds {quote(path)}, which is {_SPECIAL.get(typeflag, 'special')}. "
+                f"Packages may hold only files, folders and links."
+            )
+        if mode_bits & _SET_ID_BITS:
+            raise SpecialFileError(
+                f"The package holds {quote(path)} with the setuid or setgid bit. Remove the bit "
+                f"and rebuild the package."
+            )
+        target = ""
+        if kind in (Kind.SYMLINK, Kind.HARD_LINK):
+            target = overrides.target if overrides.target is not None else _decode(raw_target)
+        if kind is not Kind.FILE and size_bytes:
+            raise self._bad_header("gives a link or a folder a content")
+        if kind is not Kind.FOLDER and path.endswith("/"):
+            raise UnsafePathError(
+                f"The package holds the file {quote(path)}, whose name ends in a slash: rename it."
+            )
+        return Member(path, kind, size_bytes, target)
+
+    def _extended_header(self, typeflag: bytes, overrides: _Overrides) -> None:
+        if self._payload_left > self._limits.pax_header_bytes:
+            raise TooLargeError(
+                f"{self._name} holds an extended header of {self._payload_left} bytes. At most "
+                f"{self._limits.pax_header_bytes} are allowed: rebuild the package."
+            )
+        size_bytes = self._payload_left
+        # Each block must be copied before the next one takes its place in the buffer.
+        content = b"".join(bytes(block) for block in self.payload())
+        # Readers differ on which of several counts, so there may be one, or GNU's pair.
+        sort = typeflag.decode("ascii")
+        if overrides.sort and {sort, overrides.sort} != {"L", "K"}:
+            raise self._bad_header("is preceded by two headers that both describe the file")
+        if typeflag == b"g":
+            self._global_header(content)
+            return
+        overrides.sort += sort
+        if typeflag == b"x":
+            self._pax_header(content, overrides)
+            return
+        text = content.removesuffix(b"\x00")
+        if size_bytes > self._limits.name_bytes + 1:
+            raise UnsafePathError(
+                f"The package holds a path of {size_bytes} bytes, {quote(text)}. At most "
+                f"{self._limits.name_bytes} are allowed: shorten it."
+            )
+        if typeflag == b"L":
+            overrides.path = _decode(text)
+        else:
+            overrides.target = _decode(text)
+
+    def _global_header(self, content: bytes) -> None:
+        if not {"comment", "mtime"}.issuperset(key for key, _ in self._pax_records(content)):
+            raise self._bad_header("sets things for all files at once")
+
+    def _pax_header(self, content: bytes, overrides: _Overrides) -> None:
+        seen = set()
+        for key, value in self._pax_records(content):
+            if key in seen:
+                raise self._bad_header("is preceded by a pax header that says one thing twice")
+            seen.add(key)
+            if key == "path":
+                overrides.path = _decode(value)
+            elif key == "linkpath":
+                overrides.target = _decode(value)
+            elif key == "size":
+                # CVE-2025-62518: readers that skip by the other size find other members.
+                self._check_pax_size(value)
+            elif key == "hdrcharset" and value not in _UTF8_CHARSETS:
+                raise self._bad_header("is not in UTF-8")
+            elif key.startswith(_PAX_REFUSED):
+                raise SpecialFileError(
+                    f"{self._name} holds a sparse file or another special one ({quote(key)}). "
+                    f"Packages may hold only files, folders and links."
+                )
+
+    def _check_pax_size(self, value: bytes) -> None:
+        if not value.isdigit() or len(value) > 18:
+            raise self._bad_header("has no valid size")
+        # The member's own header comes next, behind this header's padding.
+        self._skip(self._padding)
+        self._padding = 0
+        if not self._fill(BLOCK):
+            raise TruncatedError(f"{self._name} ends too early: upload the file again.")
+        field = bytes(self._view[self._position + 124 : self._position + 136])
+        if _number(field) != int(value):
+            raise CorruptArchiveError(
+                f"{self._name} gives a file two different sizes. Readers disagree on which "
+                f"counts: rebuild the package."
+            )
+
+    def _pax_records(self, content: bytes) -> Iterator[tuple[str, bytes]]:
+        """The records ``<length> <key>=<value>\\n`` of a pax header."""
+        position = 0
+        while position < len(content):
+            match = _PAX_LENGTH.match(content, position)
+            end = position + int(match[1]) if match else 0
+            if match is None or end > len(content) or content[end - 1 : end] != b"\n":
+                raise self._bad_header("is preceded by a damaged pax header")
+            key, mark, value = content[match.end() : end - 1].partition(b"=")
+            if not mark or not key.isascii():
+                raise self._bad_header("is preceded by a damaged pax header")
+            yield key.decode("ascii"), value
+            position = end
+
+    def _bad_header(self, reason: str) -> UnsupportedArchiveError:
+        return UnsupportedArchiveError(
+            f"{self._name} holds a tar header that {reason}. Rebuild the package with a conda "
+            f"build tool."
+        )
+
+    # Bytes.
+
+    def _fill(self, wanted: int) -> bool:
+        """Have at least ``wanted`` bytes in the buffer; False if the stream ended before any."""
+        have = self._end - self._position
+        if have >= wanted:
+            return True
+        if have:
+            self._view[:have] = bytes(self._view[self._position : self._end])
+        self._position, self._end = 0, have
+        while self._end < wanted:
+            count = self._read_into(self._view[self._end :])
+            if not count:
+                if self._end or wanted == 1:
+                    raise TruncatedError(
+                        f"{self._name} ends in the middle of a file: upload it again."
+                    )
+                return False
+            self._end += count
+        return True
+
+    def _read_into(self, view: memoryview) -> int:
+        count = self._stream.readinto(view)
+        self.unpacked_bytes += count
+        if self.unpacked_bytes > self._budget_bytes:
+            raise ArchiveBombError(
+                f"{self._name} unpacks to more than {self._budget_bytes} bytes, which is more "
+                f"than a package file of its size may hold. Split the package up."
+            )
+        return count
+
+    def _skip(self, count: int) -> None:
+        self._payload_left = self._padding = 0
+        have = self._end - self._position
+        while count > have:
+            # Nobody wants this payload: the same buffer is overwritten again and again.
+            count -= have
+            self._position, self._end = 0, self._read_into(self._view)
+            have = self._end
+            if not have:
+                raise TruncatedError(f"{self._name} ends in the middle of a file: upload it again.")
+        self._position += count
+
+    def _check_end(self, overrides: _Overrides) -> None:
+        if overrides.sort:
+            raise TruncatedError(f"{self._name} ends where a file was announced.")
+        while True:
+            # Comparing a memoryview would go item by item.
+            rest = bytes(self._view[self._position : self._end])
+            if rest != _ZEROS[: len(rest)]:
+                raise TrailingDataError(
+                    f"{self._name} goes on behind the end of its tar archive: rebuild the package."
+                )
+            self._position, self._end = 0, self._read_into(self._view)
+            if not self._end:
+                return
+
+
+@lru_cache(maxsize=1024)
+def _number(field: bytes, *, signed: bool = False) -> int | None:
+    """The number in a header field: octal digits, or GNU's base 256. None if it is none."""
+    if field[0] & 0x80:
+        if field[0] == 0x80 or signed:
+            return int.from_bytes(field[1:], "big")
+        return None
+    # int() would take "0o17" and "1_0" too, as Python's tarfile does.
+    match = _OCTAL.fullmatch(field)
+    return None if match is None else int(match[1] or b"0", 8)
+
+
+def _text(field: bytes) -> bytes:
+    """What stands before the first NUL; behind it, rattler-build leaves older bytes."""
+    return field.partition(b"\x00")[0]
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnsafePathError(
+            f"The package holds the path {quote(raw)}, which is not in UTF-8: rename the file."
+        ) from None
