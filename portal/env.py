@@ -1,0 +1,121 @@
+"""Reading variables of the environment, and failing loudly.
+
+Only `portal/settings.py` calls these. A wrong value ends the start with one line that names the
+variable, what stood in it and what was wanted; secrets are never repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+
+class ConfigurationError(SystemExit):
+    """A setting that nothing can be started with: printed as one line, exit code 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"condarium: {message}")
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, *, default: bool) -> bool:
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ConfigurationError(f"{name} is {value!r}; write 1 or 0.")
+
+
+def number(name: str, default: int, *, at_least: int = 0) -> int:
+    value = text(name)
+    if not value:
+        return default
+    try:
+        result = int(value)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {value!r}; a whole number is wanted.") from None
+    if result < at_least:
+        raise ConfigurationError(f"{name} is {result}; it must be at least {at_least}.")
+    return result
+
+
+def words(name: str) -> list[str]:
+    return [word for word in text(name).replace(",", " ").split() if word]
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in choices:
+        raise ConfigurationError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
+    return value
+
+
+def secret(name: str) -> str:
+    """The value of ``NAME``, or the content of the file that ``NAME_FILE`` names."""
+    path = text(f"{name}_FILE")
+    if not path:
+        return text(name)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(f"{name}_FILE can't be read: {error.strerror}.") from None
+
+
+def base_url(name: str, default: str) -> str:
+    value = text(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path:
+        raise ConfigurationError(f"{name} is {value!r}; write it like https://conda.example.org")
+    return value
+
+
+def postgres_options(name: str, url: str) -> dict[str, str]:
+    """The connection that a ``postgresql://user:password@host:port/name`` URL describes.
+
+    A folder of a Unix socket is given as ``?host=/folder``, as libpq has it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"} or len(parts.path) < 2:
+        raise ConfigurationError(
+            f"{name} must look like postgresql://user:password@host:5432/condarium"
+        )
+    query = dict(item.partition("=")[::2] for item in parts.query.split("&") if item)
+    return {
+        "NAME": unquote(parts.path[1:]),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(query.get("host", "")) or parts.hostname or "",
+        "PORT": str(parts.port or ""),
+    }
+
+
+def stored_secret_key(data_folder: Path) -> str:
+    """The key kept in the data folder, or one that lasts as long as this process.
+
+    Reading settings changes nothing on disk; `make_secret_key` is called by ``serve``.
+    """
+    try:
+        return (data_folder / "secret-key").read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return secrets.token_urlsafe(50)
+
+
+def make_secret_key(data_folder: Path) -> None:
+    """Make the data folder's key once; readable by its owner only."""
+    data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(
+            data_folder / "secret-key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+        )
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(50))

@@ -1,0 +1,112 @@
+"""Saying no, once for every face of the product.
+
+An act raises a `Refusal`; the API words it as a problem document, a page as a notice, a dialect
+as its clients expect it. None of them decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Refusal(Exception):
+    """One reason to say no.
+
+    The message is a sentence for the person at the other end: what we got, what we wanted,
+    what to do. It never holds a secret, a path of the server, or a library's own words.
+    """
+
+    slug = "refused"
+    title = "Refused"
+    status = 400
+
+    def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.headers = dict(headers or {})
+
+
+class NotFound(Refusal):
+    """Missing, or not to be known of: the two are told apart by nobody."""
+
+    slug = "not-found"
+    title = "Not found"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing here, or you may not see it.")
+
+
+class Forbidden(Refusal):
+    """Known to the one who asks, but not theirs to do."""
+
+    slug = "forbidden"
+    title = "You may not do this"
+    status = 403
+
+
+class InvalidCredential(Refusal):
+    """A credential was sent and is wrong, expired or revoked: on public routes too."""
+
+    slug = "invalid-credential"
+    title = "The credential is not valid"
+    status = 401
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Basic realm="Condarium"'})
+
+
+class CredentialNeeded(Refusal):
+    """The act needs to know who is asking, and nobody said."""
+
+    slug = "credential-needed"
+    title = "A credential is needed"
+    status = 401
+
+    def __init__(self, detail: str = "Send a token: Authorization: Bearer <token>.") -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Basic realm="Condarium"'})
+
+
+class InvalidInput(Refusal):
+    """What was sent is not what was asked for; ``errors`` names the fields."""
+
+    slug = "invalid-input"
+    title = "The input is not valid"
+    status = 400
+
+    def __init__(self, detail: str, errors: Mapping[str, list[str]] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = dict(errors or {})
+
+
+class Conflict(Refusal):
+    """The state of things stands against it."""
+
+    slug = "conflict"
+    title = "This is in the way"
+    status = 409
+
+
+class TooManyRequests(Refusal):
+    """Too many attempts; the answer says when to try again."""
+
+    slug = "too-many-requests"
+    title = "Too many attempts"
+    status = 429
+
+    def __init__(self, *, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"Too many attempts. Try again in {retry_after_seconds} seconds.",
+            headers={"Retry-After": str(retry_after_seconds)},
+        )
+
+
+class Unavailable(Refusal):
+    """Not now: a part is missing or busy, and trying again helps."""
+
+    slug = "unavailable"
+    title = "Not available right now"
+    status = 503
+
+    def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)})

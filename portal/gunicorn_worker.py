@@ -1,0 +1,241 @@
+"""gunicorn's threaded worker, made fit for files of gigabytes and for slow clients.
+
+What differs from ``gthread``: a connection gets a thread only when the head of its request has
+arrived as a whole; bodies are read by `portal.wire`; ``100 Continue`` is sent when the
+application starts to read, not before it has looked at the head; nothing waits for a client
+without an end; and no log line repeats a URL, since tokens can stand in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import selectors
+import signal
+import socket
+import time
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http import errors, message, parser
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers import gthread
+
+from portal.body import BodyRefusal
+from portal.wire import ChunkedBody, Inlet, LengthBody, Pace, RequestBody
+
+HEAD_LIMIT_BYTES = 64 * 1024
+HEAD_SECONDS = 15.0
+# Each so many seconds of waiting must bring as many times 16 KiB of a body.
+BODY_SECONDS = 30.0
+# For one block of the answer, not for all of it.
+SEND_SECONDS = 60.0
+STOPPING_SECONDS = 2.0
+
+
+class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
+    """What was received of a request's head, collected without ever waiting."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._searched_bytes = 0
+
+    def receive(self) -> bool:
+        """Take what is there; False when the client has gone."""
+        try:
+            data = self.sock.recv(HEAD_LIMIT_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.buf.seek(0, 2)
+        self.buf.write(data)
+        return bool(data)
+
+    def head_arrived(self) -> bool:
+        """Whether the parser can come to a verdict with what is there."""
+        with self.buf.getbuffer() as received:
+            size = len(received)
+            start = min(self._searched_bytes, size)
+            found = b"\r\n\r\n" in bytes(received[max(0, start - 3) :])
+        self._searched_bytes = size
+        return found or size > HEAD_LIMIT_BYTES
+
+    def take_buffered(self) -> bytes:
+        self._searched_bytes = 0
+        return bytes(super().take_buffered())
+
+    def chunk(self, size_hint: int | None = None) -> bytes:  # noqa: ARG002 - gunicorn's signature
+        # A thread that parses never waits for the socket. Nothing more to come ends the parsing.
+        return b""
+
+
+class Request(message.Request):  # type: ignore[misc]  # gunicorn has no types
+    body: RequestBody
+    _expected_100_continue: bool
+
+    def parse(self, unreader: Unreader) -> bytes:
+        received = unreader.buf.getvalue()
+        if len(received) > HEAD_LIMIT_BYTES and b"\r\n\r\n" not in received:
+            raise errors.LimitRequestHeaders(f"over {HEAD_LIMIT_BYTES} bytes")
+        return bytes(super().parse(unreader))
+
+    def set_body_reader(self) -> None:
+        super().set_body_reader()  # judges the headers that frame the body
+        reader = self.body.reader  # type: ignore[attr-defined] # still gunicorn's own
+        if not isinstance(reader, ChunkedReader) and reader.length == 0:
+            inlet = Inlet(self.unreader.sock, read_ahead=b"", pace=Pace(), expects_continue=False)
+            self.body = LengthBody(inlet, 0)
+            return
+        inlet = Inlet(
+            self.unreader.sock,
+            read_ahead=self.unreader.take_buffered(),
+            pace=Pace(seconds=BODY_SECONDS),
+            expects_continue=self._expected_100_continue,
+        )
+        self._expected_100_continue = False  # or gunicorn would send it before we looked
+        self.body = (
+            ChunkedBody(inlet)
+            if isinstance(reader, ChunkedReader)
+            else LengthBody(inlet, reader.length)
+        )
+
+    def should_close(self) -> bool:
+        # Asked for when the answer begins. What then is left of the body may never come, or
+        # come for hours; reading on would be work for somebody who was just refused.
+        if not self.body.finished:
+            self.force_close()
+        return bool(super().should_close())
+
+
+class Parser(parser.RequestParser):  # type: ignore[misc]  # gunicorn has no types
+    mesg_class = Request
+    mesg: Request | None
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any) -> None:
+        super().__init__(cfg, sock, client)
+        self.unreader = Unreader(sock)
+
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:  # noqa: ARG002 - gunicorn's signature
+        if self.mesg is None:
+            return True
+        if not self.mesg.body.finished:
+            return False
+        self.unreader.unread(self.mesg.body.surplus())
+        self.mesg = None
+        return True
+
+
+class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.parser = Parser(cfg, sock, client)
+        self.data_ready = True
+        self.closed = False
+
+    def close(self, graceful: bool = False) -> None:
+        if not self.closed:
+            self.closed = True
+            super().close(graceful=graceful)
+
+
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    def init_signals(self) -> None:
+        super().init_signals()
+        # Ctrl-C reaches the whole group; its parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            if error.errno in {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}:
+                return
+            raise
+        self.nr_conns += 1
+        self.enqueue_req(Connection(self.cfg, sock, address, listener.getsockname()))
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give ``conn`` a thread once its request's head is there; until then it costs none."""
+        conn.sock.setblocking(False)
+        if conn.parser.unreader.head_arrived():
+            super().enqueue_req(conn)
+            return
+        conn.timeout = time.monotonic() + (HEAD_SECONDS if self.alive else STOPPING_SECONDS)
+        self.pending_conns.append(conn)
+        self.poller.register(
+            conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn)
+        )
+
+    def on_pending_socket_readable(self, conn: Connection, client: socket.socket) -> None:
+        unreader = conn.parser.unreader
+        still_there = unreader.receive()
+        if still_there and not unreader.head_arrived():
+            return
+        self.poller.unregister(client)
+        self.pending_conns.remove(conn)
+        if still_there:
+            super().enqueue_req(conn)
+        else:
+            self.nr_conns -= 1
+            conn.close()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def handle(self, conn: Connection) -> Any:
+        keep = super().handle(conn)
+        if not keep:
+            # Lingers for up to two seconds. gunicorn does it in the thread that accepts, where
+            # a few clients who don't hang up would keep everybody waiting.
+            conn.close(graceful=True)
+        return keep
+
+    def handle_request(self, req: Request, conn: Connection) -> Any:
+        conn.sock.settimeout(SEND_SECONDS)
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError:
+            self.log.info("A client took nothing of the answer for %d seconds.", SEND_SECONDS)
+            raise StopIteration from None
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:  # noqa: ARG002 - gunicorn's signature
+        if isinstance(exc, BodyRefusal):
+            status, detail = HTTPStatus(exc.status), exc.detail
+        elif isinstance(exc, errors.ParseException) and not isinstance(
+            exc, errors.InvalidResponseHeader | errors.InvalidResponseHeaderName
+        ):
+            status, detail = _fault_of_the_client(exc)
+            self.log.info("Refused a request from %s: %s", addr and addr[0], type(exc).__name__)
+        else:
+            status, detail = HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed."
+            self.log.error("Error handling a request", exc_info=exc)
+        problem = {"type": "about:blank", "title": status.phrase, "status": status.value}
+        content = json.dumps({**problem, "detail": detail}).encode()
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
+            f"Content-Type: application/problem+json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        try:
+            util.write(client, head.encode() + content)
+        except OSError:
+            self.log.debug("The client was gone before it could be told.")
+
+
+def _fault_of_the_client(exc: Exception) -> tuple[HTTPStatus, str]:
+    match exc:
+        case errors.LimitRequestLine():
+            return HTTPStatus.REQUEST_URI_TOO_LONG, "The URL is too long."
+        case errors.LimitRequestHeaders():
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large."
+        case errors.ExpectationFailed():
+            return HTTPStatus.EXPECTATION_FAILED, "Only Expect: 100-continue is understood."
+        case errors.UnsupportedTransferCoding():
+            return HTTPStatus.BAD_REQUEST, "Of the transfer codings only chunked is understood."
+        case _:
+            return HTTPStatus.BAD_REQUEST, "The request is not valid HTTP/1.1."

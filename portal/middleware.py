@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from portal.errors import Refusal
+from portal.problems import problem_response, wants_problem
+
+log = logging.getLogger("condarium.requests")
+
+type_of_next = Callable[[HttpRequest], HttpResponse]
+
+
+# Links that open something by themselves: first account, invitations, passwords, addresses.
+_SECRET_PATH = re.compile(r"(/-/[a-z-]+|/account/[a-z/-]*(?:key|reset|confirm)[a-z-]*)/[^/]{12,}")
+
+
+def _loggable(path: str) -> str:
+    return _SECRET_PATH.sub(r"\1/***", path)
+
+
+class RequestLog:
+    """One line per answer that is no plain success, and an id to quote for each.
+
+    The web server's own access log is off: it would repeat the tokens that conda writes into
+    paths. ``request.path`` here is the path after the token was taken out of it.
+    """
+
+    def __init__(self, get_response: type_of_next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = uuid.uuid4().hex[:16]
+        request.META["condarium.request_id"] = request_id
+        started = time.monotonic()
+        response = self.get_response(request)
+        response.headers["X-Request-Id"] = request_id
+        level = logging.ERROR if response.status_code >= 500 else logging.DEBUG
+        if request.method not in {"GET", "HEAD"}:
+            level = max(level, logging.INFO)
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "answered",
+                extra={
+                    "method": request.method,
+                    "path": _loggable(request.path),
+                    "status": response.status_code,
+                    "milliseconds": round((time.monotonic() - started) * 1000, 1),
+                    "request_id": request_id,
+                },
+            )
+        return response
+
+
+class Refusals:
+    """Words a refusal that no dialect has worded: a page for a browser, a problem otherwise."""
+
+    def __init__(self, get_response: type_of_next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, Refusal):
+            return None
+        if wants_problem(request):
+            return problem_response(exception)
+        template = {404: "404.html", 403: "403.html"}.get(exception.status, "refused.html")
+        response = render(request, template, {"refusal": exception}, status=exception.status)
+        for name, value in exception.headers.items():
+            response.headers[name] = value
+        return response
