@@ -1,0 +1,57 @@
+"""What needs somebody: the bell in the header, and the top of their dashboard."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from accounts.authentication import identify_session
+from accounts.identity import Identity
+from accounts.models import Invitation, Membership, Token
+from accounts.rights import manageable_accounts
+
+EXPIRING_SOON = timedelta(days=14)
+_MAX_IN_MENU = 10
+
+
+def open_invitations(identity: Identity) -> QuerySet[Invitation]:
+    if identity.user is None:
+        return Invitation.objects.none()
+    invitations: QuerySet[Invitation] = Invitation.objects.open().for_user(identity.user)
+    return invitations
+
+
+def expiring_tokens(identity: Identity) -> QuerySet[Token]:
+    """The live tokens of accounts they administer that end soon."""
+    now = timezone.now()
+    return Token.objects.filter(
+        account__in=manageable_accounts(identity),
+        revoked_at=None,
+        expires_at__gt=now,
+        expires_at__lte=now + EXPIRING_SOON,
+    )
+
+
+def header(request: HttpRequest) -> dict[str, Any]:
+    """For the header of who is signed in; asks the database only where it is drawn."""
+
+    def count() -> int:
+        identity = identify_session(request)
+        invitations = open_invitations(identity).order_by().values("pk")
+        expiring = expiring_tokens(identity).order_by().values("pk")
+        return invitations.union(expiring, all=True).count()
+
+    def organizations() -> list[str]:
+        user = identify_session(request).user
+        names = Membership.objects.filter(user=user).order_by("organization__account__name")
+        return list(names.values_list("organization__account__name", flat=True)[:_MAX_IN_MENU])
+
+    return {
+        "needs_you_count": SimpleLazyObject(count),
+        "header_organizations": SimpleLazyObject(organizations),
+    }

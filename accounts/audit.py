@@ -1,0 +1,31 @@
+"""The audit log: one event per change, in the transaction of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from accounts.identity import Identity
+from accounts.models import Account, Event
+
+
+def record(
+    *,
+    by: Identity,
+    account: Account | None,
+    action: str,
+    target: str = "",
+    detail: Mapping[str, object] | None = None,
+) -> Event:
+    """Add one line to the log of ``account``; ``action`` reads ``thing.act``."""
+    return Event.objects.create(
+        account=account,
+        action=action,
+        target=target[:400],
+        detail=dict(detail or {}),
+        actor=by.user,
+        actor_name=by.name if not by.is_anonymous else "",
+        token=by.token,
+        token_name=by.token.name if by.token else "",
+        ip_address=by.ip_address,
+        user_agent=by.user_agent[:200],
+    )

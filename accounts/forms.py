@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+
+from accounts.models import Account, Group
+from accounts.names import MAX_LENGTH
+from accounts.profiles import MAX_LENGTHS
+from accounts.roles import Permission, Role
+from accounts.scopes import Scope
+from portal.errors import InvalidInput, Refusal
+
+_NAME_ATTRIBUTES = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+_MONO_ATTRIBUTES = {**_NAME_ATTRIBUTES, "class": "mono"}
+
+
+def show_refusal(form: forms.Form, refusal: Refusal) -> None:
+    """Put an act's refusal where it belongs: beside the fields it names, or on top."""
+    errors = refusal.errors if isinstance(refusal, InvalidInput) else {}
+    if not errors:
+        form.add_error(None, refusal.detail)
+    for field, sentences in errors.items():
+        for sentence in sentences:
+            form.add_error(field if field in form.fields else None, sentence)
+
+
+class FirstAccountForm(forms.Form):
+    username = forms.CharField(
+        max_length=MAX_LENGTH,
+        label="Name",
+        help_text="Small letters, digits, dots, dashes and underscores. It stands in your URLs.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    email = forms.EmailField(
+        max_length=254,
+        label="E-mail",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
+    password = forms.CharField(
+        max_length=1024,
+        strip=False,
+        help_text="At least 10 characters. A sentence is easier to remember than a word.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class ProfileForm(forms.Form):
+    display_name = forms.CharField(
+        max_length=MAX_LENGTHS["display_name"],
+        required=False,
+        help_text="Shown beside the name.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+    description = forms.CharField(
+        max_length=MAX_LENGTHS["description"],
+        required=False,
+        help_text="A few sentences on who this is and what is published here.",
+        widget=forms.Textarea(attrs={"rows": 5}),
+    )
+    website = forms.CharField(
+        max_length=MAX_LENGTHS["website"],
+        required=False,
+        help_text="Begins with https:// or http://.",
+        widget=forms.URLInput(attrs={"autocomplete": "url"}),
+    )
+
+
+class OrganizationForm(forms.Form):
+    name = forms.CharField(
+        max_length=MAX_LENGTH,
+        help_text="Small letters, digits, dots, dashes and underscores. It stands in the URLs of "
+        "its packages and channels.",
+        widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
+    )
+    display_name = forms.CharField(
+        max_length=MAX_LENGTHS["display_name"],
+        required=False,
+        help_text="The name in full, shown beside the short one.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+
+
+# --- Tokens ------------------------------------------------------------------------------------
+
+ON_A_DATE = "date"
+_LIFETIMES = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
+
+
+def _lifetimes() -> list[tuple[str, str]]:
+    """How long a token may live, as far as this host allows, each with the day it ends."""
+    today = timezone.localdate()
+    longest = settings.TOKEN_MAX_LIFETIME.days
+    offered = {days: label for days, label in _LIFETIMES.items() if days <= longest}
+    if not offered:
+        offered = {longest: f"{longest} days"}
+    choices = [
+        (str(days), f"{label}, until {date_format(today + timedelta(days=days), 'j F Y')}")
+        for days, label in offered.items()
+    ]
+    return [*choices, (ON_A_DATE, "Until a date")]
+
+
+def _scope_choices() -> list[tuple[str, str]]:
+    return [
+        (scope.value, format_html("<span>{} <code class=\"nowrap\">{}</code></span>", scope.label, scope.value))
+        for scope in Scope
+    ]
+
+
+def split_names(text: str) -> list[str]:
+    return [name for name in re.split(r"[\s,]+", text) if name]
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        max_length=100,
+        help_text="Say what it is for, so that whoever finds it later dares to revoke it.",
+        widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": "ci-xz"}),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="It may",
+        choices=_scope_choices,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one."},
+    )
+    lifetime = forms.ChoiceField(
+        label="Expires", choices=_lifetimes, widget=forms.RadioSelect, initial="90"
+    )
+    expires_at = forms.DateField(
+        label="Last day",
+        required=False,
+        help_text="Only for “Until a date”. The token works until the end of that day, in UTC.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    channels = forms.CharField(
+        label="Only these channels",
+        required=False,
+        max_length=20_000,
+        help_text="Names of channels, with commas or spaces between them: <code>dev main</code>. "
+        "Empty for all.",
+        widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
+    )
+    packages = forms.CharField(
+        label="Only these packages",
+        required=False,
+        max_length=20_000,
+        help_text="Names of packages, <code>*</code> stands for anything: <code>xz, xz-*</code>. "
+        "Empty for all.",
+        widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
+    )
+    # Tells a form that is sent again from one for another token.
+    form_key = forms.CharField(widget=forms.HiddenInput, max_length=500)
+
+    def clean_channels(self) -> list[str]:
+        return split_names(self.cleaned_data["channels"])
+
+    def clean_packages(self) -> list[str]:
+        return split_names(self.cleaned_data["packages"])
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        lifetime, last_day = data.get("lifetime"), data.get("expires_at")
+        if lifetime == ON_A_DATE:
+            if last_day is None and "expires_at" not in self.errors:
+                self.add_error("expires_at", "Say until which day.")
+        elif lifetime is not None and last_day is not None:
+            self.add_error(
+                "lifetime", "A last day is given below: choose “Until a date”, or empty it."
+            )
+        return data
+
+    def expiry(self) -> datetime:
+        """When the token expires; call it when the form is valid."""
+        if self.cleaned_data["lifetime"] == ON_A_DATE:
+            return datetime.combine(self.cleaned_data["expires_at"], time(23, 59, 59), tzinfo=UTC)
+        return timezone.now() + timedelta(days=int(self.cleaned_data["lifetime"]))
+
+
+# --- People ------------------------------------------------------------------------------------
+
+
+class RoleForm(forms.Form):
+    """A role, of those that the one who asks may give."""
+
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)
+
+    def __init__(self, *args: Any, may_make_owners: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_make_owners:
+            roles = [choice for choice in Role.choices if choice[0] != Role.OWNER]
+            self.fields["role"] = forms.ChoiceField(choices=roles, initial=Role.MEMBER)
+
+
+class AddMemberForm(RoleForm):
+    user = forms.CharField(
+        max_length=MAX_LENGTH,
+        label="Name",
+        help_text="Of someone with an account here.",
+        widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
+    )
+    field_order = ["user", "role"]
+
+
+class InviteForm(RoleForm):
+    email_or_name = forms.CharField(
+        max_length=254,
+        label="E-mail or name",
+        help_text="They get a link and decide themselves.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "inputmode": "email"}
+        ),
+    )
+    field_order = ["email_or_name", "role"]
+
+
+# --- Groups ------------------------------------------------------------------------------------
+
+_PERMISSIONS = {
+    Permission.READ: "sees and downloads.",
+    Permission.WRITE: "also uploads, moves, removes, edits the description.",
+    Permission.ADMIN: "also decides who may, visibility, deletion.",
+}
+_REACHES = [
+    ("all", "All packages of the organization, also those to come"),
+    ("chosen", "Chosen packages: those that name the group as a collaborator"),
+]
+
+
+class GroupForm(forms.Form):
+    name = forms.CharField(
+        max_length=64,
+        help_text="Letters, digits, spaces, dots, dashes and underscores.",
+        widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
+    )
+    description = forms.CharField(max_length=255, required=False)
+    permission = forms.ChoiceField(
+        choices=[
+            (p.value, format_html("<span><strong>{}</strong> {}</span>", p.label, words))
+            for p, words in _PERMISSIONS.items()
+        ],
+        widget=forms.RadioSelect,
+        initial=Permission.READ,
+    )
+    reach = forms.ChoiceField(
+        label="Packages",
+        choices=_REACHES,
+        widget=forms.RadioSelect,
+        initial="chosen",
+    )
+
+    @classmethod
+    def of(cls, group: Group) -> GroupForm:
+        return cls(
+            initial={
+                "name": group.name,
+                "description": group.description,
+                "permission": group.permission,
+                "reach": "all" if group.all_packages else "chosen",
+            }
+        )
+
+    def values(self) -> dict[str, Any]:
+        """What the acts on groups take; call it when the form is valid."""
+        values = dict(self.cleaned_data)
+        values["all_packages"] = values.pop("reach") == "all"
+        return values
+
+
+class GroupMemberForm(forms.Form):
+    user = forms.CharField(
+        max_length=MAX_LENGTH,
+        label="Name",
+        help_text="Of a member of the organization.",
+        widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "list": "candidates"}),
+    )
+
+
+class TypedNameForm(forms.Form):
+    """The gate before what can't be undone."""
+
+    typed = forms.CharField(
+        label="Name", max_length=200, widget=forms.TextInput(attrs=_MONO_ATTRIBUTES)
+    )
+
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._name = name
+
+    def clean_typed(self) -> str:
+        typed: str = self.cleaned_data["typed"]
+        if typed != self._name:
+            raise forms.ValidationError(f"That is {typed!r}; type {self._name}.")
+        return typed
+
+
+# --- The audit log -----------------------------------------------------------------------------
+
+# What an action is about, the first word of its name.
+_THINGS = {
+    "account": "The account itself",
+    "organization": "The organization itself",
+    "user": "The user",
+    "member": "Members",
+    "invitation": "Invitations",
+    "group": "Groups",
+    "token": "Tokens",
+    "channel": "Channels",
+    "package": "Packages",
+    "collaborator": "Collaborators",
+    "file": "Files",
+}
+
+
+def _things(account: Account) -> Iterable[tuple[str, str]]:
+    only_organizations = {"organization", "member", "invitation", "group"}
+    for thing, label in _THINGS.items():
+        left_out = {"user"} if account.is_organization else only_organizations
+        if thing not in left_out:
+            yield thing, label
+
+
+class LogForm(forms.Form):
+    """Which lines of the log; every field may be missing."""
+
+    thing = forms.ChoiceField(label="About", required=False)
+    who = forms.CharField(
+        label="Who",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": "person or token"}),
+    )
+    before = forms.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput
+    )
+    after = forms.IntegerField(
+        required=False, min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput
+    )
+
+    def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["thing"] = forms.ChoiceField(
+            label="About", required=False, choices=[("", "Everything"), *_things(account)]
+        )

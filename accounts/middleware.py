@@ -1,0 +1,64 @@
+"""Taking tokens out of paths before anything else of ours sees them, and noting who is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from allauth.usersessions.models import UserSession
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from accounts.authentication import PATH_TOKEN
+
+# conda writes the token after the channel root, pixi and mamba before everything.
+_FORMS = (
+    re.compile(r"(?P<root>/conda)/t/(?P<token>[^/]+)(?P<rest>/.*)\Z", re.DOTALL),
+    re.compile(r"(?P<root>)/t/(?P<token>[^/]+)(?P<rest>/(?:conda|api)/.*)\Z", re.DOTALL),
+)
+
+
+class TokenInPath:
+    """Rewrites ``/conda/t/<token>/…`` and ``/t/<token>/conda/…`` to ``/conda/…``.
+
+    The resolver, the logs and error reports then see the path without the secret.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        for form in _FORMS:
+            match = form.match(request.path_info)
+            if match:
+                path = match["root"] + match["rest"]
+                request.META[PATH_TOKEN] = match["token"]
+                request.path_info = request.path = path
+                request.META["PATH_INFO"] = path
+                for raw in ("REQUEST_URI", "RAW_URI"):
+                    request.META.pop(raw, None)
+                break
+        return self.get_response(request)
+
+
+class SessionActivity:
+    """Keeps when and from where each session was seen last, for the page that lists them.
+
+    At most every few minutes: allauth's own would write at every page view, and a read must not
+    wait for the database's write lock.
+    """
+
+    grain = timedelta(minutes=5)
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        key = request.session.session_key
+        if key and request.user.is_authenticated:
+            since = timezone.now() - self.grain
+            known = UserSession.objects.filter(session_key=key, last_seen_at__gt=since)
+            if not known.exists():
+                UserSession.objects.create_from_request(request)
+        return self.get_response(request)

@@ -1,0 +1,18 @@
+from accounts.models.account import Account
+from accounts.models.event import Event
+from accounts.models.group import Group, GroupMember
+from accounts.models.organization import Invitation, Membership, Organization
+from accounts.models.token import Token
+from accounts.models.user import User
+
+__all__ = [
+    "Account",
+    "Event",
+    "Group",
+    "GroupMember",
+    "Invitation",
+    "Membership",
+    "Organization",
+    "Token",
+    "User",
+]

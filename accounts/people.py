@@ -1,0 +1,83 @@
+"""Acts that bring a person into being, and whether a name is still free."""
+
+from __future__ import annotations
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from accounts import audit
+from accounts.identity import Identity
+from accounts.models import Account, User
+from accounts.names import MAX_LENGTH, check_account_name
+from portal.errors import Conflict, InvalidInput
+
+
+def name_taken(typed: str) -> str:
+    """What to say of a taken name, with another one that is free."""
+    name = typed.strip().lower()
+    stem = name[: MAX_LENGTH - 3]
+    candidates = [f"{stem}-{number}" for number in range(2, 30)]
+    taken = set(Account.objects.filter(name__in=candidates).values_list("name", flat=True))
+    case = ": capital letters don't make a difference" if typed.strip() != name else ""
+    free = next((candidate for candidate in candidates if candidate not in taken), None)
+    advice = f"Try {free}." if free else "Choose another."
+    return f"The name {typed.strip()} is taken{case}. {advice}"
+
+
+def require_free_name(typed: str, *, field: str) -> str:
+    """The one spelling we keep of an account's name that nobody has yet."""
+    try:
+        name = check_account_name(typed)
+    except ValidationError as error:
+        raise InvalidInput(error.messages[0], {field: error.messages}) from None
+    if Account.objects.filter(name=name).exists():
+        raise Conflict(name_taken(typed))
+    return name
+
+
+def _clean_email(typed: str) -> str:
+    email = typed.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError:
+        reason = f"{typed.strip()!r} is not an e-mail address."
+        raise InvalidInput(reason, {"email": [reason]}) from None
+    if EmailAddress.objects.filter(email=email, verified=True).exists():
+        raise Conflict(f"The address {email} belongs to another account here.")
+    return email
+
+
+def _check_password(password: str, *, username: str, email: str) -> None:
+    try:
+        validate_password(password, User(username=username, email=email))
+    except ValidationError as error:
+        raise InvalidInput(" ".join(error.messages), {"password": error.messages}) from None
+
+
+def create_user(
+    *, by: Identity, username: str, email: str, password: str, is_superuser: bool = False
+) -> User:
+    """Make a user whose address counts as verified: whoever calls this vouches for it."""
+    with transaction.atomic():
+        name = require_free_name(username, field="username")
+        address = _clean_email(email)
+        _check_password(password, username=name, email=address)
+        make = User.objects.create_superuser if is_superuser else User.objects.create_user
+        try:
+            with transaction.atomic():
+                user = make(name, address, password)
+                EmailAddress.objects.create(user=user, email=address, verified=True, primary=True)
+        except IntegrityError:
+            # Someone else was faster: with the name or with the address.
+            raise Conflict(name_taken(username)) from None
+        audit.record(
+            by=by,
+            account=user.account,
+            action="user.create",
+            target=name,
+            detail={"site_admin": is_superuser},
+        )
+        return user

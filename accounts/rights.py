@@ -1,0 +1,117 @@
+"""Who may manage an account: its profile, people, groups, channels and tokens.
+
+What concerns packages and channels is decided in `registry.access`, which asks here.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+
+from accounts.identity import OPERATOR, Identity
+from accounts.models import Account, Membership, Organization
+from accounts.roles import Role, role_covers
+from accounts.scopes import Ability, scopes_giving
+from portal.errors import CredentialNeeded, Forbidden
+
+
+def role_in(identity: Identity, account: Account) -> str | None:
+    """The role of the one who asks in ``account``: owner of their own account, or a member's.
+
+    An organization's own token has what its admins have: it was issued by one for the
+    organization. A suspended account gives nothing.
+    """
+    acting = identity.account
+    if acting is None or account.suspended_at is not None:
+        return None
+    if acting.pk == account.pk:
+        return Role.ADMIN if account.is_organization else Role.OWNER
+    if identity.user is None or not account.is_organization:
+        return None
+    membership = (
+        Membership.objects.filter(organization__account=account, user=identity.user)
+        .only("role")
+        .first()
+    )
+    return membership.role if membership else None
+
+
+def is_member(identity: Identity, account: Account) -> bool:
+    return role_in(identity, account) is not None
+
+
+def may_administer(identity: Identity, account: Account) -> bool:
+    """Whether they are an admin of the account, by role alone."""
+    role = role_in(identity, account)
+    return role is not None and role_covers(role, Role.ADMIN)
+
+
+def require_ability(identity: Identity, ability: Ability) -> None:
+    """Refuse a credential that doesn't allow this kind of act, naming the scope that would."""
+    # By identity, not by equality: nobody from outside may look like the operator.
+    if identity is OPERATOR:
+        return
+    if identity.is_anonymous:
+        raise CredentialNeeded
+    if identity.can(ability):
+        return
+    token = identity.token
+    held = ", ".join(token.scopes) if token is not None and token.scopes else "nothing"
+    raise Forbidden(
+        f"This token may not {ability.value}: it has {held}. "
+        f"A token with {' or '.join(scopes_giving(ability)[:2])} may."
+    )
+
+
+def require_member(identity: Identity, account: Account, ability: Ability = Ability.READ) -> None:
+    """Refuse whoever doesn't belong to ``account``: its people are no business of others."""
+    require_ability(identity, ability)
+    if identity is not OPERATOR and not is_member(identity, account):
+        raise Forbidden(f"Only members of {account.name} may see this.")
+
+
+def _refuse_limited(identity: Identity, account: Account, ability: Ability) -> None:
+    """A token limited to some channels or packages decides nothing about the whole account:
+    it could give its holder what the limits keep from them. (A token that it makes is limited
+    as it is itself: `tokens.create_token` sees to that.)"""
+    token = identity.token
+    if ability not in {Ability.MODIFY_GROUPS, Ability.ADMINISTER}:
+        return
+    if token is not None and (token.channels or token.packages):
+        limits = ", ".join([*token.channels, *token.packages][:5])
+        raise Forbidden(
+            f"This token is limited to {limits}, so it may not manage {account.name}. "
+            "Use a token without limits."
+        )
+
+
+def require_admin(identity: Identity, account: Account, ability: Ability) -> None:
+    """Refuse whoever is no admin of ``account``, or whose token doesn't reach as far."""
+    require_ability(identity, ability)
+    _refuse_limited(identity, account, ability)
+    if identity is not OPERATOR and not may_administer(identity, account):
+        raise Forbidden(
+            f"Only owners and admins of {account.name} may do this. Ask one of them."
+            if account.is_organization
+            else f"Only {account.name} may do this."
+        )
+
+
+def require_owner(identity: Identity, organization: Organization, ability: Ability) -> None:
+    require_ability(identity, ability)
+    _refuse_limited(identity, organization.account, ability)
+    if identity is not OPERATOR and role_in(identity, organization.account) != Role.OWNER:
+        raise Forbidden(f"Only owners of {organization.account.name} may do this.")
+
+
+def manageable_accounts(identity: Identity) -> QuerySet[Account]:
+    """The accounts that they administer: their own and organizations, by role."""
+    acting = identity.account
+    if acting is None:
+        return Account.objects.none()
+    condition = Q(pk=acting.pk)
+    if identity.user is not None:
+        condition |= Q(
+            organization__memberships__user=identity.user,
+            organization__memberships__role__in=[Role.OWNER, Role.ADMIN],
+        )
+    return Account.objects.filter(condition, suspended_at=None).distinct()

@@ -1,0 +1,120 @@
+"""What pages say of a token: where to start from, what it may, and the commands that use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from accounts.models import Token
+from accounts.scopes import Ability, Scope, abilities
+
+VARIABLE = "CONDARIUM_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A common purpose, and the token that fits it."""
+
+    key: str
+    label: str
+    scopes: tuple[str, ...]
+    days: int
+
+
+STARTS = (
+    Start("upload", "Upload from CI", (Scope.API_READ, Scope.API_WRITE), 90),
+    Start("install", "Install private packages", (Scope.CONDA_DOWNLOAD,), 365),
+    Start("read", "Read-only for scripts", (Scope.API_READ,), 90),
+    Start("move", "Move in from elsewhere", (Scope.API_READ, Scope.API_WRITE), 7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeWords:
+    scope: str
+    sentence: str
+
+
+def scopes_in_words(token: Token) -> list[ScopeWords]:
+    """The scopes of a token; ones that are no longer known stand for themselves."""
+    known = dict(Scope.choices)
+    return [ScopeWords(scope, str(known.get(scope, scope))) for scope in token.scopes]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One way to use a token, as components/install_box.html takes it."""
+
+    label: str
+    command: str
+    caption: str
+    note: str = ""
+
+
+def _channel_url(token: Token, root: str) -> str:
+    channel = f"/label/{token.channels[0]}" if token.channels else ""
+    return f"{root}/{token.account.name}{channel}"
+
+
+def _uploads(token: Token) -> list[Use]:
+    account, channel = token.account.name, next(iter(token.channels), "main")
+    curl = (
+        f'curl --fail-with-body --header "Authorization: Bearer ${VARIABLE}" \\\n'
+        f"  --form file=@xz-5.6.3-h1_0.conda \\\n"
+        f"  {settings.BASE_URL}/api/v1/upload/{account}/{channel}"
+    )
+    indented = curl.replace("\n", "\n      ")
+    return [
+        Use(
+            "GitHub Actions",
+            f"- name: Publish\n  env:\n    {VARIABLE}: ${{{{ secrets.{VARIABLE} }}}}\n"
+            f"  run: |\n      {indented}",
+            "A step of the workflow",
+            f"Store the token first: gh secret set {VARIABLE} asks for it.",
+        ),
+        Use(
+            "anaconda",
+            f"anaconda config --set sites.condarium.url {settings.BASE_URL}/api\n"
+            f'ANACONDA_API_TOKEN="${VARIABLE}" anaconda -s condarium \\\n'
+            f"  upload -u {account} -l {channel} xz-5.6.3-h1_0.conda",
+            "With the client of anaconda.org",
+        ),
+        Use("curl", curl, "Upload one file"),
+    ]
+
+
+def _downloads(token: Token) -> list[Use]:
+    host = settings.BASE_URL.partition("://")[2]
+    channel = _channel_url(token, f"{settings.BASE_URL}/conda")
+    with_token = _channel_url(token, f"{settings.BASE_URL}/conda/t/${{{VARIABLE}}}")
+    return [
+        Use(
+            "conda",
+            f"conda install -c {with_token} xz",
+            "conda and mamba take the token from the address",
+            "In .condarc the variable may stay as it is written here.",
+        ),
+        Use(
+            "pixi",
+            f'pixi auth login {host} --token "${VARIABLE}"\npixi project channel add {channel}',
+            "pixi keeps the token in the keyring",
+        ),
+    ]
+
+
+def uses(token: Token) -> list[Use]:
+    """Commands for what the token may, with a variable where the secret goes."""
+    may = abilities(token.scopes)
+    found: list[Use] = []
+    if Ability.WRITE in may:
+        found += _uploads(token)
+    if Ability.DOWNLOAD in may:
+        found += _downloads(token)
+    if Ability.READ in may:
+        command = (
+            f'curl --header "Authorization: Bearer ${VARIABLE}" \\\n'
+            f"  {settings.BASE_URL}/api/v1/accounts/{token.account.name}"
+        )
+        found.append(Use("API", command, "Read over the API"))
+    return found

@@ -1,0 +1,256 @@
+"""Making, hashing and matching tokens, and the acts on them.
+
+A token reads ``cph-`` + a letter for its kind + 43 base62 characters + 6 of checksum. Letters,
+digits and dashes only: conda masks ``/t/<token>`` up to the first other character and would print
+the rest into its users' logs.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import secrets
+import string
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts import audit, emails
+from accounts.identity import Identity
+from accounts.models import Account, Token
+from accounts.scopes import Scope, abilities
+from portal.errors import Conflict, Forbidden, InvalidInput
+
+PREFIX = "cph-"
+_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_SECRET_LENGTH = 43  # 256 bits
+_CHECKSUM_LENGTH = 6
+_LENGTH = len(PREFIX) + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
+_KINDS = {Account.Kind.USER: "u", Account.Kind.ORGANIZATION: "o"}
+_LAST_USE_GRAIN = timedelta(minutes=1)
+MAX_LIMITS = 100
+
+
+def _checksum(text: str) -> str:
+    """CRC-32 in base62: lets a scanner tell a token from its look-alikes without asking us."""
+    number = zlib.crc32(text.encode("ascii"))
+    digits = []
+    for _ in range(_CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def make_secret(kind: str) -> str:
+    body = PREFIX + _KINDS[Account.Kind(kind)]
+    body += "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
+    return body + _checksum(body)
+
+
+def looks_like_token(text: str) -> bool:
+    """Whether ``text`` is a token that we may have made: form and checksum, no look-up."""
+    return (
+        len(text) == _LENGTH
+        and text.startswith(PREFIX)
+        and text.isascii()
+        and text[len(PREFIX) :].isalnum()
+        and _checksum(text[:-_CHECKSUM_LENGTH]) == text[-_CHECKSUM_LENGTH:]
+    )
+
+
+def digest(secret: str) -> str:
+    # 256 random bits need no salt and no slow hash, and equality in an index leaks no timing.
+    return hashlib.sha256(secret.encode("ascii")).hexdigest()
+
+
+def find(secret: str) -> Token | None:
+    """The token that ``secret`` opens, whatever state it is in."""
+    if not looks_like_token(secret):
+        return None
+    return (
+        Token.objects.select_related("account", "account__user", "account__organization")
+        .filter(digest=digest(secret))
+        .first()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token just made, with the secret that is shown once and kept nowhere."""
+
+    token: Token
+    secret: str
+
+
+def _clean_name(name: str) -> str:
+    name = name.strip()
+    if not name:
+        raise InvalidInput("A token needs a name.", {"name": ["Say what the token is for."]})
+    if len(name) > 100 or not name.isprintable():
+        reason = "Use at most 100 printable characters."
+        raise InvalidInput(f"The token's name is not usable. {reason}", {"name": [reason]})
+    return name
+
+
+def _clean_scopes(scopes: Sequence[str]) -> list[str]:
+    unknown = sorted(set(scopes) - set(Scope.values))
+    if unknown or not scopes:
+        known = ", ".join(Scope.values)
+        got = f"There is no scope {unknown[0]!r}." if unknown else "Choose at least one scope."
+        raise InvalidInput(f"{got} The scopes are: {known}.", {"scopes": [got]})
+    return [scope for scope in Scope.values if scope in set(scopes)]
+
+
+def _clean_limits(field: str, limits: Sequence[str]) -> list[str]:
+    cleaned = list(dict.fromkeys(limit.strip() for limit in limits if limit.strip()))
+    if len(cleaned) > MAX_LIMITS or any(len(item) > 128 for item in cleaned):
+        reason = f"At most {MAX_LIMITS} entries of at most 128 characters."
+        raise InvalidInput(f"The {field} of the token can't be kept. {reason}", {field: [reason]})
+    return cleaned
+
+
+def _clean_expiry(expires_at: datetime | None) -> datetime:
+    now = timezone.now()
+    if expires_at is None:
+        return now + settings.TOKEN_DEFAULT_LIFETIME
+    if expires_at <= now:
+        reason = "The date has passed already."
+        raise InvalidInput(f"The token's expiry is not usable. {reason}", {"expires_at": [reason]})
+    if expires_at > now + settings.TOKEN_MAX_LIFETIME + timedelta(days=1):
+        reason = f"A token lives for at most {settings.TOKEN_MAX_LIFETIME.days} days here."
+        raise InvalidInput(f"The token's expiry is too far. {reason}", {"expires_at": [reason]})
+    return expires_at
+
+
+def _refuse_widening(by: Identity, scopes: Sequence[str]) -> None:
+    """A token makes none that may do more than itself."""
+    if by.token is not None and not abilities(scopes) <= abilities(by.token.scopes):
+        raise Forbidden(
+            f"This token has {', '.join(by.token.scopes)}, so it may not make one with "
+            f"{', '.join(scopes)}. Sign in, or use a token that has as much itself."
+        )
+
+
+def _refuse_wider_limits(by: Identity, channels: Sequence[str], packages: Sequence[str]) -> None:
+    """A token makes and revokes none that reaches further than itself."""
+    own = by.token
+    if own is None:
+        return
+    if own.channels and not (channels and set(channels) <= set(own.channels)):
+        raise Forbidden(
+            f"This token is limited to the channels {', '.join(own.channels)}, so it may make and "
+            "revoke only tokens that are limited to some of them."
+        )
+    # Of a pattern it can't be told in general whether it says less than another one.
+    inside = all(
+        wanted in own.packages
+        or (
+            not set(wanted) & set("*?[")
+            and any(fnmatch.fnmatchcase(wanted, p) for p in own.packages)
+        )
+        for wanted in packages
+    )
+    if own.packages and not (packages and inside):
+        raise Forbidden(
+            f"This token is limited to the packages {', '.join(own.packages)}, so it may make and "
+            "revoke only tokens that are limited to some of them."
+        )
+
+
+def _expiry_within(by: Identity, expires_at: datetime | None) -> datetime:
+    """When the new token expires: a token makes none that outlives it."""
+    last = by.token.expires_at if by.token is not None else None
+    kept = _clean_expiry(expires_at)
+    if last is None or kept <= last:
+        return kept
+    if expires_at is None:
+        return last
+    raise Forbidden(
+        f"This token expires at {last:%Y-%m-%d %H:%M} UTC, so it may not make one that lives "
+        "longer. Sign in, or choose an earlier date."
+    )
+
+
+@transaction.atomic
+def create_token(
+    *,
+    by: Identity,
+    account: Account,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None = None,
+    channels: Sequence[str] = (),
+    packages: Sequence[str] = (),
+) -> NewToken:
+    """Make a token of ``account``; without a date it expires after the default lifetime.
+
+    Whether ``by`` may is asked of `registry.access` or `accounts.rights` before. ``channels`` are
+    channel names and ``packages`` name patterns with ``*``; empty means no limit. A token makes
+    none that may do more, reaches further or lives longer than itself.
+    """
+    kept_scopes = _clean_scopes(scopes)
+    kept_channels = _clean_limits("channels", channels)
+    kept_packages = _clean_limits("packages", packages)
+    _refuse_widening(by, kept_scopes)
+    _refuse_wider_limits(by, kept_channels, kept_packages)
+    secret = make_secret(account.kind)
+    token = Token(
+        account=account,
+        name=_clean_name(name),
+        digest=digest(secret),
+        hint=secret[-4:],
+        scopes=kept_scopes,
+        channels=kept_channels,
+        packages=kept_packages,
+        created_by=by.user,
+        expires_at=_expiry_within(by, expires_at),
+    )
+    try:
+        with transaction.atomic():
+            token.save()
+    except IntegrityError:
+        raise Conflict(
+            f"{account.name} already has a token named {token.name}. Choose another name, or "
+            "revoke that one first."
+        ) from None
+    audit.record(
+        by=by,
+        account=account,
+        action="token.create",
+        target=token.name,
+        detail={
+            "scopes": token.scopes,
+            "channels": token.channels,
+            "packages": token.packages,
+            "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+        },
+    )
+    emails.send_token_created(token, by=by)
+    return NewToken(token, secret)
+
+
+@transaction.atomic
+def revoke_token(*, by: Identity, token: Token) -> bool:
+    """Make ``token`` useless from the next request on; False when it was so already.
+
+    Any token may revoke itself, as far as it may revoke at all.
+    """
+    if by.token is not None and by.token.pk != token.pk:
+        _refuse_wider_limits(by, token.channels, token.packages)
+    changed = Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+    if changed:
+        audit.record(by=by, account=token.account, action="token.revoke", target=token.name)
+    return bool(changed)
+
+
+def note_use(token: Token, ip_address: str | None) -> None:
+    """Remember when the token was used, at most once a minute: reads must not cost a write."""
+    now = timezone.now()
+    if token.last_used_at is not None and now - token.last_used_at < _LAST_USE_GRAIN:
+        return
+    Token.objects.filter(pk=token.pk).update(last_used_at=now, last_used_ip=ip_address)

@@ -1,0 +1,81 @@
+"""The pages about who. One act, one form, one URL."""
+
+from django.urls import path
+
+from accounts import converters  # noqa: F401  # registers <account:…> and <group:…>
+from accounts.views import (
+    access,
+    dashboard,
+    frame,
+    groups,
+    invitations,
+    log,
+    members,
+    organizations,
+    profile,
+)
+from accounts.views.first_account import first_account
+
+app_name = "accounts"
+
+_settings = "<account:account>/settings"
+_access = f"{_settings}/access"
+_members = f"{_settings}/members"
+_organizations = f"{_settings}/organizations"
+_groups = "<account:account>/groups"
+_group = f"{_groups}/<group:group>"
+_own_invitation = "-/invitations/own/<int:invitation>"
+_invitation = "-/invitations/<str:key>"
+
+urlpatterns = [
+    path("-/first-account/<str:key>", first_account, name="first-account"),
+    path("dashboard", dashboard.dashboard, name="dashboard"),
+    path(
+        f"{_own_invitation}/accept",
+        invitations.own_invitation_accept,
+        name="own-invitation-accept",
+    ),
+    path(
+        f"{_own_invitation}/decline",
+        invitations.own_invitation_decline,
+        name="own-invitation-decline",
+    ),
+    path(_invitation, invitations.invitation, name="invitation"),
+    path(f"{_invitation}/accept", invitations.invitation_accept, name="invitation-accept"),
+    path(f"{_invitation}/decline", invitations.invitation_decline, name="invitation-decline"),
+    path("-/organizations/new", organizations.organization_new, name="organization-new"),
+    path(_settings, frame.settings_start, name="settings"),
+    path(f"{_settings}/profile", profile.profile, name="profile"),
+    path(_access, access.access, name="access"),
+    path(f"{_access}/new", access.token_new, name="token-new"),
+    path(f"{_access}/<int:token>/revoke", access.token_revoke, name="token-revoke"),
+    path(_members, members.members, name="members"),
+    path(f"{_members}/add", members.member_add, name="member-add"),
+    path(f"{_members}/invite", members.member_invite, name="member-invite"),
+    path(f"{_members}/<account:user>/role", members.member_role, name="member-role"),
+    path(f"{_members}/<account:user>/remove", members.member_remove, name="member-remove"),
+    path(
+        f"{_members}/invitations/<int:invitation>/withdraw",
+        members.invitation_withdraw,
+        name="invitation-withdraw",
+    ),
+    path(_organizations, organizations.organizations, name="organizations"),
+    path(
+        f"{_organizations}/<account:organization>/leave",
+        organizations.organization_leave,
+        name="organization-leave",
+    ),
+    path(f"{_settings}/log", log.log, name="log"),
+    path(_groups, groups.groups, name="groups"),
+    path(f"{_groups}/new", groups.group_new, name="group-new"),
+    path(f"{_groups}/owners", groups.owners, name="owners"),
+    path(_group, groups.group, name="group"),
+    path(f"{_group}/change", groups.group_change, name="group-change"),
+    path(f"{_group}/delete", groups.group_delete, name="group-delete"),
+    path(f"{_group}/members/add", groups.group_member_add, name="group-member-add"),
+    path(
+        f"{_group}/members/<account:user>/remove",
+        groups.group_member_remove,
+        name="group-member-remove",
+    ),
+]

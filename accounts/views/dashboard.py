@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts.attention import EXPIRING_SOON, expiring_tokens, open_invitations
+from accounts.authentication import identify_session
+from accounts.models import Membership, Token
+from accounts.views.frame import page
+
+_MAX_SHOWN = 50
+
+
+@page
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """What needs them, then what is theirs."""
+    identity = identify_session(request)
+    invitations = open_invitations(identity).select_related("organization__account", "invited_by")
+    expiring = expiring_tokens(identity).select_related("account").order_by("expires_at", "id")
+    memberships = (
+        Membership.objects.filter(user=identity.user)
+        .select_related("organization__account")
+        .order_by("organization__account__name")
+    )
+    organizations = list(memberships[:_MAX_SHOWN])
+    context = {
+        "invitations": invitations[:_MAX_SHOWN],
+        "expiring": expiring[:_MAX_SHOWN],
+        "expiring_days": EXPIRING_SOON.days,
+        "organizations": organizations,
+        "is_first_visit": not organizations
+        and not Token.objects.filter(account=identity.account).exists(),
+    }
+    return render(request, "accounts/dashboard.html", context)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import audit
+from accounts.identity import OPERATOR
+from accounts.models import Event, Organization
+from tests.accounts.views.pages import words
+from tests.cast import Person
+
+LOG = "/acme/settings/log"
+
+
+@pytest.fixture
+def many_events(acme: Organization, owner: Person) -> None:
+    for number in range(120):
+        audit.record(
+            by=owner.identity, account=acme.account, action="token.create", target=f"n{number:03}"
+        )
+
+
+def targets(client: Client, url: str) -> list[str]:
+    return re.findall(r"\bn\d{3}\b(?=</td>)", client.get(url).content.decode())
+
+
+def link(client: Client, url: str, rel: str) -> str | None:
+    page = client.get(url).content.decode()
+    found = re.search(rf'rel="{rel}" href="([^"]*)"', page)
+    return LOG + found[1].replace("&amp;", "&") if found else None
+
+
+def test_the_log_says_who_did_what_from_where(
+    acme: Organization, owner: Person, admin: Person
+) -> None:
+    identity = admin.identity_with("api", name="robot")
+    audit.record(by=identity, account=acme.account, action="file.delete", target="linux-64/xz")
+    audit.record(by=OPERATOR, account=acme.account, action="organization.create", target="acme")
+    audit.record(
+        by=owner.identity,
+        account=acme.account,
+        action="group.change",
+        target="<b>builders</b>",
+        detail={"before": {"permission": "read"}},
+    )
+
+    answer = owner.client.get(LOG)
+
+    text = words(answer)
+    assert "file.delete linux-64/xz adam with token robot" in text
+    assert "organization.create acme the operator" in text
+    assert "192.0.2.1" in text
+    assert "before {'permission': 'read'}" in text
+    assert "a browser" in text
+    assert "<b>builders" not in answer.content.decode()
+
+
+def test_pages_follow_each_other_in_both_directions(many_events: None, owner: Person) -> None:
+    client = owner.client
+    names = [f"n{number:03}" for number in reversed(range(120))]
+
+    older = link(client, LOG, "next")
+    assert older is not None
+    oldest = link(client, older, "next")
+    assert oldest is not None
+    assert [targets(client, url) for url in (LOG, older, oldest)] == [
+        names[:50],
+        names[50:100],
+        names[100:],
+    ]
+    assert link(client, oldest, "next") is None
+    assert link(client, LOG, "prev") is None
+
+    newer = link(client, oldest, "prev")
+    assert newer is not None
+    assert targets(client, newer) == names[50:100]
+    newest = link(client, newer, "prev")
+    assert newest is not None
+    assert targets(client, newest) == names[:50]
+    # New lines since: they are there to be reached.
+    audit.record(
+        by=owner.identity, account=Event.objects.latest("id").account, action="token.create"
+    )
+    assert link(client, newest, "prev") is not None
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("thing=token", ["token.create"]),
+        ("thing=member", ["member.add"]),
+        ("who=Olga", ["member.add"]),
+        ("who=robot", ["token.create"]),
+        ("thing=member&who=adam", []),
+        ("", ["token.create", "member.add"]),
+    ],
+)
+def test_the_log_is_filtered_by_what_and_by_whom(
+    acme: Organization, owner: Person, admin: Person, query: str, expected: list[str]
+) -> None:
+    audit.record(by=owner.identity, account=acme.account, action="member.add", target="rita")
+    identity = admin.identity_with("api", name="robot")
+    audit.record(by=identity, account=acme.account, action="token.create", target="ci")
+
+    answer = owner.client.get(f"{LOG}?{query}")
+
+    page = answer.content.decode()
+    assert re.findall(r'<th scope="row" class="mono">([^<]+)', page) == expected
+    if not expected:
+        assert "No events match these filters." in words(answer)
+
+
+def test_filters_go_with_the_pages(many_events: None, owner: Person) -> None:
+    older = link(owner.client, f"{LOG}?thing=token&who=olga", "next")
+
+    assert older is not None
+    assert "thing=token&who=olga&before=" in older
+    assert len(targets(owner.client, older)) == 50
+
+
+@pytest.mark.parametrize(
+    "query", ["before=x", "before=-1", f"before={10**30}", "after=x", "thing=x", "who=%00"]
+)
+def test_a_query_that_makes_no_sense_is_answered_in_words(
+    acme: Organization, owner: Person, query: str
+) -> None:
+    answer = owner.client.get(f"{LOG}?{query}")
+
+    assert answer.status_code == 422
+    assert "Error:" in words(answer)
+
+
+def test_events_of_other_accounts_are_not_in_it(
+    acme: Organization, owner: Person, stranger: Person
+) -> None:
+    audit.record(by=stranger.identity, account=stranger.user.account, action="token.create")
+
+    assert "Nothing happened yet." in words(owner.client.get(LOG))
+
+
+def test_a_page_asks_as_much_for_many_lines_as_for_none(
+    many_events: None, owner: Person, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    owner.client.get("/dashboard")  # signs in
+
+    with django_assert_max_num_queries(12):
+        owner.client.get(LOG)
