@@ -87,6 +87,17 @@ class Conflict(Refusal):
     status = 409
 
 
+class ServerFault(Refusal):
+    """A bug of ours. It says nothing but where to find it in the log."""
+
+    slug = "server-fault"
+    title = "Something went wrong here"
+    status = 500
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"Something went wrong here. Quote {request_id or 'the time'} to ask why.")
+
+
 class TooManyRequests(Refusal):
     """Too many attempts; the answer says when to try again."""
 

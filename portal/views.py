@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from portal import showcase
 from portal.context import THEMES
-from portal.errors import NotFound
+from portal.errors import NotFound, ServerFault
 from portal.problems import problem_response, wants_problem
 
 _THEME_COOKIE_SECONDS = 366 * 24 * 3600
@@ -53,6 +53,8 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Without request context: what it would ask the database may be what has failed."""
     request_id = request.META.get("condarium.request_id", "")
+    if request.path.startswith("/api/"):
+        return problem_response(ServerFault(request_id))
     return render(None, "500.html", {"request_id": request_id}, status=500)
 
 

@@ -1,0 +1,436 @@
+"""Who may read, publish to, or manage what: the only place that decides it.
+
+Effective right = what the credential allows (scopes, limits) ∩ what its owner may do at this
+request. What a viewer may not know of is `NotFound`; known but forbidden is `Forbidden`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from accounts.identity import Identity
+from accounts.models import Account, Group
+from accounts.rights import manageable_accounts, may_administer, require_ability, role_in
+from accounts.roles import Permission, permission_covers, permissions_covering
+from accounts.scopes import Ability
+from portal.errors import CredentialNeeded, Forbidden, NotFound
+from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
+
+# --- Limits of tokens --------------------------------------------------------------------------
+
+
+def within_channel_limit(identity: Identity, channel_name: str) -> bool:
+    limits = identity.token.channels if identity.token else []
+    return not limits or channel_name in limits
+
+
+def within_package_limit(identity: Identity, package_name: str) -> bool:
+    patterns = identity.token.packages if identity.token else []
+    return not patterns or any(fnmatch.fnmatchcase(package_name, p) for p in patterns)
+
+
+def _require_within_limits(identity: Identity, channel: str | None, package: str | None) -> None:
+    token = identity.token
+    if token is None:
+        return
+    if channel is not None and not within_channel_limit(identity, channel):
+        raise Forbidden(
+            f"This token is limited to the channels {', '.join(token.channels)}; this is "
+            f"{channel}. Use another token."
+        )
+    if package is not None and not within_package_limit(identity, package):
+        raise Forbidden(
+            f"This token is limited to the packages {', '.join(token.packages)}; the file is "
+            f"{package}. Use another token."
+        )
+
+
+# --- Reading -----------------------------------------------------------------------------------
+
+
+def find_account(name: str) -> Account:
+    """The account of that name, however it is capitalised. Accounts are known to everybody."""
+    account = (
+        Account.objects.select_related("user", "organization").filter(name=name.lower()).first()
+    )
+    if account is None:
+        raise NotFound
+    return account
+
+
+def reads_privately(identity: Identity, account: Account) -> bool:
+    """Whether they may see what is private in the account, as far as the role goes."""
+    return identity.can(Ability.DOWNLOAD) and role_in(identity, account) is not None
+
+
+def visible_channels(identity: Identity, account: Account) -> QuerySet[Channel]:
+    channels = Channel.objects.filter(account=account).select_related("account")
+    visible = Q(visibility=Channel.Visibility.PUBLIC)
+    if reads_privately(identity, account):
+        private = Q(visibility=Channel.Visibility.PRIVATE)
+        if identity.token is not None and identity.token.channels:
+            private &= Q(name__in=identity.token.channels)
+        visible |= private
+    return channels.filter(visible)
+
+
+def readable_channels(identity: Identity) -> QuerySet[Channel]:
+    """The `visible_channels` of all accounts, for pages that show several of them."""
+    visible = Q(visibility=Channel.Visibility.PUBLIC)
+    acting = identity.account
+    if acting is not None and identity.can(Ability.DOWNLOAD):
+        belongs = Q(account=acting)
+        if identity.user is not None:
+            belongs |= Q(account__organization__memberships__user=identity.user)
+        if identity.token is not None and identity.token.channels:
+            belongs &= Q(name__in=identity.token.channels)
+        visible |= belongs & Q(account__suspended_at=None)
+    return Channel.objects.filter(visible)
+
+
+def may_read_channel(identity: Identity, channel: Channel) -> bool:
+    return not channel.is_private or (
+        within_channel_limit(identity, channel.name) and reads_privately(identity, channel.account)
+    )
+
+
+def find_channel(identity: Identity, account_name: str, channel_name: str) -> Channel:
+    """The channel, if they may know of it; one query for a public one."""
+    channel = (
+        Channel.objects.select_related("account")
+        .filter(account__name=account_name.lower(), name=channel_name)
+        .first()
+    )
+    if channel is None or not may_read_channel(identity, channel):
+        raise NotFound
+    return channel
+
+
+def sees_members_index(identity: Identity, channel: Channel) -> bool:
+    """Whether a public channel is shown to them with its private packages."""
+    return (
+        not channel.is_private
+        and not identity.is_anonymous
+        and within_channel_limit(identity, channel.name)
+        and reads_privately(identity, channel.account)
+    )
+
+
+def _collaborations(identity: Identity, needed: Permission) -> Q:
+    """Packages that they hold ``needed`` on by name: as collaborator or through a group."""
+    levels = permissions_covering(needed)
+    direct = Collaborator.objects.filter(
+        package=OuterRef("pk"), permission__in=levels, user=identity.user
+    )
+    through_group = Collaborator.objects.filter(
+        package=OuterRef("pk"), permission__in=levels, group__members__user=identity.user
+    )
+    over_all = Group.objects.filter(
+        organization__account=OuterRef("account"),
+        all_packages=True,
+        permission__in=levels,
+        members__user=identity.user,
+    )
+    return Q(Exists(direct)) | Q(Exists(through_group)) | Q(Exists(over_all))
+
+
+def visible_packages(identity: Identity, account: Account | None = None) -> QuerySet[Package]:
+    """Packages they may know of.
+
+    Public ones that stand in a public channel or in none (its page then says where it went), and
+    private ones of their accounts and of those they collaborate on.
+    """
+    packages = Package.objects.select_related("account")
+    if account is not None:
+        packages = packages.filter(account=account)
+    somewhere = ChannelFile.objects.filter(file__package=OuterRef("pk"))
+    in_public = somewhere.filter(channel__visibility=Channel.Visibility.PUBLIC)
+    visible = Q(is_private=False) & (Q(Exists(in_public)) | ~Q(Exists(somewhere)))
+    acting = identity.account
+    if acting is not None and identity.can(Ability.DOWNLOAD):
+        private = Q(account=acting)
+        if identity.user is not None:
+            private |= Q(account__organization__memberships__user=identity.user)
+            private |= _collaborations(identity, Permission.READ)
+        if identity.token is not None and identity.token.packages:
+            # Patterns are matched in Python; tokens have few, and accounts' packages have names.
+            names = _names_within_limit(identity, private)
+            private &= Q(pk__in=names)
+        visible |= private
+    return packages.filter(visible).distinct()
+
+
+def _names_within_limit(identity: Identity, condition: Q) -> list[int]:
+    rows = Package.objects.filter(condition).values_list("pk", "name").distinct()
+    return [pk for pk, name in rows.iterator() if within_package_limit(identity, name)]
+
+
+def find_package(identity: Identity, account_name: str, package_name: str) -> Package:
+    package = (
+        visible_packages(identity)
+        .filter(account__name=account_name.lower(), name=package_name)
+        .first()
+    )
+    if package is None:
+        raise NotFound
+    return package
+
+
+def may_download(identity: Identity, file: PackageFile, channel: Channel) -> bool:
+    """Whether the bytes are theirs to fetch through ``channel``, which they may read."""
+    if not file.package.is_private:
+        return True
+    return within_package_limit(identity, file.name) and (
+        reads_privately(identity, channel.account)
+        or (
+            identity.can(Ability.DOWNLOAD)
+            and package_permission(identity, file.package) is not None
+        )
+    )
+
+
+def _sees_beyond_channels(identity: Identity) -> bool:
+    """Whether those who may write a package are shown its files in channels they can't read, and
+    in none, so that they can move them. A token limited to channels stays within them."""
+    limited = identity.token is not None and bool(identity.token.channels)
+    return not limited and (identity.can(Ability.READ) or identity.can(Ability.WRITE))
+
+
+def visible_files(identity: Identity, package: Package) -> QuerySet[PackageFile]:
+    """Files of a visible package: those in channels they may read; all, for who may write."""
+    files = PackageFile.objects.filter(package=package, deleted_at=None)
+    if _sees_beyond_channels(identity) and may_package(identity, package, Permission.WRITE):
+        return files
+    readable = ChannelFile.objects.filter(
+        file=OuterRef("pk"), channel__in=visible_channels(identity, package.account).values("pk")
+    )
+    return files.filter(Exists(readable))
+
+
+def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[PackageFile]:
+    """The `visible_files` of all packages of the account, without asking for each of them."""
+    files = PackageFile.objects.filter(
+        account=account,
+        deleted_at=None,
+        package__in=visible_packages(identity, account).values("pk"),
+    ).select_related("account", "package")
+    beyond = _sees_beyond_channels(identity)
+    if beyond and may_administer(identity, account):
+        return files
+    readable = ChannelFile.objects.filter(
+        file=OuterRef("pk"), channel__in=visible_channels(identity, account).values("pk")
+    )
+    seen = Q(Exists(readable))
+    if beyond and identity.user is not None and account.suspended_at is None:
+        written = Package.objects.filter(account=account).filter(
+            _collaborations(identity, Permission.WRITE)
+        )
+        seen |= Q(package__in=written.values("pk"))
+    return files.filter(seen)
+
+
+def find_file(identity: Identity, account_name: str, subdir: str, filename: str) -> PackageFile:
+    account = find_account(account_name)
+    file = (
+        visible_files_of_account(identity, account).filter(subdir=subdir, filename=filename).first()
+    )
+    if file is None:
+        raise NotFound
+    return file
+
+
+# --- Publishing --------------------------------------------------------------------------------
+
+
+def package_permission(identity: Identity, package: Package) -> str | None:
+    """The highest permission they hold on a package by role, group and collaboration."""
+    return permission_on(identity, package.account, package.name)
+
+
+def permission_on(identity: Identity, account: Account, package_name: str) -> str | None:
+    """The same by name, for a package that may not exist yet."""
+    role = role_in(identity, account)
+    if role is not None and may_administer(identity, account):
+        return Permission.ADMIN
+    if identity.user is None or account.suspended_at is not None:
+        return None
+    held = set(
+        Group.objects.filter(
+            organization__account=account, all_packages=True, members__user=identity.user
+        ).values_list("permission", flat=True)
+    )
+    held |= set(
+        Collaborator.objects.filter(package__account=account, package__name=package_name)
+        .filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+        .values_list("permission", flat=True)
+    )
+    if role is not None:
+        held.add(Permission.READ)
+    order = [Permission.ADMIN, Permission.WRITE, Permission.READ]
+    return next((p.value for p in order if p in held), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an upload wants to go; ``channel`` is None when it comes into being with it."""
+
+    account: Account
+    channel_name: str
+    channel: Channel | None
+    ability: Ability
+
+
+def open_destination(
+    identity: Identity,
+    account_name: str,
+    channel_name: str,
+    ability: Ability = Ability.WRITE,
+) -> Destination:
+    """What can be decided about an upload before a byte of it is read.
+
+    The name of the package is only known from the archive, so this asks whether they may publish
+    anything there at all; `require_publish` asks the rest.
+    """
+    if identity.is_anonymous:
+        raise CredentialNeeded(
+            "Uploading needs a credential. Send a token: Authorization: Bearer <token>, or as the "
+            "password of Basic authentication."
+        )
+    account = find_account(account_name)
+    require_ability(identity, ability)
+    _require_within_limits(identity, channel_name, None)
+    administers = may_administer(identity, account)
+    if not administers and not _writes_anything(identity, account):
+        raise Forbidden(
+            f"{identity.name} may not publish to {account.name}. Ask an admin of {account.name} "
+            "for the permission to write."
+        )
+    channel = Channel.objects.filter(account=account, name=channel_name).first()
+    if channel is not None:
+        channel.account = account
+        if not may_read_channel_by_role(identity, channel):
+            raise NotFound
+    elif not administers:
+        raise NotFound
+    return Destination(account, channel_name, channel, ability)
+
+
+def may_read_channel_by_role(identity: Identity, channel: Channel) -> bool:
+    """Like `may_read_channel`, whatever the scopes: an upload token need not download."""
+    return not channel.is_private or role_in(identity, channel.account) is not None
+
+
+def _writes_anything(identity: Identity, account: Account) -> bool:
+    if identity.user is None or account.suspended_at is not None:
+        return False
+    levels = permissions_covering(Permission.WRITE)
+    return (
+        Group.objects.filter(
+            organization__account=account,
+            all_packages=True,
+            permission__in=levels,
+            members__user=identity.user,
+        ).exists()
+        or Collaborator.objects.filter(package__account=account, permission__in=levels)
+        .filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+        .exists()
+    )
+
+
+def publishable_accounts(identity: Identity) -> QuerySet[Account]:
+    """The accounts where they may publish anything: by role, by a group, or by one package."""
+    condition = Q(pk__in=manageable_accounts(identity).values("pk"))
+    if identity.user is not None:
+        levels = permissions_covering(Permission.WRITE)
+        over_all = Group.objects.filter(
+            all_packages=True, permission__in=levels, members__user=identity.user
+        )
+        written = Package.objects.filter(_collaborations(identity, Permission.WRITE))
+        condition |= Q(pk__in=over_all.values("organization__account"))
+        condition |= Q(pk__in=written.values("account"))
+    return Account.objects.filter(condition, suspended_at=None)
+
+
+def require_publish(identity: Identity, destination: Destination, package_name: str) -> None:
+    """Refuse an upload of ``package_name``, now that the archive has told its name."""
+    _require_within_limits(identity, destination.channel_name, package_name)
+    held = permission_on(identity, destination.account, package_name)
+    if held is None or not permission_covers(held, Permission.WRITE):
+        raise Forbidden(
+            f"{identity.name} may not publish {package_name} to {destination.account.name}. Ask an "
+            f"admin of {destination.account.name} for the permission to write it."
+        )
+
+
+# --- Managing ----------------------------------------------------------------------------------
+
+
+def require_package(
+    identity: Identity, package: Package, needed: Permission, ability: Ability = Ability.WRITE
+) -> None:
+    """Refuse whoever does not hold ``needed`` on a package that they may see."""
+    require_ability(identity, ability)
+    _require_within_limits(identity, None, package.name)
+    held = package_permission(identity, package)
+    if held is None or not permission_covers(held, needed):
+        raise Forbidden(
+            f"This needs the permission to {needed.value} {package.name}. Admins of "
+            f"{package.account.name} can give it."
+        )
+
+
+def may_package(identity: Identity, package: Package, needed: Permission) -> bool:
+    """The question of `require_package` for pages, which show no act that is not theirs."""
+    held = package_permission(identity, package)
+    return held is not None and permission_covers(held, needed)
+
+
+def require_whole_package(
+    identity: Identity, package: Package, needed: Permission, ability: Ability = Ability.WRITE
+) -> None:
+    """`require_package` for what concerns a package in all channels: a token that is limited to
+    some of them may not."""
+    require_package(identity, package, needed, ability)
+    token = identity.token
+    if token is not None and token.channels:
+        raise Forbidden(
+            f"This token is limited to the channels {', '.join(token.channels)}, and this concerns "
+            f"{package.name} in all of them. Use another token."
+        )
+
+
+def require_delete(identity: Identity, file: PackageFile) -> None:
+    """Refuse deleting a file, which takes it out of all its channels."""
+    require_package(identity, file.package, Permission.WRITE)
+    token = identity.token
+    if token is None or not token.channels:
+        return
+    standing = Channel.objects.filter(entries__file=file)
+    if not standing.exists() or standing.exclude(name__in=token.channels).exists():
+        raise Forbidden(
+            f"This token is limited to the channels {', '.join(token.channels)}, and "
+            f"{file.filename} stands elsewhere too. Take it out of those, or use another token."
+        )
+
+
+def require_channel_write(identity: Identity, channel: Channel) -> None:
+    """Refuse changes to what stands in a channel, as far as the channel itself decides."""
+    require_ability(identity, Ability.WRITE)
+    _require_within_limits(identity, channel.name, None)
+    if not may_read_channel_by_role(identity, channel):
+        raise NotFound
+
+
+def require_manage_channels(identity: Identity, account: Account, channel_name: str) -> None:
+    """Refuse creating, changing or deleting a channel."""
+    require_ability(identity, Ability.WRITE)
+    _require_within_limits(identity, channel_name, None)
+    if not may_administer(identity, account):
+        raise Forbidden(f"Only owners and admins of {account.name} may manage its channels.")
+
+
+def require_collaborators(identity: Identity, package: Package) -> None:
+    require_whole_package(identity, package, Permission.ADMIN, Ability.MODIFY_GROUPS)

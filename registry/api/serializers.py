@@ -1,0 +1,165 @@
+"""What the API shows of channels, packages and files, and what may be sent of them.
+
+Each field is listed by name: a new column is shown to nobody until it stands here.
+"""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.api.endpoint import Input
+from accounts.roles import Permission
+from registry.conda.names import MAX_CHANNEL_NAME_LENGTH, MAX_FILENAME_LENGTH, MAX_NAME_LENGTH
+from registry.conda.subdirs import MAX_SUBDIR_LENGTH
+from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
+from registry.models.channel import MAIN
+
+# --- Shown -------------------------------------------------------------------------------------
+
+
+class ChannelSerializer(serializers.ModelSerializer[Channel]):
+    account = serializers.CharField(source="account.name")
+
+    class Meta:
+        model = Channel
+        fields = [
+            "account", "name", "description", "visibility", "is_locked", "lock_note",
+            "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class PackageSerializer(serializers.ModelSerializer[Package]):
+    account = serializers.CharField(source="account.name")
+
+    class Meta:
+        model = Package
+        fields = [
+            "account", "name", "is_private", "summary", "description", "license", "home_url",
+            "dev_url", "doc_url", "source_url", "latest_version", "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class FileSerializer(serializers.ModelSerializer[PackageFile]):
+    account = serializers.CharField(source="account.name")
+    package = serializers.CharField(source="package.name")
+    uploaded_by = serializers.CharField(
+        source="uploaded_by.username", default=None, allow_null=True
+    )
+    channels = serializers.SerializerMethodField(
+        help_text="The channels it stands in, as far as you may know of them."
+    )
+
+    class Meta:
+        model = PackageFile
+        fields = [
+            "account", "package", "subdir", "filename", "version", "build", "build_number",
+            "size_bytes", "sha256", "md5", "uploaded_at", "uploaded_by", "channels",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_channels(self, file: PackageFile) -> list[str]:
+        entries: list[ChannelFile] = file.visible_entries  # type: ignore[attr-defined]  # prefetched by `shown_files`
+        return sorted(entry.channel.name for entry in entries)
+
+
+class FileDetailSerializer(FileSerializer):
+    """A file, with its record as repodata has it."""
+
+    record = serializers.SerializerMethodField(help_text="The record in repodata.")
+
+    class Meta(FileSerializer.Meta):
+        fields = [*FileSerializer.Meta.fields, "record"]
+        read_only_fields = fields
+
+    @extend_schema_field({"type": "object", "additionalProperties": {}})
+    def get_record(self, file: PackageFile) -> dict[str, object]:
+        return file.index
+
+
+class EntrySerializer(serializers.Serializer[ChannelFile]):
+    """That a file stands in a channel."""
+
+    channel = serializers.CharField(source="channel.name")
+    subdir = serializers.CharField()
+    filename = serializers.CharField()
+    added_at = serializers.DateTimeField()
+
+
+class CollaboratorSerializer(serializers.Serializer[Collaborator]):
+    user = serializers.CharField(
+        source="user.username", default=None, allow_null=True, help_text="Null for a group."
+    )
+    group = serializers.CharField(
+        source="group.name", default=None, allow_null=True, help_text="Null for a user."
+    )
+    permission = serializers.ChoiceField(choices=Permission.choices)
+    added_by = serializers.CharField(source="added_by.username", default=None, allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class FoundSerializer(serializers.Serializer[Package]):
+    """A package that a search found."""
+
+    account = serializers.CharField(source="account.name")
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    latest_version = serializers.CharField()
+    is_private = serializers.BooleanField()
+
+
+# --- Sent --------------------------------------------------------------------------------------
+
+
+class ChannelInput(Input):
+    name = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH)
+    visibility = serializers.ChoiceField(
+        choices=Channel.Visibility.choices, default=Channel.Visibility.PUBLIC
+    )
+    description = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+
+
+class ChannelChangeInput(Input):
+    visibility = serializers.ChoiceField(choices=Channel.Visibility.choices, required=False)
+    description = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+    is_locked = serializers.BooleanField(
+        required=False, help_text="Locked: nothing is put in or taken out."
+    )
+    lock_note = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="Why, for those it stops."
+    )
+
+
+class PackageChangeInput(Input):
+    is_private = serializers.BooleanField(required=False)
+
+
+class CopyInput(Input):
+    account = serializers.CharField(max_length=64, help_text="Whose the copy is to be.")
+    channel = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH, default=MAIN)
+
+
+class CollaboratorInput(Input):
+    permission = serializers.ChoiceField(choices=Permission.choices)
+
+
+class PackageQuery(Input):
+    q = serializers.CharField(
+        max_length=MAX_NAME_LENGTH, required=False, help_text="Names that contain this."
+    )
+
+
+class FileQuery(Input):
+    package = serializers.CharField(max_length=MAX_NAME_LENGTH, required=False)
+    version = serializers.CharField(max_length=64, required=False)
+    subdir = serializers.CharField(max_length=MAX_SUBDIR_LENGTH, required=False)
+    filename = serializers.CharField(max_length=MAX_FILENAME_LENGTH, required=False)
+    channel = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH, required=False)
+
+
+class SearchQuery(Input):
+    q = serializers.CharField(
+        max_length=200, help_text="Part of a name or of a summary; names come first."
+    )

@@ -1,0 +1,34 @@
+from django.urls import path
+
+from registry.api.views import channels, files, packages
+
+app_name = "registry-api"
+
+_account = "accounts/<str:account>"
+_package = f"{_account}/packages/<str:package>"
+_file = f"{_account}/files/<str:subdir>/<str:filename>"
+
+urlpatterns = [
+    path("search", packages.Search.as_view(), name="search"),
+    path(f"{_account}/channels", channels.Channels.as_view(), name="channels"),
+    # Names of channels may hold slashes, so they come last.
+    path(f"{_account}/channels/<path:channel>", channels.OneChannel.as_view(), name="channel"),
+    path(f"{_account}/packages", packages.Packages.as_view(), name="packages"),
+    path(_package, packages.OnePackage.as_view(), name="package"),
+    path(f"{_package}/collaborators", packages.Collaborators.as_view(), name="collaborators"),
+    path(
+        f"{_package}/collaborators/users/<str:user>",
+        packages.UserCollaborator.as_view(),
+        name="user-collaborator",
+    ),
+    path(
+        f"{_package}/collaborators/groups/<str:group>",
+        packages.GroupCollaborator.as_view(),
+        name="group-collaborator",
+    ),
+    path(f"{_account}/files", files.Files.as_view(), name="files"),
+    path(_file, files.OneFile.as_view(), name="file"),
+    path(f"{_file}/copies", files.Copies.as_view(), name="copies"),
+    path(f"{_file}/channels", files.Entries.as_view(), name="entries"),
+    path(f"{_file}/channels/<path:channel>", files.OneEntry.as_view(), name="entry"),
+]

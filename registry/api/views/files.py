@@ -1,0 +1,166 @@
+"""Package files over the REST API: what there is, and in which channels it stands.
+
+Files come in through the upload routes, which read raw bodies; nothing here takes bytes.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.endpoint import Endpoint
+from accounts.identity import Identity
+from accounts.models import Account
+from accounts.rights import require_ability
+from accounts.scopes import Ability
+from registry import access
+from registry.api import serializers as shapes
+from registry.api.views.channels import CHANNEL_NAME
+from registry.models import ChannelFile, PackageFile
+from registry.publishing import (
+    Outcome,
+    add_to_channel,
+    copy_file,
+    delete_file,
+    remove_from_channel,
+)
+
+# Large, and shown nowhere here.
+_BYTES = ["record_json", "record_msgpack", "run_exports_json", "version_key"]
+_DETAILS = ["index", "about", "run_exports", "channeldata_flags", "findings"]
+
+
+def _entries(identity: Identity, account: Account) -> QuerySet[ChannelFile]:
+    channels = access.visible_channels(identity, account)
+    return ChannelFile.objects.filter(channel__in=channels.values("pk")).select_related("channel")
+
+
+def shown_files(
+    identity: Identity, account: Account, files: QuerySet[PackageFile]
+) -> QuerySet[PackageFile]:
+    """``files`` with the channels that the viewer may know of, in one more query."""
+    return (
+        files.select_related("account", "package", "uploaded_by")
+        .prefetch_related(
+            Prefetch("entries", queryset=_entries(identity, account), to_attr="visible_entries")
+        )
+        .defer(*_BYTES)
+    )
+
+
+@extend_schema(tags=["files"])
+class Files(Endpoint):
+    public_reads = True
+
+    @extend_schema(
+        operation_id="files_list",
+        parameters=[shapes.FileQuery],
+        responses=shapes.FileSerializer(many=True),
+    )
+    def get(self, _request: Request, account: str) -> Response:
+        """Files of the account, newest first; with a channel, those that stand in it."""
+        found = access.find_account(account)
+        wanted = self.sent(shapes.FileQuery, query=True)
+        files = access.visible_files_of_account(self.identity, found)
+        if "package" in wanted:
+            files = files.filter(package__name=wanted["package"])
+        for field in ("version", "subdir", "filename"):
+            if field in wanted:
+                files = files.filter(**{field: wanted[field]})
+        if "channel" in wanted:
+            channel = access.find_channel(self.identity, account, wanted["channel"])
+            standing = ChannelFile.objects.filter(channel=channel, file=OuterRef("pk"))
+            files = files.filter(Exists(standing))
+        rows = shown_files(self.identity, found, files).defer(*_BYTES, *_DETAILS)
+        return self.page(rows, shapes.FileSerializer)
+
+
+class _FileEndpoint(Endpoint):
+    def found(self, account: str, subdir: str, filename: str) -> PackageFile:
+        return access.find_file(self.identity, account, subdir, filename)
+
+    def answer(self, file: PackageFile, *, status: int = 200) -> Response:
+        rows = PackageFile.objects.filter(pk=file.pk)
+        row = shown_files(self.identity, file.account, rows).get()
+        return self.shown(row, shapes.FileDetailSerializer, status=status)
+
+
+@extend_schema(tags=["files"])
+class OneFile(_FileEndpoint):
+    public_reads = True
+
+    @extend_schema(operation_id="files_get", responses=shapes.FileDetailSerializer)
+    def get(self, _request: Request, account: str, subdir: str, filename: str) -> Response:
+        return self.answer(self.found(account, subdir, filename))
+
+    @extend_schema(operation_id="files_delete", request=None, responses={204: None})
+    def delete(self, _request: Request, account: str, subdir: str, filename: str) -> Response:
+        """Take the file out of all channels and give its bytes up. Its name stays spoken for."""
+        delete_file(by=self.identity, file=self.found(account, subdir, filename))
+        return Response(status=204)
+
+
+@extend_schema(tags=["files"])
+class Copies(_FileEndpoint):
+    @extend_schema(
+        operation_id="files_copy",
+        request=shapes.CopyInput,
+        responses={200: shapes.FileDetailSerializer, 201: shapes.FileDetailSerializer},
+    )
+    def post(self, _request: Request, account: str, subdir: str, filename: str) -> Response:
+        """Give another account, or another channel, the same file. No byte moves.
+
+        201 when the account had no such file, 200 when it did.
+        """
+        file = self.found(account, subdir, filename)
+        require_ability(self.identity, Ability.WRITE)
+        wanted = self.sent(shapes.CopyInput)
+        copied = copy_file(
+            by=self.identity,
+            file=file,
+            account_name=wanted["account"],
+            channel_name=wanted["channel"],
+        )
+        return self.answer(copied.file, status=201 if copied.outcome == Outcome.CREATED else 200)
+
+
+@extend_schema(tags=["files"])
+class Entries(_FileEndpoint):
+    ordering = "id"
+    public_reads = True
+
+    @extend_schema(operation_id="entries_list", responses=shapes.EntrySerializer(many=True))
+    def get(self, _request: Request, account: str, subdir: str, filename: str) -> Response:
+        """The channels that the file stands in, as far as you may know of them."""
+        file = self.found(account, subdir, filename)
+        rows = _entries(self.identity, file.account).filter(file=file)
+        return self.page(rows, shapes.EntrySerializer)
+
+
+@extend_schema(tags=["files"], parameters=[CHANNEL_NAME])
+class OneEntry(_FileEndpoint):
+    @extend_schema(
+        operation_id="entries_put",
+        request=None,
+        responses={200: shapes.FileDetailSerializer, 201: shapes.FileDetailSerializer},
+    )
+    def put(
+        self, _request: Request, account: str, subdir: str, filename: str, channel: str
+    ) -> Response:
+        """Put the file into a channel; 200 when it stood there already."""
+        file = self.found(account, subdir, filename)
+        target = access.find_channel(self.identity, account, channel)
+        added = add_to_channel(by=self.identity, file=file, channel=target)
+        return self.answer(file, status=201 if added else 200)
+
+    @extend_schema(operation_id="entries_remove", request=None, responses={204: None})
+    def delete(
+        self, _request: Request, account: str, subdir: str, filename: str, channel: str
+    ) -> Response:
+        """Take the file out of the channel. The file stays, and so do its other channels."""
+        file = self.found(account, subdir, filename)
+        target = access.find_channel(self.identity, account, channel)
+        remove_from_channel(by=self.identity, file=file, channel=target)
+        return Response(status=204)

@@ -1,0 +1,97 @@
+"""prefix.dev's upload, as rattler-build and pixi speak it.
+
+They show the body of a refusal to their users, cut to 512 characters, and take 409 for "it is
+there", which ``--skip-existing`` counts as success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from accounts.authentication import identify
+from portal.body import open_body
+from portal.errors import InvalidInput, NotFound, Refusal
+from registry import publishing
+from registry.delivery import MethodNotAllowed
+from registry.dialects.prefix.form import FilePart
+from registry.models.channel import MAIN
+from registry.publishing import Claims, FileExists, Outcome
+from registry.receiving import upload_slot
+
+MAX_TEXT_LENGTH = 512
+_FORCE = {"": False, "false": False, "0": False, "true": True, "1": True}
+View = Callable[[HttpRequest, str], HttpResponse]
+
+
+def _refusals_as_text(view: View) -> View:
+    @wraps(view)
+    def worded(request: HttpRequest, rest: str) -> HttpResponse:
+        try:
+            return view(request, rest)
+        except Refusal as refusal:
+            return _text(refusal.detail, refusal.status, refusal.headers)
+
+    return worded
+
+
+def _text(text: str, status: int, headers: dict[str, str] | None = None) -> HttpResponse:
+    if len(text) > MAX_TEXT_LENGTH:
+        text = text[: MAX_TEXT_LENGTH - 1] + "…"
+    return HttpResponse(
+        text,
+        status=status,
+        content_type="text/plain; charset=utf-8",
+        headers={
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            **(headers or {}),
+        },
+    )
+
+
+@csrf_exempt
+@_refusals_as_text
+def upload(request: HttpRequest, rest: str) -> HttpResponse:
+    """``POST /api/v1/upload/<account>[/<channel>]`` with the file in a form."""
+    if request.method != "POST":
+        raise MethodNotAllowed(request.method, "POST")
+    by = identify(request)
+    account_name, _, channel_name = rest.strip("/").partition("/")
+    if not rest.isprintable():
+        raise NotFound
+    destination = publishing.open_destination(by, account_name, channel_name or MAIN)
+    is_forced = _is_forced(request)
+    with upload_slot():
+        # The form is a little more than the file; the file itself is held against the limit.
+        limit_bytes = settings.MAX_UPLOAD_BYTES + 2**20
+        body = open_body(request.META, limit_bytes=limit_bytes)
+        part = FilePart(request.META.get("CONTENT_TYPE", ""), body)
+        claims = Claims(filename=part.filename, sha256=part.sha256)
+        try:
+            published = publishing.publish_to(
+                by=by, destination=destination, body=part, claims=claims
+            )
+        except FileExists as refusal:
+            if is_forced:
+                raise FileExists(
+                    f"{refusal.detail} Files are never replaced here, so force changes nothing."
+                ) from refusal
+            raise
+    file, channel = published.file, published.channel
+    place = f"{file.subdir}/{file.filename}"
+    if published.outcome is Outcome.UNCHANGED and not is_forced:
+        return _text(f"{place} is in {channel} already, with the same content.", 409)
+    status = 200 if published.outcome is Outcome.UNCHANGED else 201
+    return _text(f"{place} is in {channel}.", status)
+
+
+def _is_forced(request: HttpRequest) -> bool:
+    asked = request.GET.get("force", "").lower()
+    if asked not in _FORCE:
+        raise InvalidInput(f"force is {asked[:40]!r}; true or false is wanted.")
+    return _FORCE[asked]

@@ -1,0 +1,252 @@
+"""The forms of the registry's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django import forms
+from django.utils.html import format_html
+
+from accounts.models import Group
+from accounts.names import MAX_LENGTH
+from accounts.roles import Permission
+from registry.conda.names import MAX_CHANNEL_NAME_LENGTH
+from registry.conda.subdirs import KNOWN_SUBDIRS
+from registry.models import Channel
+
+_PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+_MONO = {**_PLAIN, "class": "mono"}
+_ANY = ("", "Any")
+
+
+# --- Filters -----------------------------------------------------------------------------------
+
+
+class FilterForm(forms.Form):
+    """A GET form: what can't be used is as if it had not been sent."""
+
+    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+        super().__init__(data, **{"auto_id": "filter_%s", **kwargs})
+        self.prepare()
+        self.full_clean()
+        # The page shows what was found, not what was wrong with the address.
+        for name in list(self.errors):
+            del self.errors[name]
+
+    def prepare(self) -> None:
+        """Fill in what can be chosen, before anything is read."""
+
+    def value(self, name: str) -> str:
+        return str(self.cleaned_data.get(name) or "")
+
+    @property
+    def count(self) -> int:
+        """How many filters are set, other than hidden ones."""
+        return sum(bool(self.cleaned_data.get(field.name)) for field in self if not field.is_hidden)
+
+
+def _position() -> forms.CharField:
+    return forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
+
+
+class PackagesForm(FilterForm):
+    q = forms.CharField(
+        label="Name",
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
+    )
+    after = _position()
+    before = _position()
+
+    def clean_q(self) -> str:
+        return str(self.cleaned_data["q"]).lower()
+
+
+class PositionForm(FilterForm):
+    after = _position()
+    before = _position()
+
+
+class SearchForm(FilterForm):
+    q = forms.CharField(
+        label="Search packages",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
+    )
+    account = forms.CharField(
+        required=False, max_length=MAX_LENGTH, widget=forms.TextInput(attrs=_PLAIN)
+    )
+    platform = forms.ChoiceField(
+        required=False, choices=[_ANY, *((subdir, subdir) for subdir in KNOWN_SUBDIRS)]
+    )
+    after = _position()
+    before = _position()
+
+    def clean_account(self) -> str:
+        return str(self.cleaned_data["account"]).lower()
+
+
+IN_NO_CHANNEL = "-"
+
+
+class FilesForm(FilterForm):
+    q = forms.CharField(
+        label="File name",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
+    )
+    platform = forms.ChoiceField(required=False)
+    version = forms.CharField(required=False, max_length=64, widget=forms.TextInput(attrs=_PLAIN))
+    channel = forms.ChoiceField(required=False)
+    after = _position()
+    before = _position()
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        platforms: Iterable[str],
+        channels: Iterable[str],
+        with_none: bool,
+    ) -> None:
+        self._platforms = [_ANY, *((name, name) for name in platforms)]
+        self._channels = [_ANY, *((name, name) for name in channels)]
+        if with_none:
+            self._channels.append((IN_NO_CHANNEL, "In no channel"))
+        super().__init__(data)
+
+    def prepare(self) -> None:
+        self.fields["platform"] = forms.ChoiceField(required=False, choices=self._platforms)
+        self.fields["channel"] = forms.ChoiceField(required=False, choices=self._channels)
+
+
+# --- Collaborators -----------------------------------------------------------------------------
+
+_PERMISSION_WORDS = {
+    Permission.READ: "sees and downloads.",
+    Permission.WRITE: "also uploads, moves, removes, edits the description.",
+    Permission.ADMIN: "also decides who may, visibility, deletion.",
+}
+
+
+class PermissionForm(forms.Form):
+    permission = forms.ChoiceField(choices=Permission.choices, initial=Permission.WRITE)
+
+
+class _AddForm(forms.Form):
+    permission = forms.ChoiceField(
+        choices=[
+            (p.value, format_html("<strong>{}</strong> {}", p.label, words))
+            for p, words in _PERMISSION_WORDS.items()
+        ],
+        widget=forms.RadioSelect,
+        initial=Permission.WRITE,
+    )
+
+
+class AddPersonForm(_AddForm):
+    user = forms.CharField(
+        max_length=MAX_LENGTH,
+        label="Name",
+        help_text="Of someone with an account here.",
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    field_order = ["user", "permission"]
+
+
+class AddGroupForm(_AddForm):
+    group = forms.ModelChoiceField(
+        queryset=Group.objects.none(), to_field_name="name", empty_label="Choose one"
+    )
+    field_order = ["group", "permission"]
+
+    def __init__(self, *args: Any, groups: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["group"] = forms.ModelChoiceField(
+            queryset=groups, to_field_name="name", empty_label="Choose one"
+        )
+        self.order_fields(self.field_order)
+
+
+# --- Channels ----------------------------------------------------------------------------------
+
+_VISIBILITIES = [
+    (
+        Channel.Visibility.PUBLIC.value,
+        format_html(
+            "<strong>{}</strong> {}", "Public", "everyone sees and installs what is in it."
+        ),
+    ),
+    (
+        Channel.Visibility.PRIVATE.value,
+        format_html("<strong>{}</strong> {}", "Private", "only members do, with a token."),
+    ),
+]
+
+
+class ChannelForm(forms.Form):
+    """What a channel says of itself, and who sees it."""
+
+    description = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="What it is for, in a sentence.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    visibility = forms.ChoiceField(
+        choices=_VISIBILITIES, widget=forms.RadioSelect, initial=Channel.Visibility.PUBLIC
+    )
+
+
+class NewChannelForm(ChannelForm):
+    name = forms.CharField(
+        max_length=MAX_CHANNEL_NAME_LENGTH,
+        help_text="A letter first, then letters, digits, “_”, “-”, “.”, “/” and “:”. It stands in "
+        "the address that clients use, and can't be changed.",
+        widget=forms.TextInput(attrs=_MONO),
+    )
+    field_order = ["name", "description", "visibility"]
+
+
+class LockForm(forms.Form):
+    lock_note = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=200,
+        help_text="Shown to those it stops.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class PutForm(forms.Form):
+    """Into which channel a file is put."""
+
+    channel = forms.ChoiceField()
+
+    def __init__(self, *args: Any, channels: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["channel"] = forms.ChoiceField(
+            choices=[(name, name) for name in channels],
+            error_messages={"invalid_choice": "There is no channel %(value)s to put it into."},
+        )
+
+
+# --- Uploading ---------------------------------------------------------------------------------
+
+
+class DestinationForm(forms.Form):
+    """Where files are uploaded to; it leads to the page that takes them."""
+
+    account = forms.ChoiceField()
+    channel = forms.CharField(
+        max_length=MAX_CHANNEL_NAME_LENGTH, initial="main", widget=forms.TextInput(attrs=_MONO)
+    )
+
+    def __init__(self, *args: Any, accounts: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"] = forms.ChoiceField(choices=[(name, name) for name in accounts])
+        self.order_fields(["account", "channel"])

@@ -1,0 +1,127 @@
+"""Sweeping what nobody needs any more: abandoned uploads, unreferenced bytes, old index files."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from portal import processes
+from registry import indexing, storage
+from registry.conda.shards import shard_filename
+from registry.models import Blob, Channel, PackageFile, PublishedIndex
+
+log = logging.getLogger(__name__)
+
+# An upload that has not grown for so long belongs to a process of another machine that is gone.
+ABANDONED_AFTER = timedelta(hours=1)
+_OWNER = re.compile(r"[a-z]+-(?P<host>[A-Za-z0-9.-]+)_(?P<pid>[0-9]{1,10})_")
+_BATCH = 500
+
+
+def keep_house() -> dict[str, int]:
+    """Run every sweep once; how many things each of them took away."""
+    swept = {
+        "uploads": sweep_abandoned_uploads(),
+        "blobs": sweep_unreferenced_blobs(),
+        "index files": sweep_old_index_files(),
+    }
+    if any(swept.values()):
+        log.info("swept", extra={key.replace(" ", "_"): count for key, count in swept.items()})
+    return swept
+
+
+def sweep_abandoned_uploads() -> int:
+    """Remove temporary files of processes that ended before they could."""
+    border = time.time() - ABANDONED_AFTER.total_seconds()
+    count = 0
+    folder = Path(settings.INCOMING_FOLDER)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            if path.is_file() and (_owner_ended(path.name) or path.stat().st_mtime <= border):
+                path.unlink()
+                count += 1
+    return count
+
+
+def _owner_ended(name: str) -> bool:
+    match = _OWNER.match(name)
+    return match is not None and processes.has_ended(match["host"], int(match["pid"]))
+
+
+def sweep_unreferenced_blobs() -> int:
+    """Give up the bytes that no file needs, a grace after the last claim on them."""
+    border = timezone.now() - settings.UNREFERENCED_BYTES_KEPT
+    unneeded = Blob.objects.filter(files=None, claimed_at__lt=border)
+    count = 0
+    for pk in list(unneeded.values_list("pk", flat=True)[:10_000]):
+        count += _sweep_blob(pk)
+    return count
+
+
+@transaction.atomic
+def _sweep_blob(pk: int) -> int:
+    # The bytes go while the row is locked: an upload of the same content claims the row, so it
+    # either comes first and is seen here, or waits and then finds the bytes gone.
+    border = timezone.now() - settings.UNREFERENCED_BYTES_KEPT
+    blob = Blob.objects.select_for_update().filter(pk=pk, claimed_at__lt=border).first()
+    if blob is None or PackageFile.objects.filter(blob=blob).exists():
+        return 0
+    blob.delete()
+    storage.store().delete(storage.blob_key(blob.sha256))
+    return 1
+
+
+def sweep_old_index_files() -> int:
+    """Remove generations that were replaced a while ago, and shards that no index names."""
+    count = 0
+    for channel_id in Channel.objects.values_list("pk", flat=True).iterator(chunk_size=_BATCH):
+        for subdir in PublishedIndex.objects.filter(
+            channel=channel_id, members_only=False
+        ).values_list("subdir", flat=True):
+            count += _sweep_subdir(channel_id, subdir)
+    return count
+
+
+def _sweep_subdir(channel_id: int, subdir: str) -> int:
+    store = storage.store()
+    now = time.time()
+    old = [
+        key
+        for key, written in store.keys(storage.index_folder(channel_id, subdir))
+        if written < now - _kept_for(key).total_seconds()
+    ]
+    if not old:
+        return 0
+    # Read after the listing: what is published meanwhile is too young to be in it.
+    needed = set(_needed_keys(channel_id, subdir))
+    doomed = [key for key in old if key not in needed and not _derived_from(key, needed)]
+    for key in doomed:
+        store.delete(key)
+    return len(doomed)
+
+
+def _kept_for(key: str) -> timedelta:
+    return settings.OLD_SHARDS_KEPT if "/shards/" in key else settings.OLD_GENERATIONS_KEPT
+
+
+def _derived_from(key: str, needed: set[str]) -> bool:
+    return key.rpartition(".")[0] in needed
+
+
+def _needed_keys(channel_id: int, subdir: str) -> Iterator[str]:
+    for index in PublishedIndex.objects.filter(channel=channel_id, subdir=subdir):
+        for file in index.files.values():
+            yield str(file["key"])
+        if indexing.SHARD_INDEX in index.files:
+            digests = indexing.read_shard_index(index.files[indexing.SHARD_INDEX]).values()
+            for digest in digests:
+                yield storage.shard_key(channel_id, subdir, shard_filename(digest))

@@ -1,0 +1,42 @@
+"""``condarium reindex [ACCOUNT[/CHANNEL]]``: write all index files anew from the database."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from registry import indexing
+from registry.models import Channel, StaleMark
+
+
+class Command(BaseCommand):
+    help = "Write the index files of all channels, of an account's, or of one channel anew."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("what", nargs="?", default="", metavar="ACCOUNT[/CHANNEL]")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        account, _, channel = str(options["what"]).partition("/")
+        channels = Channel.objects.all()
+        if account:
+            channels = channels.filter(account__name=account.lower())
+        if channel:
+            channels = channels.filter(name=channel)
+        ids = list(channels.values_list("pk", flat=True))
+        if not ids and account:
+            raise CommandError(f"There is no channel of {options['what']}.")
+        count = indexing.mark_everything(channels)
+        deadline = time.monotonic() + 3600
+        while (pairs := self._waiting(ids)) and time.monotonic() < deadline:
+            done = [indexing.bring_up_to_date(channel_id, subdir) for channel_id, subdir in pairs]
+            if not all(done):
+                time.sleep(0.2)  # another worker is at it
+        if pairs:
+            raise CommandError("Another worker holds an index and does not finish. Look at it.")
+        self.stdout.write(f"{count} subdirs of {len(ids)} channels are up to date.")
+
+    def _waiting(self, ids: list[int]) -> list[tuple[int, str]]:
+        marks = StaleMark.objects.filter(channel__in=ids).order_by("id")
+        return list(dict.fromkeys(marks.values_list("channel_id", "subdir")))

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from accounts.models import Account
+
+MAIN = "main"
+
+
+class Channel(models.Model):
+    """A list of package files that clients install from, of one account.
+
+    anaconda.org calls it a label, Forgejo a channel. Names are compared exactly: they stand in
+    URLs that clients keep.
+    """
+
+    class Visibility(models.TextChoices):
+        PUBLIC = "public", "Public"
+        PRIVATE = "private", "Private"
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="channels")
+    name = models.CharField(max_length=128)
+    description = models.CharField(max_length=1000, blank=True)
+    visibility = models.CharField(
+        max_length=7, choices=Visibility.choices, default=Visibility.PUBLIC
+    )
+    is_locked = models.BooleanField(default=False)
+    lock_note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    if TYPE_CHECKING:
+        account_id: int
+        entries: models.Manager[ChannelFile]
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "name"], name="channel_names_differ")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account.name}/{self.name}"
+
+    @property
+    def is_private(self) -> bool:
+        return self.visibility == self.Visibility.PRIVATE
+
+
+class ChannelFile(models.Model):
+    """A package file that stands in a channel.
+
+    Subdir and filename are the file's own, kept here so that one index read yields a subdir of a
+    channel in the order of its repodata.
+    """
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="entries")
+    file = models.ForeignKey(
+        "registry.PackageFile", on_delete=models.CASCADE, related_name="entries"
+    )
+    subdir = models.CharField(max_length=32)
+    filename = models.CharField(max_length=255)
+    added_at = models.DateTimeField(auto_now_add=True)
+    added_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    objects: ClassVar[models.Manager[ChannelFile]] = models.Manager()
+
+    if TYPE_CHECKING:
+        channel_id: int
+        file_id: int
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "file"], name="once_in_a_channel"),
+            # Reading a subdir in repodata's order, and finding one file of a URL.
+            models.UniqueConstraint(
+                fields=["channel", "subdir", "filename"], name="channel_filenames_differ"
+            ),
+        ]
+
+
+class Removal(models.Model):
+    """A filename that once stood in a channel's subdir: repodata lists it under ``removed``."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="removals")
+    subdir = models.CharField(max_length=32)
+    filename = models.CharField(max_length=255)
+    package_name = models.CharField(max_length=64)
+    removed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "subdir", "filename"], name="one_removal_each"
+            )
+        ]

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+from registry.models.file import PackageFile
+
+
+class Download(models.Model):
+    """How often a package file was fetched on one day (UTC)."""
+
+    file = models.ForeignKey(PackageFile, on_delete=models.CASCADE, related_name="downloads")
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0)
+
+    if TYPE_CHECKING:
+        file_id: int
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["file", "day"], name="one_count_a_day")]

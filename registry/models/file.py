@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+
+from accounts.models import Account, Token
+from registry.models.blob import Blob
+from registry.models.package import Package
+
+
+class PackageFileQuerySet(models.QuerySet["PackageFile"]):
+    def present(self) -> Self:
+        return self.filter(deleted_at=None)
+
+
+class PackageFile(models.Model):
+    """One ``.conda`` or ``.tar.bz2`` in one subdir of an account, in zero or more channels.
+
+    Its record is serialized once, when it is taken in. A deleted file stays as a row: its name
+    is spoken for, since clients cache package files by name and never look again.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="files")
+    package = models.ForeignKey(Package, on_delete=models.PROTECT, related_name="files")
+    subdir = models.CharField(max_length=32)
+    filename = models.CharField(max_length=255)
+    name = models.CharField(max_length=64)
+    version = models.CharField(max_length=64)
+    version_key = models.BinaryField()  # sorts as CEP 33 orders versions
+    build = models.CharField(max_length=64)
+    build_number = models.BigIntegerField()
+    blob = models.ForeignKey(Blob, null=True, on_delete=models.PROTECT, related_name="files")
+    # What the bytes were, also when they are gone.
+    sha256 = models.CharField(max_length=64)
+    md5 = models.CharField(max_length=32)
+    size_bytes = models.BigIntegerField()
+    index: models.JSONField[dict[str, object], dict[str, object]] = models.JSONField()
+    about: models.JSONField[dict[str, object], dict[str, object]] = models.JSONField(default=dict)
+    run_exports: models.JSONField[dict[str, list[str]] | None, dict[str, list[str]] | None] = (
+        models.JSONField(null=True)
+    )
+    channeldata_flags: models.JSONField[dict[str, bool], dict[str, bool]] = models.JSONField(
+        default=dict
+    )
+    findings: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    record_json = models.BinaryField()
+    record_msgpack = models.BinaryField()
+    run_exports_json = models.BinaryField()
+    indexed_timestamp_ms = models.BigIntegerField()
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    uploaded_with = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[models.Manager[PackageFile]] = PackageFileQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        account_id: int
+        package_id: int
+        blob_id: int | None
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "subdir", "filename"], name="a_filename_is_one_file"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["package", "-uploaded_at"], name="files_of_a_package"),
+            models.Index(fields=["package", "-version_key"], name="versions_of_a_package"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subdir}/{self.filename}"
+
+    @property
+    def is_conda(self) -> bool:
+        return self.filename.endswith(".conda")

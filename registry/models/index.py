@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+
+from registry.models.channel import Channel
+
+
+class StaleMark(models.Model):
+    """The published index of a subdir no longer says what the database says of one name.
+
+    Written in the transaction of the change: the marks are the queue. They are only added and
+    deleted, never shared, so a mark can't be taken for one that an index already covers.
+    An empty subdir stands for the files of the channel itself.
+    """
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="stale_marks")
+    subdir = models.CharField(max_length=32, blank=True)
+    package_name = models.CharField(max_length=64, blank=True)
+    marked_at = models.DateTimeField(auto_now_add=True)
+
+    if TYPE_CHECKING:
+        channel_id: int
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["channel", "subdir"], name="marks_of_a_subdir"),
+            models.Index(fields=["marked_at"], name="marks_by_age"),
+        ]
+
+
+class PublishedIndex(models.Model):
+    """The generation of index files that clients of one subdir are given now.
+
+    ``files`` maps a file's name to ``{"key", "size", "etag"}``; changing the row switches all of
+    them in one step. ``lease_*`` says which worker is making the next one.
+    """
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
+    subdir = models.CharField(max_length=32, blank=True)
+    members_only = models.BooleanField(default=False)  # also lists private packages
+    generation = models.BigIntegerField(default=0)
+    files: models.JSONField[dict[str, dict[str, object]], dict[str, dict[str, object]]] = (
+        models.JSONField(default=dict)
+    )
+    record_count = models.BigIntegerField(default=0)
+    published_at = models.DateTimeField(null=True, blank=True)
+    lease_holder = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    if TYPE_CHECKING:
+        channel_id: int
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "subdir", "members_only"], name="one_index_each"
+            )
+        ]

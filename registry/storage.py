@@ -1,0 +1,375 @@
+"""Where bytes lie: the layout of keys, receiving, storing, reading, signed addresses.
+
+Two stores behind one face: a folder, and any S3 through django-storages. Keys are ours alone
+(digests, numbers and fixed names), so nothing a client sends becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Protocol, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core.files.storage import storages
+
+from portal import processes
+from portal.errors import Refusal, Unavailable
+
+BLOCK_BYTES = 1024 * 1024
+
+
+class UploadTooLarge(Refusal):
+    slug = "upload-too-large"
+    title = "The file is too large"
+    status = 413
+
+
+class StorageFull(Refusal):
+    slug = "storage-full"
+    title = "The storage is full"
+    status = 507
+
+
+class Readable(Protocol):
+    """A stream of bytes that fills buffers; 0 means its true end."""
+
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A file as it was received: whole, hashed, and not yet stored anywhere."""
+
+    path: Path
+    file: BinaryIO
+    size_bytes: int
+    sha256: str
+    md5: str
+
+
+@contextmanager
+def temporary_file(prefix: str) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file beside where uploads are received, so that it can be kept by a link; then gone.
+
+    Its name tells which process it belongs to: what a killed one left behind is swept soon.
+    """
+    folder = Path(settings.INCOMING_FOLDER)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    owner = f"{prefix}{processes.HOST}_{os.getpid()}_"
+    with _full_disk_refused():
+        handle = tempfile.NamedTemporaryFile(dir=folder, prefix=owner, delete=False)  # noqa: SIM115 - it may be linked elsewhere
+    path = Path(handle.name)
+    try:
+        with handle:
+            yield cast(BinaryIO, handle.file), path
+    finally:
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+@contextmanager
+def receive(body: Readable, *, limit_bytes: int) -> Iterator[Incoming]:
+    """Take a stream into a temporary file, hashing on the way, in flat memory.
+
+    The file is gone when the block ends, unless it was stored. What the stream raises (a body
+    cut short) passes through.
+    """
+    with temporary_file("upload-") as (file, path):
+        size_bytes, sha256, md5 = _copy_hashing(body, file, limit_bytes)
+        yield Incoming(path, file, size_bytes, sha256, md5)
+
+
+def _copy_hashing(body: Readable, file: BinaryIO, limit_bytes: int) -> tuple[int, str, str]:
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    buffer = memoryview(bytearray(BLOCK_BYTES))
+    descriptor, size_bytes = file.fileno(), 0
+    while count := body.readinto(buffer):
+        size_bytes += count
+        if size_bytes > limit_bytes:
+            raise UploadTooLarge(
+                f"The file is larger than {limit_bytes:,} bytes, the most this host takes."
+            )
+        block = buffer[:count]
+        sha256.update(block)
+        md5.update(block)
+        with _full_disk_refused():
+            written = os.write(descriptor, block)
+            while written < count:
+                written += os.write(descriptor, block[written:])
+    return size_bytes, sha256.hexdigest(), md5.hexdigest()
+
+
+@contextmanager
+def _full_disk_refused() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFull(
+                "The host has no room for this file. Nothing was stored; try again later."
+            ) from error
+        raise
+
+
+# --- Keys --------------------------------------------------------------------------------------
+
+
+def blob_key(sha256: str) -> str:
+    return f"blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def index_folder(channel_id: int, subdir: str) -> str:
+    """Where the index files of a subdir lie; those of the channel itself under ``_``."""
+    return f"index/{channel_id}/{subdir or '_'}"
+
+
+def generation_folder(
+    channel_id: int, subdir: str, *, generation: int, members_only: bool = False
+) -> str:
+    audience = "members" if members_only else "public"
+    return f"{index_folder(channel_id, subdir)}/{audience}-{generation}"
+
+
+def shard_key(channel_id: int, subdir: str, filename: str) -> str:
+    return f"{index_folder(channel_id, subdir)}/shards/{filename}"
+
+
+# --- Stores ------------------------------------------------------------------------------------
+
+
+class Store(Protocol):
+    """Bytes by key. Writing is atomic: a key holds all of its bytes or does not exist."""
+
+    def keep(self, file: BinaryIO, path: Path, key: str) -> None:
+        """Make a file of the incoming folder durable under ``key``; a key that is there stays.
+
+        ``file`` is ``path``, open. Afterwards the path may be removed.
+        """
+
+    def size(self, key: str) -> int | None:
+        """How many bytes lie under the key, None for no such key."""
+
+    def open_local(self, key: str) -> BinaryIO | None:
+        """The open file where bytes lie in a folder, else None."""
+
+    def blocks(self, key: str, *, start: int, length: int) -> Iterator[bytes]:
+        """The bytes from ``start`` on, ``length`` of them; FileNotFoundError for no such key."""
+
+    def signed_url(self, key: str, *, method: str, headers: dict[str, str]) -> str | None:
+        """An address that serves ``key`` for a short while, where the store can."""
+
+    def delete(self, key: str) -> None: ...
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, float]]:
+        """Every key under ``prefix`` with the time (Unix seconds) it was written."""
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FolderStore:
+    """Keys are paths below one folder. Renames are durable: file, then rename, then folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _path(self, key: str) -> Path:
+        return self.root / key
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o755)
+        _fsync_folder(folder.parent)
+
+    def keep(self, file: BinaryIO, path: Path, key: str) -> None:
+        target = self._path(key)
+        with _full_disk_refused():
+            file.flush()
+            os.fsync(file.fileno())
+            self._make_folder(target.parent)
+            path.chmod(0o644)
+            # A link, not a rename: it never replaces what other readers may have open.
+            with suppress(FileExistsError):
+                os.link(path, target)
+            _fsync_folder(target.parent)
+
+    def size(self, key: str) -> int | None:
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def open_local(self, key: str) -> BinaryIO | None:
+        return self._path(key).open("rb")
+
+    def blocks(self, key: str, *, start: int, length: int) -> Iterator[bytes]:
+        with self._path(key).open("rb") as file:
+            file.seek(start)
+            while length > 0 and (block := file.read(min(length, BLOCK_BYTES))):
+                length -= len(block)
+                yield block
+
+    def signed_url(self, key: str, *, method: str, headers: dict[str, str]) -> str | None:  # noqa: ARG002 - a folder has no addresses
+        return None
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with suppress(FileNotFoundError):
+            path.unlink()
+        # The folder of a generation is never written to again; others may be, at any moment.
+        if "-" in path.parent.name:
+            with suppress(OSError):  # not empty yet, or gone already
+                path.parent.rmdir()
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, float]]:
+        for folder, _, names in os.walk(self.root / prefix):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):
+                    yield path.relative_to(self.root).as_posix(), path.stat().st_mtime
+
+
+class S3Store:
+    """Keys are objects of one bucket. A PUT is atomic and durable when it is answered."""
+
+    def __init__(self) -> None:
+        # django-storages keeps the connection, one per thread, and knows the settings.
+        self._storage = cast(Any, storages["default"])
+        self._bucket: str = self._storage.bucket_name
+
+    @property
+    def _client(self) -> Any:
+        return self._storage.connection.meta.client
+
+    def keep(self, file: BinaryIO, path: Path, key: str) -> None:  # noqa: ARG002 - only a folder links
+        if self.size(key) is not None:
+            return
+        file.flush()
+        file.seek(0)
+        from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - slow, and only S3 needs it
+
+        # Threads of its own would triple the memory of an upload.
+        config = TransferConfig(use_threads=False, multipart_chunksize=8 * BLOCK_BYTES)
+        with _s3_failures():
+            # The transfer closes what it is given.
+            self._client.upload_fileobj(_Unclosable(file), self._bucket, key, Config=config)
+
+    def size(self, key: str) -> int | None:
+        with _s3_failures():
+            try:
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return None
+                raise
+        return int(answer["ContentLength"])
+
+    def open_local(self, key: str) -> BinaryIO | None:  # noqa: ARG002 - nothing of a bucket is local
+        return None
+
+    def blocks(self, key: str, *, start: int, length: int) -> Iterator[bytes]:
+        wanted = {"Range": f"bytes={start}-{start + length - 1}"} if length > 0 else {}
+        with _s3_failures():
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key, **wanted)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    raise FileNotFoundError(key) from None
+                raise
+        return cast(Iterator[bytes], answer["Body"].iter_chunks(BLOCK_BYTES))
+
+    def signed_url(self, key: str, *, method: str, headers: dict[str, str]) -> str | None:
+        operation = "head_object" if method == "HEAD" else "get_object"
+        parameters = {"Bucket": self._bucket, "Key": key}
+        if "Content-Type" in headers:
+            parameters["ResponseContentType"] = headers["Content-Type"]
+        if "Content-Disposition" in headers:
+            parameters["ResponseContentDisposition"] = headers["Content-Disposition"]
+        url: str = _signing_client().generate_presigned_url(
+            operation, Params=parameters, ExpiresIn=settings.SIGNED_URL_SECONDS
+        )
+        return url
+
+    def delete(self, key: str) -> None:
+        with _s3_failures():
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, float]]:
+        pages = self._client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=prefix.rstrip("/") + "/"):
+            for item in page.get("Contents", ()):
+                yield item["Key"], item["LastModified"].timestamp()
+
+
+@contextmanager
+def _s3_failures() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise Unavailable(
+            "The object storage does not answer as it should. Nothing was changed; try again."
+        ) from error
+
+
+@cache
+def _signing_client() -> Any:
+    """The client that signs for the address under which clients reach the bucket."""
+    import boto3  # noqa: PLC0415 - slow, and only S3 needs it
+
+    options = settings.S3_OPTIONS
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.S3_PUBLIC_ENDPOINT or options["endpoint_url"],
+        region_name=options["region_name"],
+        aws_access_key_id=options["access_key"],
+        aws_secret_access_key=options["secret_key"],
+        config=options["client_config"],
+    )
+
+
+class _Unclosable:
+    """A file that stays open when a library is done with it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """The file is ours: it is gone when its block ends."""
+
+
+def store() -> Store:
+    return _store(settings.S3_BUCKET, str(settings.FILES_FOLDER))
+
+
+@cache
+def _store(bucket: str, folder: str) -> Store:
+    return S3Store() if bucket else FolderStore(Path(folder))

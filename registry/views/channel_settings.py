@@ -1,0 +1,155 @@
+"""The channels of an account, for those who manage them: make, change, lock, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from accounts.forms import TypedNameForm, show_refusal
+from accounts.identity import Identity
+from accounts.models import Account
+from accounts.scopes import Ability
+from accounts.views.frame import act_of, administered, form_page, page, page_of, settings_frame
+from portal.errors import Conflict
+from registry import access, publishing
+from registry import channels as acts
+from registry.forms import ChannelForm, LockForm, NewChannelForm
+from registry.models import Channel, ChannelFile
+from registry.models.channel import MAIN
+
+
+def _managed(request: HttpRequest, name: str) -> tuple[Identity, Account]:
+    """Who asks, and the account whose channels are theirs to manage."""
+    return administered(request, name, Ability.WRITE)
+
+
+def _channel(request: HttpRequest, account: str, name: str) -> tuple[Identity, Channel]:
+    identity, found = _managed(request, account)
+    return identity, access.find_channel(identity, found.name, name)
+
+
+def _list_url(account: Account) -> str:
+    return reverse("registry:channel-list", args=[account.name])
+
+
+def _page_of(channel: Channel) -> HttpResponse:
+    where = [channel.account.name, channel.name]
+    return redirect(reverse("registry:channel-change", args=where))
+
+
+@page
+def channel_list(request: HttpRequest, account: str) -> HttpResponse:
+    identity, found = _managed(request, account)
+    rows = (
+        access.visible_channels(identity, found).annotate(files=Count("entries")).order_by("name")
+    )
+    context = {**settings_frame(request, found, "channels"), "page": page_of(request, rows)}
+    return render(request, "registry/channel_list.html", context)
+
+
+@form_page
+def channel_new(request: HttpRequest, account: str) -> HttpResponse:
+    identity, found = _managed(request, account)
+    form = NewChannelForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = acts.create_channel(by=identity, account=found, **form.cleaned_data)
+        except (Conflict, publishing.InvalidChannelName) as refusal:
+            form.add_error("name", refusal.detail)
+        else:
+            messages.success(request, f"{made.name} is there, and clients can use it.")
+            return redirect(reverse("registry:channel", args=[found.name, made.name]))
+    context = {
+        **settings_frame(request, found, "channels", "New channel"),
+        "form": form,
+        "list_url": _list_url(found),
+    }
+    return render(request, "registry/channel_new.html", context, status=422 if form.errors else 200)
+
+
+def _render(
+    request: HttpRequest,
+    channel: Channel,
+    *,
+    form: ChannelForm | None = None,
+    lock_form: LockForm | None = None,
+) -> HttpResponse:
+    """The page of a channel's settings; with a form that was wrong, as the answer to it."""
+    kept = {"description": channel.description, "visibility": channel.visibility}
+    wrong = any(each is not None and each.errors for each in (form, lock_form))
+    context = _frame(request, channel) | {
+        "form": form or ChannelForm(initial=kept),
+        "lock_form": lock_form or LockForm(auto_id="lock_%s"),
+        "is_main": channel.name == MAIN,
+    }
+    return render(request, "registry/channel_change.html", context, status=422 if wrong else 200)
+
+
+def _frame(request: HttpRequest, channel: Channel, *further: str) -> dict[str, Any]:
+    context = settings_frame(request, channel.account, "channels", channel.name, *further)
+    context["crumbs"][2]["url"] = _list_url(channel.account)
+    if further:
+        where = [channel.account.name, channel.name]
+        context["crumbs"][3]["url"] = reverse("registry:channel-change", args=where)
+    return {**context, "channel": channel}
+
+
+@form_page
+def channel_change(request: HttpRequest, account: str, channel: str) -> HttpResponse:
+    identity, found = _channel(request, account, channel)
+    if request.method != "POST":
+        return _render(request, found)
+    form = ChannelForm(request.POST)
+    if not form.is_valid():
+        return _render(request, found, form=form)
+    acts.change_channel(by=identity, channel=found, **form.cleaned_data)
+    messages.success(request, f"{found.name} is saved.")
+    return _page_of(found)
+
+
+@act_of("registry:channel-change")
+def channel_lock(request: HttpRequest, account: str, channel: str) -> HttpResponse:
+    identity, found = _channel(request, account, channel)
+    form = LockForm(request.POST, auto_id="lock_%s")
+    if not form.is_valid():
+        return _render(request, found, lock_form=form)
+    acts.change_channel(
+        by=identity, channel=found, is_locked=True, lock_note=form.cleaned_data["lock_note"]
+    )
+    messages.success(request, f"{found.name} is locked: nothing is put in or taken out.")
+    return _page_of(found)
+
+
+@act_of("registry:channel-change")
+def channel_unlock(request: HttpRequest, account: str, channel: str) -> HttpResponse:
+    identity, found = _channel(request, account, channel)
+    acts.change_channel(by=identity, channel=found, is_locked=False, lock_note="")
+    messages.success(request, f"{found.name} takes files again.")
+    return _page_of(found)
+
+
+@form_page
+def channel_delete(request: HttpRequest, account: str, channel: str) -> HttpResponse:
+    identity, found = _channel(request, account, channel)
+    form = TypedNameForm(request.POST or None, name=found.name)
+    if request.method == "POST" and form.is_valid():
+        try:
+            acts.delete_channel(by=identity, channel=found)
+        except Conflict as refusal:
+            show_refusal(form, refusal)
+        else:
+            messages.success(request, f"{channel} is deleted. Its files are kept.")
+            return redirect(_list_url(found.account))
+    context = _frame(request, found, "Delete") | {
+        "form": form,
+        "files": ChannelFile.objects.filter(channel=found).count(),
+        "is_main": found.name == MAIN,
+        "change_url": reverse("registry:channel-change", args=[found.account.name, found.name]),
+    }
+    wrong = bool(form.errors)
+    return render(request, "registry/channel_delete.html", context, status=422 if wrong else 200)

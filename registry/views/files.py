@@ -1,0 +1,280 @@
+"""Package files: finding one among many, what it is, where it stands, and what to do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from accounts.forms import TypedNameForm
+from accounts.identity import Identity
+from accounts.roles import Permission
+from accounts.views.frame import act_of, form_page
+from portal.errors import Conflict, Forbidden, NotFound
+from registry import access, publishing
+from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
+from registry.models import Channel, ChannelFile, Package, PackageFile
+from registry.views import listing
+from registry.views.frame import (
+    package_context,
+    preference,
+    viewer,
+    visible_entries,
+)
+from registry.views.install import download_url, install_variants
+from registry.views.packages import with_channels
+from registry.views.paging import links, slice_of
+
+_ORDER = ("-version_key", "-pk")
+_CHANNELS_OFFERED = 200
+
+
+@require_safe
+def files(request: HttpRequest, account: str, package: str) -> HttpResponse:
+    identity = viewer(request)
+    found = access.find_package(identity, account, package)
+    context = package_context(identity, found, "files", "Files")
+    visible = access.visible_files(identity, found)
+    platforms = visible.order_by().values_list("subdir", flat=True).distinct()
+    channels = access.visible_channels(identity, found.account).order_by("name")
+    form = FilesForm(
+        request.GET,
+        platforms=listing.in_order(platforms),
+        channels=channels.values_list("name", flat=True)[:_CHANNELS_OFFERED],
+        with_none=context["may_write"],
+    )
+    rows = _filtered(identity, found, visible, form)
+    shown = slice_of(
+        rows.select_related("uploaded_by", "uploaded_with").defer(
+            "record_json", "record_msgpack", "run_exports_json", "index", "about"
+        ),
+        _ORDER,
+        after=_position(found, form.value("after")),
+        before=_position(found, form.value("before")),
+    )
+    context |= {
+        "form": form,
+        "files": with_channels(identity, found.account, shown.rows),
+        **links(request, shown, [file.pk for file in shown.rows]),
+    }
+    return render(request, "registry/files.html", context)
+
+
+def _position(package: Package, text: str) -> tuple[bytes, int] | None:
+    """Where the file of that number stands, also when it was deleted in the meantime."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        return None
+    file = PackageFile.objects.filter(package=package, pk=int(text)).only("version_key").first()
+    return (bytes(file.version_key), file.pk) if file is not None else None
+
+
+def _filtered(
+    identity: Identity, package: Package, files: QuerySet[PackageFile], form: FilesForm
+) -> QuerySet[PackageFile]:
+    if form.value("q"):
+        files = files.filter(filename__icontains=form.value("q"))
+    if form.value("platform"):
+        files = files.filter(subdir=form.value("platform"))
+    if form.value("version"):
+        files = files.filter(version=form.value("version"))
+    channel = form.value("channel")
+    if channel == IN_NO_CHANNEL:
+        return files.filter(~Exists(ChannelFile.objects.filter(file=OuterRef("pk"))))
+    if channel:
+        inside = visible_entries(identity, package.account).filter(channel__name=channel)
+        return files.filter(Exists(inside.filter(file=OuterRef("pk"))))
+    return files
+
+
+# --- One file ----------------------------------------------------------------------------------
+
+
+def _find(
+    identity: Identity, account: str, package: str, subdir: str, filename: str
+) -> PackageFile:
+    found = access.find_package(identity, account, package)
+    file = (
+        access.visible_files(identity, found)
+        .select_related("uploaded_by", "uploaded_with", "account")
+        .defer("record_json", "record_msgpack", "run_exports_json")
+        .filter(subdir=subdir, filename=filename)
+        .first()
+    )
+    if file is None:
+        raise NotFound
+    file.package = found
+    return file
+
+
+def url_of(file: PackageFile, page: str = "file") -> str:
+    where = [file.account.name, file.name, file.subdir, file.filename]
+    return reverse(f"registry:{page}", args=where)
+
+
+@require_safe
+def file(
+    request: HttpRequest, account: str, package: str, subdir: str, filename: str
+) -> HttpResponse:
+    identity = viewer(request)
+    found = _find(identity, account, package, subdir, filename)
+    return _render_file(request, identity, found)
+
+
+def _render_file(
+    request: HttpRequest,
+    identity: Identity,
+    file: PackageFile,
+    put_form: PutForm | None = None,
+) -> HttpResponse:
+    account, package = file.account, file.package
+    context = package_context(identity, package, "files", file.version, file.filename)
+    context["crumbs"][2]["url"] = _version_url(file)
+    entries = sorted(
+        visible_entries(identity, account).filter(file=file),
+        key=lambda entry: preference(entry.channel),
+    )
+    standing = {entry.channel.name for entry in entries}
+    others: list[str] = []
+    if context["may_write"]:
+        others = [
+            channel.name
+            for channel in access.visible_channels(identity, account).order_by("name")
+            if channel.name not in standing and not channel.is_locked
+        ]
+    channel = entries[0].channel if entries else None
+    context |= {
+        "file": file,
+        "entries": [_entry(identity, entry, file) for entry in entries],
+        "others": others,
+        "put_form": put_form or PutForm(channels=others),
+        "download_url": (
+            download_url(channel, file.subdir, file.filename) if channel is not None else ""
+        ),
+        "needs_token": package.is_private or (channel is not None and channel.is_private),
+        "info": _info(file),
+        "version_url": _version_url(file),
+        "checksum_command": f"echo '{file.sha256}  {file.filename}' | sha256sum -c",
+    }
+    wrong = put_form is not None and put_form.errors
+    return render(request, "registry/file.html", context, status=422 if wrong else 200)
+
+
+def _version_url(file: PackageFile) -> str:
+    return reverse("registry:version", args=[file.account.name, file.name, file.version])
+
+
+def _entry(identity: Identity, entry: ChannelFile, file: PackageFile) -> dict[str, Any]:
+    variants = install_variants(
+        identity,
+        entry.channel,
+        file.name,
+        file.version,
+        file.build,
+        is_private=file.package.is_private,
+    )
+    return {"entry": entry, "channel": entry.channel, "command": variants[0]["command"]}
+
+
+def _info(file: PackageFile) -> dict[str, Any]:
+    """index.json as lists and words; what has another shape than expected is left out."""
+    index = file.index
+
+    def texts(key: str) -> list[str]:
+        value = index.get(key)
+        return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+    return {
+        "depends": texts("depends"),
+        "constrains": texts("constrains"),
+        "license": index.get("license") if isinstance(index.get("license"), str) else "",
+        "noarch": index.get("noarch") if isinstance(index.get("noarch"), str) else "",
+    }
+
+
+# --- Acts --------------------------------------------------------------------------------------
+
+
+@act_of("registry:file")
+def file_put(
+    request: HttpRequest, account: str, package: str, subdir: str, filename: str
+) -> HttpResponse:
+    """Put it into one more channel."""
+    identity = viewer(request)
+    file = _find(identity, account, package, subdir, filename)
+    access.require_package(identity, file.package, Permission.WRITE)
+    names = access.visible_channels(identity, file.account).values_list("name", flat=True)
+    form = PutForm(request.POST, channels=list(names))
+    if not form.is_valid():
+        return _render_file(request, identity, file, form)
+    channel = access.find_channel(identity, account, form.cleaned_data["channel"])
+    try:
+        added = publishing.add_to_channel(by=identity, file=file, channel=channel)
+    except publishing.ChannelLocked as refusal:
+        form.add_error("channel", refusal.detail)
+        return _render_file(request, identity, file, form)
+    if added:
+        messages.success(request, f"{file.filename} stands in {channel.name} now.")
+    else:
+        messages.info(request, f"{file.filename} stood in {channel.name} already.")
+    return redirect(url_of(file))
+
+
+def _standing_in(identity: Identity, file: PackageFile, name: str) -> Channel:
+    channel = access.find_channel(identity, file.account.name, name)
+    if not ChannelFile.objects.filter(channel=channel, file=file).exists():
+        raise NotFound
+    return channel
+
+
+@act_of("registry:file", "channel")
+def file_remove(
+    request: HttpRequest, account: str, package: str, subdir: str, filename: str, channel: str
+) -> HttpResponse:
+    """Take it out of a channel; putting it back is one press, so nothing is asked before."""
+    identity = viewer(request)
+    file = _find(identity, account, package, subdir, filename)
+    access.require_package(identity, file.package, Permission.WRITE)
+    target = _standing_in(identity, file, channel)
+    try:
+        publishing.remove_from_channel(by=identity, file=file, channel=target)
+    except publishing.ChannelLocked as refusal:
+        messages.error(request, refusal.detail)
+    else:
+        messages.success(
+            request,
+            f"{file.filename} is out of {target.name}. The file is kept, and can be put back.",
+        )
+    return redirect(url_of(file))
+
+
+@form_page
+def file_delete(
+    request: HttpRequest, account: str, package: str, subdir: str, filename: str
+) -> HttpResponse:
+    identity = viewer(request)
+    file = _find(identity, account, package, subdir, filename)
+    access.require_delete(identity, file)
+    form = TypedNameForm(request.POST or None, name=file.filename)
+    if request.method == "POST" and form.is_valid():
+        try:
+            publishing.delete_file(by=identity, file=file)
+        except (Conflict, Forbidden) as refusal:
+            form.add_error(None, refusal.detail)
+        else:
+            messages.success(request, f"{file.subdir}/{file.filename} is deleted.")
+            return redirect(reverse("registry:files", args=[file.account.name, file.name]))
+    entries = visible_entries(identity, file.account).filter(file=file)
+    context = {
+        **package_context(identity, file.package, "files", f"Delete {file.filename}"),
+        "file": file,
+        "file_url": url_of(file),
+        "channels": [entry.channel.name for entry in entries],
+        "form": form,
+    }
+    wrong = bool(form.errors)
+    return render(request, "registry/file_delete.html", context, status=422 if wrong else 200)

@@ -1,0 +1,145 @@
+"""What the pages about accounts, channels and packages share: headings, tabs, menus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from accounts.authentication import identify_session
+from accounts.identity import Identity
+from accounts.models import Account
+from accounts.rights import may_administer
+from accounts.roles import Permission, permission_covers
+from registry import access
+from registry.models import Channel, ChannelFile, Package, PackageFile
+
+Tab = dict[str, Any]
+
+
+def viewer(request: HttpRequest) -> Identity:
+    """Who looks at a page: who is signed in, or nobody."""
+    return identify_session(request)
+
+
+def home_of(package: Package) -> str:
+    return reverse("registry:package", args=[package.account.name, package.name])
+
+
+def account_context(identity: Identity, account: Account, current: str) -> dict[str, Any]:
+    """The context of a page of an account; ``current`` is the key of its tab."""
+    name = account.name
+    tabs: list[Tab] = [
+        {"key": "packages", "label": "Packages", "url": reverse("registry:account", args=[name])},
+        {"key": "channels", "label": "Channels", "url": reverse("registry:channels", args=[name])},
+    ]
+    administers = may_administer(identity, account)
+    if administers:
+        settings_url = reverse("accounts:settings", args=[name])
+        tabs.append({"key": "settings", "label": "Settings", "url": settings_url})
+    may_upload = administers or access.publishable_accounts(identity).filter(pk=account.pk).exists()
+    for tab in tabs:
+        tab["current"] = tab["key"] == current
+    return {
+        "account": account,
+        "tabs": tabs,
+        "may_administer": administers,
+        "may_upload": may_upload and account.suspended_at is None,
+        "crumbs": [{"label": name}],
+    }
+
+
+def package_context(
+    identity: Identity, package: Package, current: str, *further: str
+) -> dict[str, Any]:
+    """The context of a page of a package: ``package``, ``tabs``, ``crumbs`` and what they may.
+
+    ``further`` are the names of the steps below the package, for the breadcrumb.
+    """
+    held = access.package_permission(identity, package)
+    may_write = held is not None and permission_covers(held, Permission.WRITE)
+    may_administer_it = held == Permission.ADMIN
+    where = [package.account.name, package.name]
+    pages = [
+        ("overview", "Overview", "package"),
+        ("versions", "Versions", "versions"),
+        ("files", "Files", "files"),
+        ("channels", "Channels", "package-channels"),
+    ]
+    if may_administer_it:
+        pages.append(("settings", "Settings", "package-settings"))
+    crumbs: list[dict[str, str]] = [
+        {"label": package.account.name, "url": reverse("registry:account", args=where[:1])},
+        {"label": package.name, "url": home_of(package)},
+        *({"label": label} for label in further),
+    ]
+    crumbs[-1].pop("url", None)
+    return {
+        "package": package,
+        "account": package.account,
+        "permission": held,
+        # What a token is called is for those who work here.
+        "shows_token": held is not None,
+        "may_write": may_write,
+        "may_administer": may_administer_it,
+        "tabs": [
+            {
+                "label": label,
+                "url": reverse(f"registry:{page}", args=where),
+                "current": key == current,
+            }
+            for key, label, page in pages
+        ],
+        "crumbs": crumbs,
+    }
+
+
+def package_settings_context(
+    identity: Identity, package: Package, current: str, *further: str
+) -> dict[str, Any]:
+    """The context of a page of a package's settings, for ``registry/package_settings.html``."""
+    where = [package.account.name, package.name]
+    entries = [
+        ("collaborators", "Collaborators", "users"),
+        ("visibility", "Visibility", "eye"),
+    ]
+    menu = [
+        {
+            "label": label,
+            "icon": icon,
+            "url": reverse(f"registry:{key}", args=where),
+            "current": key == current,
+        }
+        for key, label, icon in entries
+    ]
+    labels = {key: label for key, label, _ in entries}
+    context = package_context(identity, package, "settings", labels[current], *further)
+    context["crumbs"][2]["url"] = reverse(f"registry:{current}", args=where)
+    if not further:
+        context["crumbs"][2].pop("url")
+    return {**context, "menu_sections": [{"title": "", "entries": menu}]}
+
+
+def visible_entries(identity: Identity, account: Account) -> QuerySet[ChannelFile]:
+    """Where files stand, as far as the viewer may know of the channels."""
+    channels = access.visible_channels(identity, account)
+    return ChannelFile.objects.filter(channel__in=channels.values("pk")).select_related(
+        "channel__account", "added_by"
+    )
+
+
+def channels_of(identity: Identity, file: PackageFile) -> list[Channel]:
+    """The channels that a file stands in, the one to install from first: main, public, private."""
+    entries = visible_entries(identity, file.account).filter(file=file)
+    return sorted((entry.channel for entry in entries), key=preference)
+
+
+def preference(channel: Channel) -> tuple[bool, bool, str]:
+    return (channel.is_private, channel.name != "main", channel.name)
+
+
+def to(page: str, *args: str) -> HttpResponse:
+    return redirect(reverse(f"registry:{page}", args=args))

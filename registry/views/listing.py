@@ -1,0 +1,226 @@
+"""What lists of packages and versions show of them: only what the viewer's files say.
+
+A package's own fields follow its newest upload, which may stand in a channel that the viewer
+knows nothing of. So versions, dates and platforms come from the files that are visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.fields.json import KT
+
+from registry.conda.description import description_fields
+from registry.conda.errors import InvalidVersionError
+from registry.conda.subdirs import KNOWN_SUBDIRS, NOARCH
+from registry.conda.version import sort_key
+from registry.models import Package, PackageFile
+from registry.views.paging import PAGE_SIZE, Slice, slice_of
+
+# Platforms first, as people look for theirs; what runs everywhere comes last.
+_PLATFORM_RANK = {subdir: rank for rank, subdir in enumerate([*KNOWN_SUBDIRS[1:], NOARCH], start=1)}
+
+
+def in_order(subdirs: Iterable[str]) -> list[str]:
+    """Subdirs as people look for them: the common platforms, the rare ones, noarch."""
+    others = len(_PLATFORM_RANK) - 1
+    return sorted(subdirs, key=lambda subdir: (_PLATFORM_RANK.get(subdir, others), subdir))
+
+
+# --- Packages ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRow:
+    """A package in a list. Without a version none of its files is visible."""
+
+    package: Package
+    version: str = ""
+    summary: str = ""
+    updated_at: datetime | None = None
+    platforms: list[str] = field(default_factory=list)
+
+
+def package_rows(packages: Sequence[Package], files: QuerySet[PackageFile]) -> list[PackageRow]:
+    """What there is to say of these packages, as far as ``files`` tell; three queries."""
+    ids = [package.pk for package in packages]
+    newest = _newest_of_each(ids, files)
+    platforms: dict[int, set[str]] = {}
+    rows = files.filter(package__in=ids).order_by().values_list("package_id", "subdir").distinct()
+    for package_id, subdir in rows:
+        platforms.setdefault(package_id, set()).add(subdir)
+    return [
+        _row(package, newest.get(package.pk), platforms.get(package.pk, set()))
+        for package in packages
+    ]
+
+
+def _newest_of_each(ids: list[int], files: QuerySet[PackageFile]) -> dict[int, dict[str, Any]]:
+    of_it = files.filter(package=OuterRef("pk")).order_by()
+    newest = of_it.order_by("-version_key", "-pk").values("pk")[:1]
+    updated = of_it.order_by("-uploaded_at").values("uploaded_at")[:1]
+    found = Package.objects.filter(pk__in=ids).annotate(
+        newest=Subquery(newest), updated=Subquery(updated)
+    )
+    updates = {row["newest"]: row["updated"] for row in found.values("newest", "updated")}
+    told = (
+        PackageFile.objects.filter(pk__in=[pk for pk in updates if pk is not None])
+        .annotate(said=KT("about__summary"))
+        .values("pk", "package_id", "version", "said")
+    )
+    return {row["package_id"]: {**row, "updated": updates[row["pk"]]} for row in told}
+
+
+def _row(package: Package, newest: dict[str, Any] | None, platforms: set[str]) -> PackageRow:
+    if newest is None:
+        return PackageRow(package)
+    summary = (
+        package.summary
+        if newest["version"] == package.latest_version
+        else description_fields({"summary": newest["said"]})["summary"]
+    )
+    return PackageRow(package, newest["version"], summary, newest["updated"], in_order(platforms))
+
+
+# --- One package -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a package says of itself, in the words of its newest visible file."""
+
+    summary: str = ""
+    description: str = ""
+    license: str = ""
+    home_url: str = ""
+    dev_url: str = ""
+    doc_url: str = ""
+    source_url: str = ""
+
+
+def about(package: Package, newest: PackageFile | None) -> About:
+    if newest is None:
+        return About()
+    if newest.version == package.latest_version:
+        return About(
+            package.summary,
+            package.description,
+            package.license,
+            package.home_url,
+            package.dev_url,
+            package.doc_url,
+            package.source_url,
+        )
+    fields = description_fields(newest.about)
+    said = newest.index.get("license")
+    return About(
+        fields["summary"],
+        fields["description"],
+        description_fields({"license": said})["license"] or fields["license"],
+        fields["home"],
+        fields["dev_url"],
+        fields["doc_url"],
+        fields["source_url"],
+    )
+
+
+def newest_first(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:
+    """By the order of versions (CEP 33), without what is large and shown nowhere."""
+    return files.order_by("-version_key", "-pk").defer(
+        "record_json", "record_msgpack", "run_exports_json"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of a package, as far as its files are visible."""
+
+    version: str
+    first_uploaded_at: datetime
+    file_count: int
+    size_bytes: int
+    builds: dict[str, int]  # by subdir
+
+    @property
+    def platforms(self) -> list[str]:
+        return in_order(self.builds)
+
+
+_RELEASE_ORDER = ("-version_key", "version")
+
+
+def releases(
+    files: QuerySet[PackageFile], *, after: str = "", before: str = "", size: int = PAGE_SIZE
+) -> Slice[Release]:
+    """Versions, newest first by their order; two queries."""
+    versions = (
+        files.order_by()
+        .values("version_key", "version")
+        .annotate(count=Count("pk"), total=Sum("size_bytes"), first=Min("uploaded_at"))
+    )
+    shown = slice_of(
+        versions,
+        _RELEASE_ORDER,
+        after=_release_position(after),
+        before=_release_position(before),
+        size=size,
+    )
+    builds: dict[str, dict[str, int]] = {}
+    counted = (
+        files.filter(version__in=[row["version"] for row in shown.rows])
+        .order_by()
+        .values_list("version", "subdir")
+        .annotate(count=Count("pk"))
+    )
+    for version, subdir, count in counted:
+        builds.setdefault(version, {})[subdir] = count
+    return Slice(
+        [
+            Release(
+                row["version"], row["first"], row["count"], row["total"], builds[row["version"]]
+            )
+            for row in shown.rows
+        ],
+        shown.has_before,
+        shown.has_after,
+    )
+
+
+def _release_position(version: str) -> tuple[bytes, str] | None:
+    if not version:
+        return None
+    try:
+        return sort_key(version), version
+    except InvalidVersionError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Versions in rows, platforms in columns; a cell is how many builds there are."""
+
+    platforms: list[str]
+    rows: list[tuple[Release, list[tuple[str, int]]]]
+
+
+def matrix(shown: Sequence[Release]) -> Matrix:
+    platforms = in_order({subdir for release in shown for subdir in release.builds})
+    return Matrix(
+        platforms,
+        [
+            (release, [(subdir, release.builds.get(subdir, 0)) for subdir in platforms])
+            for release in shown
+        ],
+    )
+
+
+def totals(files: QuerySet[PackageFile]) -> dict[str, int]:
+    """How many files, packages and bytes these are."""
+    counted = files.order_by().aggregate(
+        files=Count("pk"), packages=Count(F("package"), distinct=True), size=Sum("size_bytes")
+    )
+    return {name: value or 0 for name, value in counted.items()}

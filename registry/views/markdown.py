@@ -1,0 +1,161 @@
+"""Markdown to HTML that runs nothing, loads nothing from elsewhere and breaks no page.
+
+Raw HTML in the source stays text. What comes out is sanitized all the same: two bugs would have
+to meet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import nh3
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+MAX_CHARACTERS = 256 * 1024
+_TAGS = {
+    "a", "blockquote", "br", "code", "dd", "dl", "dt", "em", "h2", "h3", "h4", "h5", "h6", "hr",
+    "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_HEADINGS = {f"h{level}" for level in range(1, 7)}
+_ALIGNMENTS = {"text-align:center": "align-center", "text-align:right": "align-right"}
+_ALIGNED = {"align-center", "align-right"}
+_DOCS_LINK = re.compile(r"(?:\./|docs/)?([a-z0-9-]+)\.md(#[A-Za-z0-9_-]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    level: int
+    text: str
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    html: SafeString
+    title: str
+    headings: tuple[Heading, ...]
+
+
+def _parser() -> MarkdownIt:
+    # Deep nesting costs time and stack, and nobody writes it.
+    return MarkdownIt("js-default", {"maxNesting": 20})
+
+
+@lru_cache(maxsize=64)
+def description_html(text: str) -> SafeString:
+    """What a package says of itself. Its headings stand below the page's own; its images are
+    links, its links lead to https addresses only."""
+    tokens = _parser().parse(text[:MAX_CHARACTERS])
+    for token in tokens:
+        _tame(token)
+        if token.tag in _HEADINGS:
+            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+        if token.children:
+            token.children = _images_as_links(token.children)
+    return _clean(_render(tokens), schemes={"https"}, link_rel="nofollow noopener ugc")
+
+
+@lru_cache(maxsize=64)
+def document(text: str) -> Document:
+    """A page of our own documentation: its first heading is its title, the others are anchors."""
+    tokens = _parser().parse(text)
+    headings: list[Heading] = []
+    slugs: set[str] = set()
+    for token, inline in zip(tokens, [*tokens[1:], None], strict=True):
+        _tame(token)
+        for child in token.children or ():
+            _point_into_docs(child)
+        if token.type == "heading_open" and inline is not None:
+            heading = _heading(int(token.tag[1]), inline, slugs)
+            headings.append(heading)
+            token.attrSet("id", heading.slug)
+    title = next((heading.text for heading in headings if heading.level == 1), "")
+    body = _without_title(tokens)
+    html = _clean(_render(body), schemes={"https", "http", "mailto"}, link_rel="noopener", own=True)
+    return Document(html, title, tuple(heading for heading in headings if heading.level == 2))
+
+
+def _heading(level: int, inline: Token, slugs: set[str]) -> Heading:
+    words = "".join(
+        child.content for child in inline.children or () if child.type in {"text", "code_inline"}
+    )
+    slug = slugify(words) or "section"
+    unique, number = slug, 2
+    while unique in slugs:
+        unique, number = f"{slug}-{number}", number + 1
+    slugs.add(unique)
+    return Heading(level, words, unique)
+
+
+def _without_title(tokens: Sequence[Token]) -> list[Token]:
+    if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
+        return list(tokens[3:])
+    return list(tokens)
+
+
+def _render(tokens: Sequence[Token]) -> str:
+    parser = _parser()
+    return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _tame(token: Token) -> None:
+    """The policy of our pages refuses style attributes: alignment becomes a class."""
+    style = str(token.attrs.pop("style", ""))
+    if style in _ALIGNMENTS:
+        token.attrSet("class", _ALIGNMENTS[style])
+
+
+def _images_as_links(children: Sequence[Token]) -> list[Token]:
+    """Images come from other hosts, which would learn who reads what."""
+    shown: list[Token] = []
+    depth = 0
+    for token in children:
+        if token.type in {"link_open", "link_close"}:
+            depth += token.nesting
+        if token.type != "image":
+            shown.append(token)
+            continue
+        words = Token("text", "", 0, content=token.content or "image")
+        if depth:
+            shown.append(words)
+            continue
+        address = {"href": str(token.attrs.get("src", ""))}
+        shown += [
+            Token("link_open", "a", 1, attrs={**address}),
+            words,
+            Token("link_close", "a", -1),
+        ]
+    return shown
+
+
+def _point_into_docs(token: Token) -> None:
+    if token.type != "link_open":
+        return
+    match = _DOCS_LINK.fullmatch(str(token.attrs.get("href", "")))
+    if match is not None:
+        token.attrSet("href", f"/docs/{match[1]}{match[2] or ''}")
+
+
+def _clean(html: str, *, schemes: set[str], link_rel: str, own: bool = False) -> SafeString:
+    clean = nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes={
+            "a": {"href", "title"},
+            "ol": {"start"},
+            **({tag: {"id"} for tag in _HEADINGS} if own else {}),
+        },
+        allowed_classes={"td": _ALIGNED, "th": _ALIGNED},
+        # What scrolls sideways must be reached by keyboard.
+        set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
+        url_schemes=schemes,
+        url_relative="pass_through" if own else "deny",
+        link_rel=link_rel,
+    )
+    return mark_safe(clean)  # noqa: S308 - sanitized in the line above

@@ -1,0 +1,202 @@
+"""The pages of a package: what it is, how to get it, what was released, where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.identity import Identity
+from accounts.models import Account
+from portal.errors import NotFound
+from registry import access
+from registry.forms import PositionForm
+from registry.models import Channel, Collaborator, Package, PackageFile
+from registry.views import listing
+from registry.views.frame import (
+    channels_of,
+    package_context,
+    preference,
+    viewer,
+    visible_entries,
+)
+from registry.views.install import install_variants
+from registry.views.markdown import description_html
+from registry.views.paging import links
+
+_RELEASES_SHOWN = 5
+_PEOPLE_SHOWN = 10
+_CHANNELS_SHOWN = 8
+
+
+def _found(request: HttpRequest, account: str, package: str) -> tuple[Identity, Package]:
+    identity = viewer(request)
+    return identity, access.find_package(identity, account, package)
+
+
+def _standing(identity: Identity, account: Account) -> Exists:
+    """Of a file: whether it stands in a channel that the viewer may know of."""
+    return Exists(visible_entries(identity, account).filter(file=OuterRef("pk")))
+
+
+def _install(
+    identity: Identity, package: Package, files: QuerySet[PackageFile], *, pinned: bool = False
+) -> dict[str, Any]:
+    """How to get the newest of ``files``, from the one channel that has it."""
+    standing = files.filter(_standing(identity, package.account))
+    newest = listing.newest_first(standing).select_related("account").first()
+    if newest is None:
+        return {"variants": []}
+    channel = channels_of(identity, newest)[0]
+    variants = install_variants(
+        identity,
+        channel,
+        package.name,
+        newest.version if pinned else "",
+        is_private=package.is_private,
+    )
+    return {"variants": variants, "install_version": newest.version, "install_channel": channel}
+
+
+@require_safe
+def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
+    identity, found = _found(request, account, package)
+    files = access.visible_files(identity, found)
+    newest = listing.newest_first(files).first()
+    shown = listing.releases(files, size=_RELEASES_SHOWN)
+    about = listing.about(found, newest)
+    context = {
+        **package_context(identity, found, "overview"),
+        "newest": newest,
+        "about": about,
+        "description": description_html(about.description) if about.description else "",
+        "links": _links(about),
+        "matrix": listing.matrix(shown.rows),
+        "has_more_versions": shown.has_after,
+        "size_bytes": files.aggregate(total=Sum("size_bytes"))["total"],
+        "channels": _channels_with(identity, found, files),
+        "people": _maintainers(found),
+        **_install(identity, found, files),
+    }
+    return render(request, "registry/package.html", context)
+
+
+def _links(about: listing.About) -> list[dict[str, str]]:
+    named = [
+        ("Home", about.home_url),
+        ("Documentation", about.doc_url),
+        ("Source", about.source_url),
+        ("Development", about.dev_url),
+    ]
+    return [{"label": label, "url": url} for label, url in named if url]
+
+
+def _channels_with(
+    identity: Identity, package: Package, files: QuerySet[PackageFile]
+) -> list[Channel]:
+    """The channels that the viewer may know of and that hold any of ``files``."""
+    inside = Channel.objects.filter(entries__file__in=files.order_by().values("pk"))
+    found = access.visible_channels(identity, package.account).filter(pk__in=inside.values("pk"))
+    return sorted(found, key=preference)
+
+
+def _maintainers(package: Package) -> list[str]:
+    """People named on the package itself who may publish it; groups stay among members."""
+    named = Collaborator.objects.filter(package=package, user__isnull=False)
+    writing = named.exclude(permission="read").order_by("user__username")
+    return list(writing.values_list("user__username", flat=True)[:_PEOPLE_SHOWN])
+
+
+# --- Versions ----------------------------------------------------------------------------------
+
+
+@require_safe
+def versions(request: HttpRequest, account: str, package: str) -> HttpResponse:
+    identity, found = _found(request, account, package)
+    form = PositionForm(request.GET)
+    files = access.visible_files(identity, found)
+    shown = listing.releases(files, after=form.value("after"), before=form.value("before"))
+    context = {
+        **package_context(identity, found, "versions", "Versions"),
+        "releases": shown.rows,
+        **links(request, shown, [release.version for release in shown.rows]),
+    }
+    return render(request, "registry/versions.html", context)
+
+
+@require_safe
+def version(request: HttpRequest, account: str, package: str, version: str) -> HttpResponse:
+    identity, found = _found(request, account, package)
+    everything = access.visible_files(identity, found)
+    files = everything.filter(version=version)
+    builds = list(listing.newest_first(files).select_related("uploaded_by", "uploaded_with")[:200])
+    if not builds:
+        raise NotFound
+    newest = listing.newest_first(everything).first()
+    context = {
+        **package_context(identity, found, "versions", version),
+        "version": version,
+        "newest": newest,
+        "is_latest": newest is not None and newest.version == version,
+        "about": listing.about(found, builds[0]),
+        "files": with_channels(identity, found.account, builds),
+        "totals": listing.totals(files),
+        **_install(identity, found, files, pinned=True),
+    }
+    return render(request, "registry/version.html", context)
+
+
+def with_channels(
+    identity: Identity, account: Account, files: list[PackageFile]
+) -> list[dict[str, Any]]:
+    """Rows of ``registry/files_table.html``: each file, and where it stands; one query."""
+    standing: dict[int, list[str]] = {}
+    entries = visible_entries(identity, account).filter(file__in=[file.pk for file in files])
+    for file_id, name in entries.order_by("channel__name").values_list("file", "channel__name"):
+        standing.setdefault(file_id, []).append(name)
+    rows = []
+    for file in files:
+        names = standing.get(file.pk, [])
+        rows.append(
+            {
+                "file": file,
+                "channels": names[:_CHANNELS_SHOWN],
+                "more_channels": names[_CHANNELS_SHOWN:],
+            }
+        )
+    return rows
+
+
+# --- Channels ----------------------------------------------------------------------------------
+
+
+@require_safe
+def package_channels(request: HttpRequest, account: str, package: str) -> HttpResponse:
+    """Which versions stand in which channel."""
+    identity, found = _found(request, account, package)
+    form = PositionForm(request.GET)
+    files = access.visible_files(identity, found)
+    shown = listing.releases(files, after=form.value("after"), before=form.value("before"))
+    channels = _channels_with(identity, found, files)
+    counts: dict[tuple[str, int], int] = {}
+    entries = visible_entries(identity, found.account).filter(
+        file__in=files.filter(version__in=[release.version for release in shown.rows])
+        .order_by()
+        .values("pk")
+    )
+    for standing, channel_id in entries.values_list("file__version", "channel"):
+        counts[standing, channel_id] = counts.get((standing, channel_id), 0) + 1
+    rows = [
+        (release, [(channel, counts.get((release.version, channel.pk), 0)) for channel in channels])
+        for release in shown.rows
+    ]
+    context = {
+        **package_context(identity, found, "channels", "Channels"),
+        "channels": channels,
+        "rows": rows,
+        **links(request, shown, [release.version for release in shown.rows]),
+    }
+    return render(request, "registry/package_channels.html", context)

@@ -1,0 +1,115 @@
+"""The pages about what. One act, one form, one URL.
+
+They come last in the URL map: what is the site's own stands before the names of accounts. Names
+of channels hold slashes, so they stand last in a path. Each page of a package has two forms, of
+which its name decides (`registry.views.converters`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpResponse
+from django.urls import URLPattern, path
+
+from accounts import converters as _accounts  # noqa: F401  # registers <account:…>
+from registry.views import (
+    accounts,
+    channel_settings,
+    channels,
+    collaborators,
+    docs,
+    files,
+    home,
+    packages,
+    redirects,
+    uploads,
+)
+from registry.views import converters as _packages  # noqa: F401  # registers <package:…> and others
+
+_settings = "<account:account>/settings/channels"
+
+
+def _package_pages(package: str) -> list[URLPattern]:
+    """The pages of a package, below one of the two forms of its URL."""
+    file = f"{package}/files/<subdir:subdir>/<filename:filename>"
+    settings = f"{package}/settings"
+    collaborator = f"{settings}/collaborators/<int:collaborator>"
+    pages: list[tuple[str, Callable[..., HttpResponse], str]] = [
+        (package, packages.package, "package"),
+        (f"{package}/versions", packages.versions, "versions"),
+        (f"{package}/versions/<reserved_version:version>", packages.version, "version"),
+        (f"{package}/files", files.files, "files"),
+        (file, files.file, "file"),
+        (f"{file}/put", files.file_put, "file-put"),
+        (f"{file}/delete", files.file_delete, "file-delete"),
+        (f"{file}/remove/<channel:channel>", files.file_remove, "file-remove"),
+        (f"{package}/channels", packages.package_channels, "package-channels"),
+        (settings, collaborators.package_settings, "package-settings"),
+        (f"{settings}/collaborators", collaborators.collaborators, "collaborators"),
+        (f"{settings}/collaborators/add-person", collaborators.person_add, "person-add"),
+        (f"{settings}/collaborators/add-group", collaborators.group_add, "group-add"),
+        (f"{collaborator}/change", collaborators.collaborator_change, "collaborator-change"),
+        (f"{collaborator}/remove", collaborators.collaborator_remove, "collaborator-remove"),
+        (f"{settings}/visibility", collaborators.visibility, "visibility"),
+        (f"{settings}/visibility/hide", collaborators.package_hide, "package-hide"),
+        (f"{settings}/visibility/show", collaborators.package_show, "package-show"),
+        (f"{package}/<version:version>", packages.version, "version"),
+        # Old and long forms.
+        (f"{package}/labels", redirects.package_channels, "package-labels"),
+        (f"{package}/versions/<version:version>", redirects.short_version, "version-long"),
+        (
+            f"{package}/<version:version>/download/<subdir:subdir>/<filename:filename>",
+            redirects.old_download,
+            "old-download",
+        ),
+    ]
+    return [path(route, view, name=name) for route, view, name in pages]
+
+
+urlpatterns: list[URLPattern] = [
+    path("", home.home, name="home"),
+    path("search", home.search, name="search"),
+    path("upload", uploads.upload_start, name="upload-start"),
+    path("docs", docs.docs, name="docs"),
+    path("docs/api", docs.docs_api, name="docs-api"),
+    path("docs/<slug:page>", docs.docs_page, name="docs-page"),
+    path(".well-known/security.txt", docs.security_txt, name="security-txt"),
+    path("robots.txt", docs.robots_txt, name="robots-txt"),
+    path("<account:account>", accounts.account, name="account"),
+    path("<account:account>/upload", uploads.upload, name="upload"),
+    path("<account:account>/channels", channels.channels, name="channels"),
+    path("<account:account>/channels/<channel:channel>", channels.channel, name="channel"),
+    path(_settings, channel_settings.channel_list, name="channel-list"),
+    path(f"{_settings}/new", channel_settings.channel_new, name="channel-new"),
+    path(
+        f"{_settings}/general/<channel:channel>",
+        channel_settings.channel_change,
+        name="channel-change",
+    ),
+    path(f"{_settings}/lock/<channel:channel>", channel_settings.channel_lock, name="channel-lock"),
+    path(
+        f"{_settings}/unlock/<channel:channel>",
+        channel_settings.channel_unlock,
+        name="channel-unlock",
+    ),
+    path(
+        f"{_settings}/delete/<channel:channel>",
+        channel_settings.channel_delete,
+        name="channel-delete",
+    ),
+    path("<account:account>/labels", redirects.account_channel, name="labels"),
+    path("<account:account>/labels/<channel:channel>", redirects.account_channel, name="label"),
+    path("<account:account>/repo", redirects.account, name="repo"),
+    path("<account:account>/packages", redirects.account, name="packages"),
+    *_package_pages("<account:account>/<package:package>"),
+    *_package_pages("<account:account>/packages/<reserved_package:package>"),
+    path("<account:account>/packages/<package:package>", redirects.short_package, name="long"),
+    path(
+        "<account:account>/packages/<package:package>/<rest:rest>",
+        redirects.short_package,
+        name="long-page",
+    ),
+    path("<account:account>/", redirects.without_slash, name="account-slash"),
+    path("<account:account>/<rest:rest>/", redirects.without_slash, name="slash"),
+]
