@@ -112,7 +112,10 @@ def _lifetimes() -> list[tuple[str, str]]:
 
 def _scope_choices() -> list[tuple[str, str]]:
     return [
-        (scope.value, format_html("<span>{} <code class=\"nowrap\">{}</code></span>", scope.label, scope.value))
+        (
+            scope.value,
+            format_html('<span>{} <code class="nowrap">{}</code></span>', scope.label, scope.value),
+        )
         for scope in Scope
     ]
 
@@ -279,8 +282,7 @@ class GroupForm(forms.Form):
 class GroupMemberForm(forms.Form):
     user = forms.CharField(
         max_length=MAX_LENGTH,
-        label="Name",
-        help_text="Of a member of the organization.",
+        label="Name of a member",
         widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "list": "candidates"}),
     )
 

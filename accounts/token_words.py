@@ -74,11 +74,10 @@ def _uploads(token: Token) -> list[Use]:
             f"Store the token first: gh secret set {VARIABLE} asks for it.",
         ),
         Use(
-            "anaconda",
-            f"anaconda config --set sites.condarium.url {settings.BASE_URL}/api\n"
-            f'ANACONDA_API_TOKEN="${VARIABLE}" anaconda -s condarium \\\n'
-            f"  upload -u {account} -l {channel} xz-5.6.3-h1_0.conda",
-            "With the client of anaconda.org",
+            "rattler-build",
+            f'PREFIX_API_KEY="${VARIABLE}" rattler-build upload prefix \\\n'
+            f"  --url {settings.BASE_URL} --channel {account}/{channel} xz-5.6.3-h1_0.conda",
+            "With rattler-build; pixi upload takes the same words",
         ),
         Use("curl", curl, "Upload one file"),
     ]

@@ -53,7 +53,6 @@ def account(request: HttpRequest, account: str) -> HttpResponse:
         **account_context(identity, found, "packages"),
         "main": main,
         "variants": channel_variants(identity, main) if main is not None else [],
-        "is_own": identity.account is not None and identity.account.pk == found.pk,
         **packages_part(request, packages, files),
     }
     return render(request, "registry/account.html", context)

@@ -21,7 +21,7 @@ from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
 from registry.views.accounts import packages_part
 from registry.views.frame import account_context, viewer
 from registry.views.install import channel_variants
-from registry.views.listing import in_order, totals
+from registry.views.listing import in_order
 from registry.views.paging import links, position, slice_of
 
 # What clients fetch, and how the page calls it.
@@ -46,7 +46,7 @@ def channels(request: HttpRequest, account: str) -> HttpResponse:
     counted = _counted(identity, found, shown.rows)
     context = {
         **account_context(identity, found, "channels"),
-        "rows": [{"channel": each, **counted.get(each.pk, {})} for each in shown.rows],
+        "rows": [{**counted.get(each.pk, {}), "channel": each} for each in shown.rows],
         **links(request, shown, [each.name for each in shown.rows]),
     }
     return render(request, "registry/channels.html", context)
@@ -87,10 +87,7 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
             {"label": found.name},
         ],
         "variants": channel_variants(identity, found),
-        "totals": totals(files),
-        "changed_at": ChannelFile.objects.filter(
-            channel=found, file__in=files.order_by().values("pk")
-        ).aggregate(last=Max("added_at"))["last"],
+        "totals": _counted(identity, found.account, [found]).get(found.pk, {}),
         "index": _index_state(identity, found),
         **packages_part(request, packages, files),
     }

@@ -123,7 +123,6 @@ def _render(
         "inherited": _inherited(package),
         "collaborators": list(_named(package)[:_ROWS_SHOWN]),
         "permissions": Permission.choices,
-        "changed": request.GET.get("changed", ""),
         "person_form": person_form or AddPersonForm(auto_id="person_%s"),
         "group_form": group_form or AddGroupForm(groups=groups, auto_id="group_%s"),
     }

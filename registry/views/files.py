@@ -17,6 +17,8 @@ from accounts.roles import Permission
 from accounts.views.frame import act_of, form_page
 from portal.errors import Conflict, Forbidden, NotFound
 from registry import access, publishing
+from registry.conda.errors import InvalidVersionError
+from registry.conda.version import sort_key
 from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
 from registry.models import Channel, ChannelFile, Package, PackageFile
 from registry.views import listing
@@ -54,23 +56,30 @@ def files(request: HttpRequest, account: str, package: str) -> HttpResponse:
             "record_json", "record_msgpack", "run_exports_json", "index", "about"
         ),
         _ORDER,
-        after=_position(found, form.value("after")),
-        before=_position(found, form.value("before")),
+        after=_position(form.value("after")),
+        before=_position(form.value("before")),
     )
     context |= {
         "form": form,
         "files": with_channels(identity, found.account, shown.rows),
-        **links(request, shown, [file.pk for file in shown.rows]),
+        **links(request, shown, [_cursor(file) for file in shown.rows]),
     }
     return render(request, "registry/files.html", context)
 
 
-def _position(package: Package, text: str) -> tuple[bytes, int] | None:
-    """Where the file of that number stands, also when it was deleted in the meantime."""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+def _cursor(file: PackageFile) -> str:
+    return f"{file.pk}-{file.version}"
+
+
+def _position(text: str) -> tuple[bytes, int] | None:
+    """Where the row of that cursor stands, or stood."""
+    number, _, version = text.partition("-")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
         return None
-    file = PackageFile.objects.filter(package=package, pk=int(text)).only("version_key").first()
-    return (bytes(file.version_key), file.pk) if file is not None else None
+    try:
+        return sort_key(version), int(number)
+    except InvalidVersionError:
+        return None
 
 
 def _filtered(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -12,7 +12,7 @@ from django.urls import reverse
 from accounts.authentication import identify_session
 from accounts.identity import Identity
 from accounts.models import Account
-from accounts.rights import may_administer
+from accounts.rights import manageable_accounts
 from accounts.roles import Permission, permission_covers
 from registry import access
 from registry.models import Channel, ChannelFile, Package, PackageFile
@@ -36,20 +36,34 @@ def account_context(identity: Identity, account: Account, current: str) -> dict[
         {"key": "packages", "label": "Packages", "url": reverse("registry:account", args=[name])},
         {"key": "channels", "label": "Channels", "url": reverse("registry:channels", args=[name])},
     ]
-    administers = may_administer(identity, account)
+    may_upload, administers = _rights(identity, account)
     if administers:
         settings_url = reverse("accounts:settings", args=[name])
         tabs.append({"key": "settings", "label": "Settings", "url": settings_url})
-    may_upload = administers or access.publishable_accounts(identity).filter(pk=account.pk).exists()
     for tab in tabs:
         tab["current"] = tab["key"] == current
     return {
         "account": account,
         "tabs": tabs,
         "may_administer": administers,
-        "may_upload": may_upload and account.suspended_at is None,
+        "may_upload": may_upload,
         "crumbs": [{"label": name}],
     }
+
+
+def _rights(identity: Identity, account: Account) -> tuple[bool, bool]:
+    """Whether they may publish anything there, and whether they administer it; one query."""
+    if identity.is_anonymous:
+        return False, False
+    administered = manageable_accounts(identity).filter(pk=OuterRef("pk"))
+    held = (
+        access.publishable_accounts(identity)
+        .filter(pk=account.pk)
+        .annotate(is_administered=Exists(administered))
+        .values_list("is_administered", flat=True)
+        .first()
+    )
+    return held is not None, bool(held)
 
 
 def package_context(

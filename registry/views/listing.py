@@ -46,44 +46,41 @@ class PackageRow:
 
 
 def package_rows(packages: Sequence[Package], files: QuerySet[PackageFile]) -> list[PackageRow]:
-    """What there is to say of these packages, as far as ``files`` tell; three queries."""
+    """What there is to say of these packages, as far as ``files`` tell; two queries."""
     ids = [package.pk for package in packages]
-    newest = _newest_of_each(ids, files)
+    of_it = files.filter(package=OuterRef("pk")).order_by()
+    newest = of_it.annotate(said=KT("about__summary")).order_by("-version_key", "-pk")
+    told = {
+        row["pk"]: dict(row)
+        for row in Package.objects.filter(pk__in=ids)
+        .order_by()
+        .annotate(
+            newest=Subquery(newest.values("version")[:1]),
+            said=Subquery(newest.values("said")[:1]),
+            uploaded_at=Subquery(of_it.order_by("-uploaded_at").values("uploaded_at")[:1]),
+        )
+        .values("pk", "newest", "said", "uploaded_at")
+    }
     platforms: dict[int, set[str]] = {}
     rows = files.filter(package__in=ids).order_by().values_list("package_id", "subdir").distinct()
     for package_id, subdir in rows:
         platforms.setdefault(package_id, set()).add(subdir)
     return [
-        _row(package, newest.get(package.pk), platforms.get(package.pk, set()))
+        _row(package, told.get(package.pk, {}), platforms.get(package.pk, set()))
         for package in packages
     ]
 
 
-def _newest_of_each(ids: list[int], files: QuerySet[PackageFile]) -> dict[int, dict[str, Any]]:
-    of_it = files.filter(package=OuterRef("pk")).order_by()
-    newest = of_it.order_by("-version_key", "-pk").values("pk")[:1]
-    updated = of_it.order_by("-uploaded_at").values("uploaded_at")[:1]
-    found = Package.objects.filter(pk__in=ids).annotate(
-        newest=Subquery(newest), updated=Subquery(updated)
-    )
-    updates = {row["newest"]: row["updated"] for row in found.values("newest", "updated")}
-    told = (
-        PackageFile.objects.filter(pk__in=[pk for pk in updates if pk is not None])
-        .annotate(said=KT("about__summary"))
-        .values("pk", "package_id", "version", "said")
-    )
-    return {row["package_id"]: {**row, "updated": updates[row["pk"]]} for row in told}
-
-
-def _row(package: Package, newest: dict[str, Any] | None, platforms: set[str]) -> PackageRow:
-    if newest is None:
+def _row(package: Package, told: dict[str, Any], platforms: set[str]) -> PackageRow:
+    version = told.get("newest")
+    if version is None:
         return PackageRow(package)
     summary = (
         package.summary
-        if newest["version"] == package.latest_version
-        else description_fields({"summary": newest["said"]})["summary"]
+        if version == package.latest_version
+        else description_fields({"summary": told["said"]})["summary"]
     )
-    return PackageRow(package, newest["version"], summary, newest["updated"], in_order(platforms))
+    return PackageRow(package, version, summary, told["uploaded_at"], in_order(platforms))
 
 
 # --- One package -------------------------------------------------------------------------------

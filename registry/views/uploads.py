@@ -160,9 +160,7 @@ def _publish(request: HttpRequest, identity: Identity, destination: Destination)
     return render(request, "registry/uploaded.html", context, status=422 if failed else 200)
 
 
-def _publish_one(
-    identity: Identity, destination: Destination, upload: UploadedFile[Any]
-) -> _Result:
+def _publish_one(identity: Identity, destination: Destination, sent: UploadedFile[Any]) -> _Result:
     # A browser's name for a file proves nothing: "xz (1).conda" is as good as any.
     name = sent.name or "a file without a name"
     try:
@@ -209,7 +207,10 @@ def _form(
         "accounts": _accounts(identity),
         "reason": reason,
         "crumbs": _crumbs(account, "Upload"),
-        "base_command": f"anaconda upload -u {account.name} -l {channel} *.conda",
-        "channel_url": f"{settings.BASE_URL}/conda/{account.name}",
+        "base_command": (
+            'curl --fail-with-body --header "Authorization: Bearer $CONDARIUM_TOKEN" \\\n'
+            f"  --form file=@xz-5.6.3-h1_0.conda {settings.BASE_URL}/api/v1/upload/"
+            f"{account.name}/{channel}"
+        ),
     }
     return render(request, "registry/upload.html", context, status=422 if reason else 200)

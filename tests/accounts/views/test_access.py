@@ -4,26 +4,26 @@ import logging
 import re
 import time
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.core import mail
-from django.http import HttpResponse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import tokens
 from accounts.models import Event, Organization, Token
 from tests.accounts.views.conftest import Confirm
-from tests.accounts.views.pages import days_from_now, hidden_value, words
+from tests.accounts.views.pages import Page, days_from_now, hidden_value, words
 from tests.cast import Person
 from tests.factories import PASSWORD, make_token
 
 NEW = "/acme/settings/access/new"
 
 
-def filled(person: Person, path: str = NEW, **changes: object) -> dict[str, object]:
+def filled(person: Person, path: str = NEW, /, **changes: Any) -> dict[str, Any]:
     """The form of a new token as the person got it, filled in."""
     return {
         "form_key": hidden_value(person.client.get(path), "form_key"),
@@ -34,7 +34,7 @@ def filled(person: Person, path: str = NEW, **changes: object) -> dict[str, obje
     }
 
 
-def secrets_in(answer: HttpResponse) -> list[str]:
+def secrets_in(answer: Page) -> list[str]:
     return re.findall(r"cph-[A-Za-z0-9]{40,}", answer.content.decode())
 
 
@@ -82,7 +82,7 @@ def test_the_secret_is_in_no_other_answer_nor_kept_anywhere(
     assert not any(secret in answer.content.decode() for answer in later)
     kept = [str(session.get_decoded()) for session in Session.objects.all()]
     kept += [str(row) for row in Token.objects.values()] + [str(e) for e in Event.objects.values()]
-    kept += [message.body for message in mail.outbox] + [caplog.text]
+    kept += [str(message.body) for message in mail.outbox] + [caplog.text]
     assert not any(secret in text for text in kept)
     assert not any(secret in str(m) for m in confirmed_owner.client.cookies.values())
 
@@ -173,7 +173,7 @@ def test_a_form_of_someone_else_makes_nothing(
 def test_what_is_wrong_is_said_beside_its_field(
     acme: Organization,
     confirmed_owner: Person,
-    changes: dict[str, object],
+    changes: dict[str, Any],
     field: str,
     sentence: str,
 ) -> None:
@@ -228,7 +228,7 @@ def test_limits_are_taken_with_commas_and_with_spaces(
 
     token = Token.objects.get()
     assert (token.channels, token.packages) == (["dev", "team/nightly"], ["xz", "xz-*", "zlib"])
-    assert "upload -u acme -l dev" in words(answer)
+    assert "--channel acme/dev" in words(answer)
 
 
 @pytest.mark.parametrize(

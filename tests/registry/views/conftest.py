@@ -7,6 +7,7 @@ from accounts.models import Organization
 from registry import indexing
 from tests.cast import Person
 from tests.registry.api.world import World, make_world
+from tests.registry.views.browsers import Browsers
 
 
 @pytest.fixture
@@ -22,3 +23,23 @@ def world(acme: Organization, owner: Person) -> World:
     made = make_world("acme", owner, organization=acme)
     indexing.run_overdue()
     return made
+
+
+@pytest.fixture
+def browsers(
+    anonymous: Client,
+    stranger: Person,
+    reader: Person,
+    maintainer: Person,
+    admin: Person,
+    owner: Person,
+) -> Browsers:
+    """Everybody's browser, from who may least to who may most."""
+    people = {
+        "stranger": stranger,
+        "reader": reader,
+        "maintainer": maintainer,
+        "admin": admin,
+        "owner": owner,
+    }
+    return {"anonymous": anonymous} | {name: person.client for name, person in people.items()}

@@ -1,0 +1,119 @@
+"""Debian's Chromium, driven through playwright, against the live host.
+
+Every page it visits must be quiet: an error in the console or a violation of the policy fails the
+test that caused it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
+from pytest_django.live_server_helper import LiveServer
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_REQUIRED = os.environ.get("CONDARIUM_REQUIRE_CHROMIUM") == "1"
+_REPORT_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """For one module only: while playwright runs, nothing else can run an event loop here."""
+    if not _CHROMIUM.exists():
+        if _REQUIRED:
+            pytest.fail(f"{_CHROMIUM} is missing, and CONDARIUM_REQUIRE_CHROMIUM=1 asks for it.")
+        pytest.skip(f"{_CHROMIUM} is missing: install Debian's package chromium.")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright's loop counts as running in this thread, so Django takes the ORM calls of
+        # tests for asynchronous ones.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(
+            executable_path=str(_CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+class Faults:
+    """What went wrong in a page, besides what it was asked for.
+
+    A wrong form is answered with 422, which Chromium calls a failure: answers to navigation are
+    for the test to judge.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._answered: set[str] = set()
+
+    def watch(self, page: Page) -> None:
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.found.append(f"exception: {error}"))
+        page.on("response", self._on_response)
+
+    def _on_response(self, response: Response) -> None:
+        if response.request.is_navigation_request():
+            if response.status >= 500:
+                self.found.append(f"{response.status} of {response.url}")
+            self._answered.add(response.url)
+        elif response.status >= 400:
+            self.found.append(f"{response.status} of {response.url}")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        is_answer = message.text.startswith("Failed to load resource")
+        if message.type in {"error", "warning"} and not (
+            is_answer and message.location["url"] in self._answered
+        ):
+            self.found.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    faults = Faults()
+    yield faults
+    assert not faults.found, "\n".join(faults.found)
+
+
+@pytest.fixture
+def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+    """A browser of their own, as for each person; paths are those of the live host."""
+    context = browser.new_context(
+        base_url=live_server.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
+    context.set_default_timeout(10_000)
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=live_server.url)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, faults: Faults) -> Page:
+    page = context.new_page()
+    page.add_init_script(_REPORT_VIOLATIONS)
+    faults.watch(page)
+    return page
+
+
+@pytest.fixture
+def page_without_script(
+    browser: Browser, live_server: LiveServer, faults: Faults
+) -> Iterator[Page]:
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    context.set_default_timeout(10_000)
+    page = context.new_page()
+    faults.watch(page)
+    yield page
+    context.close()

@@ -1,0 +1,45 @@
+"""How a page looks: in both themes, on a phone and on a desk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+Theme = Literal["light", "dark"]
+PHONE, DESK = 360, 1280
+_WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+# A folder for screenshots of every page that is looked at; none are made without it.
+_SCREENSHOTS = os.environ.get("CONDARIUM_SCREENSHOTS", "")
+_axe = Axe()
+
+
+# Each width and each theme once; for pictures all of them.
+_LOOKS: tuple[tuple[int, Theme], ...] = ((PHONE, "dark"), (DESK, "light"))
+if _SCREENSHOTS:
+    _LOOKS += ((PHONE, "light"), (DESK, "dark"))
+
+
+def look_at(page: Page, name: str, *, looks: Iterable[tuple[int, Theme]] = _LOOKS) -> None:
+    """Fail on anything that keeps people from reading or reaching it; ``name`` is the picture's."""
+    before = page.viewport_size
+    for width, theme in looks:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        if _SCREENSHOTS:
+            folder = Path(_SCREENSHOTS)
+            folder.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, f"{name} is {overflow} px too wide at {width} px"
+        found = _axe.run(page, options=_WCAG)
+        assert found.violations_count == 0, f"{name}, {width} px, {theme}\n" + (
+            found.generate_report()
+        )
+    if before is not None:
+        page.set_viewport_size(before)
+    page.emulate_media(color_scheme=None)

@@ -1,0 +1,205 @@
+"""Long lists: as many queries for many rows as for few, and pages that meet without a gap."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import Account
+from registry.conda.version import sort_key
+from registry.models import Channel, ChannelFile, Package, PackageFile
+from tests.cast import Person
+from tests.registry.api.world import World
+from tests.registry.views.browsers import HELLO, Browsers, text_of
+
+# The frame of a page takes five of them for who is signed in.
+LISTS = {
+    "/": 12,
+    "/search": 12,
+    "/acme": 12,
+    "/acme/channels": 12,
+    f"{HELLO}/versions": 12,
+    f"{HELLO}/files": 12,
+    f"{HELLO}/channels": 12,
+    "/acme/channels/main": 14,
+    HELLO: 16,
+    f"{HELLO}/1.0": 14,
+}
+
+
+def make_files(account: Account, package: Package, versions: list[str], channel: Channel) -> None:
+    """Rows as uploads leave them, without the archives."""
+    model = PackageFile.objects.filter(account=account).first()
+    assert model is not None
+    files = [
+        PackageFile(
+            **{
+                field.attname: getattr(model, field.attname)
+                for field in PackageFile._meta.concrete_fields
+                if field.name not in {"id", "package"}
+            }
+            | {
+                "name": package.name,
+                "version": version,
+                "version_key": sort_key(version),
+                "filename": f"{package.name}-{version}-0.conda",
+                "subdir": subdir,
+            },
+            package=package,
+        )
+        for version in versions
+        for subdir in ("noarch", "linux-64")
+    ]
+    PackageFile.objects.bulk_create(files)
+    made = PackageFile.objects.filter(package=package, entries=None)
+    ChannelFile.objects.bulk_create(
+        ChannelFile(channel=channel, file=file, subdir=file.subdir, filename=file.filename)
+        for file in made
+    )
+
+
+@pytest.fixture
+def full_world(world: World) -> World:
+    """acme with 120 more packages and channels, and hello with 240 more files."""
+    account = world.organization.account
+    main = Channel.objects.get(account=account, name="main")
+    packages = Package.objects.bulk_create(
+        Package(account=account, name=f"package-{number:03}") for number in range(120)
+    )
+    Package.objects.filter(pk__in=[p.pk for p in packages]).update(updated_at=timezone.now())
+    for package in packages:
+        make_files(account, package, ["1.0"], main)
+    hello = Package.objects.get(account=account, name="hello")
+    make_files(account, hello, [f"2.{number}" for number in range(120)], main)
+    Channel.objects.bulk_create(
+        Channel(account=account, name=f"channel-{number:03}") for number in range(120)
+    )
+    return world
+
+
+def test_a_page_asks_the_same_few_questions_however_much_there_is(
+    full_world: World, browsers: Browsers
+) -> None:
+    for who, browser in browsers.items():
+        for path, most in LISTS.items():
+            with CaptureQueriesContext(connection) as queries:
+                assert browser.get(path).status_code == 200
+            assert len(queries) <= most, f"{path} as {who}: {len(queries)}"
+
+
+def _walk(browser: Client, path: str, pattern: str, label: str = "next") -> list[list[str]]:
+    """What ``pattern`` finds on each page, from one link to the next."""
+    pages: list[list[str]] = []
+    query = ""
+    while len(pages) < 20:
+        page = browser.get(path + query).content.decode()
+        pages.append(re.findall(pattern, page))
+        link = re.search(rf'rel="{label}" href="(\?[^"]*)"', page)
+        if link is None:
+            break
+        query = link[1].replace("&amp;", "&")
+    return pages
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "count"),
+    [
+        ("/acme", r'<th scope="row"><a href="/acme/([\w.-]+)"', 121),
+        ("/acme/channels", r'href="/acme/channels/([\w.-]+)">', 122),
+        ("/search", r'class="row-title" href="/acme/([\w.-]+)"', 121),
+        (f"{HELLO}/versions", r'<th scope="row"><a class="mono" href="/acme/hello/([\d.]+)"', 121),
+        (f"{HELLO}/files", r'<th scope="row"><a class="mono" href="([^"]+)"', 241),
+    ],
+)
+def test_pages_of_a_list_meet_without_a_gap_and_lead_back(
+    full_world: World, anonymous: Client, path: str, pattern: str, count: int
+) -> None:
+    forward = _walk(anonymous, path, pattern)
+    names = [name for page in forward for name in page]
+
+    assert len(names) == len(set(names)) == count
+    last = anonymous.get(path + _last_query(anonymous, path))
+    back = re.search(r'rel="prev" href="(\?[^"]*)"', last.content.decode())
+    assert back is not None
+    before = anonymous.get(path + back[1].replace("&amp;", "&")).content.decode()
+    assert re.findall(pattern, before) == forward[-2]
+
+
+def _last_query(browser: Client, path: str) -> str:
+    query = ""
+    while True:
+        page = browser.get(path + query).content.decode()
+        link = re.search(r'rel="next" href="(\?[^"]*)"', page)
+        if link is None:
+            return query
+        query = link[1].replace("&amp;", "&")
+
+
+def test_versions_stand_in_their_own_order(full_world: World, anonymous: Client) -> None:
+    page = anonymous.get(f"{HELLO}/versions").content.decode()
+
+    shown = re.findall(r'<th scope="row"><a class="mono" href="/acme/hello/([\d.]+)"', page)
+
+    assert shown[:3] == ["2.119", "2.118", "2.117"]
+    assert anonymous.get(f"{HELLO}/versions?after=2.0").content.decode().count("1.0</a>") == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "after=%00",
+        "before=nonsense",
+        "after=1-&before=99999999999999999999-1.0",
+        "after=0-1..0",
+        "platform=zz-99&channel=nowhere&version=!!!&q=%00",
+        "q=" + "x" * 5000,
+        "page=-1",
+    ],
+)
+def test_an_address_that_makes_no_sense_shows_the_list(
+    world: World, anonymous: Client, query: str
+) -> None:
+    for path in ("/", "/search", "/acme", f"{HELLO}/files", f"{HELLO}/versions"):
+        assert anonymous.get(f"{path}?{query}").status_code == 200
+
+
+def test_files_are_filtered_by_each_of_the_fields(full_world: World, anonymous: Client) -> None:
+    def found(**query: Any) -> list[str]:
+        page = anonymous.get(f"{HELLO}/files", query).content.decode()
+        return re.findall(r'<th scope="row"><a class="mono" href="[^"]+/([^"/]+/[^"/]+)"', page)
+
+    assert found(version="2.7") == ["linux-64/hello-2.7-0.conda", "noarch/hello-2.7-0.conda"] or (
+        found(version="2.7") == ["noarch/hello-2.7-0.conda", "linux-64/hello-2.7-0.conda"]
+    )
+    assert found(version="2.7", platform="noarch") == ["noarch/hello-2.7-0.conda"]
+    assert found(q="2.77-0", platform="linux-64") == ["linux-64/hello-2.77-0.conda"]
+    assert found(channel="dev") == []
+    assert "No file matches these filters." in text_of(
+        anonymous.get(f"{HELLO}/files", {"channel": "dev"})
+    )
+
+
+def test_search_puts_names_before_summaries_and_the_exact_name_first(
+    world: World, owner: Person, anonymous: Client
+) -> None:
+    account = world.organization.account
+    main = Channel.objects.get(account=account, name="main")
+    for name in ("libhello", "hello-extra", "greeter"):
+        summary = "It says hello" if name == "greeter" else ""
+        package = Package.objects.create(
+            account=account, name=name, summary=summary, latest_version="1.0"
+        )
+        make_files(account, package, ["1.0"], main)
+
+    page = anonymous.get("/search", {"q": "Hello"}).content.decode()
+
+    shown = re.findall(r'class="row-title" href="/acme/([\w.-]+)"', page)
+    assert shown == ["hello", "hello-extra", "libhello", "greeter"]
+    assert "Exact name" in page
+    assert "No package matches" in text_of(anonymous.get("/search", {"q": "nothing at all"}))
