@@ -19,7 +19,7 @@ from django.contrib.auth import authenticate
 from django.core.cache import cache
 from django.http import HttpRequest
 
-from accounts import tokens
+from accounts import recent_passwords, tokens
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account, Token, User
 from portal.errors import InvalidCredential, TooManyRequests
@@ -30,6 +30,7 @@ _FAILURES_PER_ADDRESS_AND_NAME = 10
 _FAILURES_PER_ADDRESS = 100
 # Names under which clients send a token as the password of Basic authentication.
 _TOKEN_AS_NAME_PASSWORDS = {"", "x-oauth-basic", "x-token", "token"}
+_NO_MATCH = "That name and password do not match, or the token is not known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,11 @@ def identify(request: HttpRequest, *, session: bool = False) -> Identity:
     """
     address = client_address(request)
     agent = request.headers.get("User-Agent", "")[:200]
-    secret = request.META.get(PATH_TOKEN) or _read_header(request)
+    secret = request.META[PATH_TOKEN] if PATH_TOKEN in request.META else _read_header(request)
+    if secret == "":
+        raise InvalidCredential(
+            "The address has a place for a token, and none stands in it. Is its variable set?"
+        )
     if isinstance(secret, str):
         return _by_token(secret, address, agent)
     if secret is not None:
@@ -169,15 +174,37 @@ def _count(key: str) -> None:
         cache.set(key, 1, _WINDOW_SECONDS)
 
 
-def _by_password(request: HttpRequest, basic: _Basic, address: str | None, agent: str) -> Identity:
+def _check_password(
+    request: HttpRequest, basic: _Basic, attempt: str, address: str | None
+) -> User | None:
+    """Whose password it is, None for nobody's; within what one address may try."""
     counters = _failure_keys(basic.name, address)
     if any((cache.get(key) or 0) >= limit for key, limit in counters.items()):
         raise TooManyRequests(retry_after_seconds=_WINDOW_SECONDS)
-    user = authenticate(request, username=basic.name.strip().lower(), password=basic.password)
-    if not isinstance(user, User) or not user.is_active:
+    name = basic.name.strip().lower()
+    user = authenticate(request, username=name, password=basic.password)
+    if isinstance(user, User) and user.is_active:
+        if user.username == name:  # else it was the e-mail address, which may become another's
+            recent_passwords.remember(attempt, right=True)
+        return user
+    if recent_passwords.remember(attempt, right=False):
         for key in counters:
             _count(key)
-        raise InvalidCredential("That name and password do not match, or the token is not known.")
+    return None
+
+
+def _by_password(request: HttpRequest, basic: _Basic, address: str | None, agent: str) -> Identity:
+    name = basic.name.strip().lower()
+    user = User.objects.select_related("account").filter(username=name).first()
+    attempt = recent_passwords.fingerprint(name, basic.password, user)
+    right = recent_passwords.recall(attempt)
+    if right is None:
+        user = _check_password(request, basic, attempt, address)
+    elif not right:
+        # The same password again is no further guess: it neither counts nor costs.
+        raise InvalidCredential(_NO_MATCH)
+    if user is None or not user.is_active:
+        raise InvalidCredential(_NO_MATCH)
     if is_mfa_enabled(user):
         raise InvalidCredential(
             "This account has a second factor, so its password alone opens nothing here. Send a "

@@ -14,8 +14,8 @@ from accounts.authentication import PATH_TOKEN
 
 # conda writes the token after the channel root, pixi and mamba before everything.
 _FORMS = (
-    re.compile(r"(?P<root>/conda)/t/(?P<token>[^/]+)(?P<rest>/.*)\Z", re.DOTALL),
-    re.compile(r"(?P<root>)/t/(?P<token>[^/]+)(?P<rest>/(?:conda|api)/.*)\Z", re.DOTALL),
+    re.compile(r"(?P<root>/conda)/t/(?P<token>[^/]*)(?P<rest>/.*)\Z", re.DOTALL),
+    re.compile(r"(?P<root>)/t/(?P<token>[^/]*)(?P<rest>/(?:conda|api)/.*)\Z", re.DOTALL),
 )
 
 

@@ -26,7 +26,7 @@ def _loggable(path: str) -> str:
 
 
 class RequestLog:
-    """One line per answer that is no plain success, and an id to quote for each.
+    """One line per change, refusal of a credential and fault, and an id to quote for each.
 
     The web server's own access log is off: it would repeat the tokens that conda writes into
     paths. ``request.path`` here is the path after the token was taken out of it.
@@ -42,7 +42,8 @@ class RequestLog:
         response = self.get_response(request)
         response.headers["X-Request-Id"] = request_id
         level = logging.ERROR if response.status_code >= 500 else logging.DEBUG
-        if request.method not in {"GET", "HEAD"}:
+        # Guessed tokens leave a trace; missing files, which clients ask for all day, do not.
+        if request.method not in {"GET", "HEAD"} or response.status_code in {401, 403, 429}:
             level = max(level, logging.INFO)
         if log.isEnabledFor(level):
             log.log(
@@ -56,6 +57,23 @@ class RequestLog:
                     "request_id": request_id,
                 },
             )
+        return response
+
+
+class HeadersAlone:
+    """Takes the body out of what a HEAD is answered with; its length stays in the headers.
+
+    The web server would not send it either, but warn of each: clients HEAD index files that many
+    channels do not have.
+    """
+
+    def __init__(self, get_response: type_of_next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.method == "HEAD" and not response.streaming:
+            response.content = b""
         return response
 
 

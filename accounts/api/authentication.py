@@ -32,7 +32,8 @@ class CredentialAuthentication(SessionAuthentication):
 
 
 def _sends_credential(request: Request) -> bool:
-    return bool(request.META.get(PATH_TOKEN) or request.META.get("HTTP_AUTHORIZATION"))
+    names = (PATH_TOKEN, "HTTP_AUTHORIZATION", "HTTP_X_API_KEY")
+    return any(request.META.get(name) for name in names)
 
 
 class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers by subclassing

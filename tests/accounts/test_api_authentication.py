@@ -35,6 +35,15 @@ def test_a_token_says_who_asks(owner: Person, method: str) -> None:
     assert answer.json() == {"name": "olga", "token": True}
 
 
+def test_a_token_in_a_header_of_its_own_changes_things_too(owner: Person) -> None:
+    secret = owner.token("api:write").secret
+    client = Client(enforce_csrf_checks=True)
+
+    answer = client.post("/whoami", HTTP_X_API_KEY=secret)
+
+    assert answer.json() == {"name": "olga", "token": True}
+
+
 def test_nobody_is_anonymous(db: None) -> None:
     assert Client().post("/whoami").json() == {"name": "anonymous", "token": False}
 

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.authentication import identify, identify_session
 from accounts.identity import Identity
 from accounts.middleware import TokenInPath
-from accounts.models import Organization, Token
+from accounts.models import Organization, Token, User
 from portal.errors import InvalidCredential, Refusal, TooManyRequests
 from tests.cast import Person
 from tests.factories import PASSWORD, make_token, make_user
@@ -243,8 +244,8 @@ def test_a_password_is_not_enough_before_the_address_is_verified(db: None) -> No
 
 
 def test_guessing_passwords_is_stopped_per_name_and_address(owner: Person) -> None:
-    for _ in range(10):
-        refusal_of(basic("olga", "wrong"))
+    for number in range(10):
+        refusal_of(basic("olga", f"wrong-{number}"))
 
     with pytest.raises(TooManyRequests) as refused:
         who_sends(basic("olga", PASSWORD))
@@ -256,6 +257,52 @@ def test_guessing_passwords_is_stopped_per_name_and_address(owner: Person) -> No
     elsewhere = request_with(HTTP_AUTHORIZATION=basic("olga", PASSWORD), REMOTE_ADDR="198.51.100.3")
     assert identify(elsewhere).user == owner.user
     assert who_sends(basic("olga", owner.token().secret)).user == owner.user
+
+
+def test_the_same_wrong_password_with_each_file_of_a_channel_is_one_guess(owner: Person) -> None:
+    for _ in range(30):
+        assert "do not match" in refusal_of(basic("olga", "mistyped"))
+
+    assert who_sends(basic("olga", PASSWORD)).user == owner.user
+
+
+def test_a_password_is_hashed_once_for_the_many_requests_of_a_client(
+    owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = 0
+
+    def count(user: User, password: str) -> bool:
+        nonlocal checks
+        checks += 1
+        return check_password(password, user.password)
+
+    monkeypatch.setattr(User, "check_password", count)
+    for _ in range(5):
+        assert who_sends(basic("Olga", PASSWORD)).user == owner.user
+
+    assert checks == 1
+
+
+def test_a_changed_password_opens_at_once_and_the_former_one_nothing(owner: Person) -> None:
+    assert who_sends(basic("olga", PASSWORD)).user == owner.user
+    refusal_of(basic("olga", "the next password"))
+
+    owner.user.set_password("the next password")
+    owner.user.save()
+
+    assert who_sends(basic("olga", "the next password")).user == owner.user
+    refusal_of(basic("olga", PASSWORD))
+
+
+def test_a_user_who_was_just_suspended_is_refused_with_the_password_used_before(
+    owner: Person,
+) -> None:
+    assert who_sends(basic("olga", PASSWORD)).user == owner.user
+
+    owner.user.is_active = False
+    owner.user.save()
+
+    refusal_of(basic("olga", PASSWORD))
 
 
 def test_guessing_over_many_names_is_stopped_per_address(owner: Person) -> None:
@@ -308,3 +355,11 @@ def test_no_refusal_repeats_the_credential(owner: Person) -> None:
         with pytest.raises(Refusal) as refused:
             who_sends(header)
         assert "s3cr3t" not in refused.value.detail
+
+
+@pytest.mark.parametrize("path", ["/conda/t//acme/noarch/repodata.json", "/t//conda/acme/x"])
+def test_an_address_whose_token_is_empty_is_told_so(path: str, client: Client) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 401
+    assert "Is its variable set?" in answer.json()["detail"]

@@ -32,4 +32,5 @@ def main(url: str, account: str, name: str, password: str) -> str:
 
 
 if __name__ == "__main__":
-    print(main(*sys.argv[1:4], sys.stdin.read()))  # noqa: T201 - read by the test
+    url, account, name = sys.argv[1:4]
+    print(main(url, account, name, sys.stdin.read()))  # noqa: T201 - read by the test
