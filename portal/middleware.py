@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -42,6 +43,8 @@ class RequestLog:
         response = self.get_response(request)
         response.headers["X-Request-Id"] = request_id
         level = logging.ERROR if response.status_code >= 500 else logging.DEBUG
+        if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            level = logging.INFO  # no fault: they are asked to come again
         # Guessed tokens leave a trace; missing files, which clients ask for all day, do not.
         if request.method not in {"GET", "HEAD"} or response.status_code in {401, 403, 429}:
             level = max(level, logging.INFO)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.identity import Identity
-from accounts.models import Account, Group
+from accounts.models import Account, Group, Organization
 from accounts.rights import manageable_accounts, may_administer, require_ability, role_in
-from accounts.roles import Permission, permission_covers, permissions_covering
+from accounts.roles import Permission, Role, permission_covers, permissions_covering, role_covers
 from accounts.scopes import Ability
 from portal.errors import CredentialNeeded, Forbidden, NotFound
-from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
+from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile, Removal
 
 # --- Limits of tokens --------------------------------------------------------------------------
 
@@ -67,27 +67,23 @@ def reads_privately(identity: Identity, account: Account) -> bool:
 
 
 def visible_channels(identity: Identity, account: Account) -> QuerySet[Channel]:
-    channels = Channel.objects.filter(account=account).select_related("account")
-    visible = Q(visibility=Channel.Visibility.PUBLIC)
-    if reads_privately(identity, account):
-        private = Q(visibility=Channel.Visibility.PRIVATE)
-        if identity.token is not None and identity.token.channels:
-            private &= Q(name__in=identity.token.channels)
-        visible |= private
-    return channels.filter(visible)
+    return readable_channels(identity).filter(account=account).select_related("account")
 
 
 def readable_channels(identity: Identity) -> QuerySet[Channel]:
-    """The `visible_channels` of all accounts, for pages that show several of them."""
+    """The channels of all accounts that they may know of."""
     visible = Q(visibility=Channel.Visibility.PUBLIC)
     acting = identity.account
     if acting is not None and identity.can(Ability.DOWNLOAD):
-        belongs = Q(account=acting)
+        belonging = Q(pk=acting.pk)
         if identity.user is not None:
-            belongs |= Q(account__organization__memberships__user=identity.user)
+            joined = Organization.objects.filter(memberships__user=identity.user)
+            belonging |= Q(pk__in=joined.values("account"))
+        accounts = Account.objects.filter(belonging, suspended_at=None)
+        private = Q(account__in=accounts.values("pk"))
         if identity.token is not None and identity.token.channels:
-            belongs &= Q(name__in=identity.token.channels)
-        visible |= belongs & Q(account__suspended_at=None)
+            private &= Q(name__in=identity.token.channels)
+        visible |= private
     return Channel.objects.filter(visible)
 
 
@@ -140,15 +136,21 @@ def _collaborations(identity: Identity, needed: Permission) -> Q:
 def visible_packages(identity: Identity, account: Account | None = None) -> QuerySet[Package]:
     """Packages they may know of.
 
-    Public ones that stand in a public channel or in none (its page then says where it went), and
-    private ones of their accounts and of those they collaborate on.
+    Public ones that stand in a public channel, or stood in one and now stand in none (its page
+    then says where it went), and all of their accounts and of those they collaborate on.
     """
     packages = Package.objects.select_related("account")
     if account is not None:
         packages = packages.filter(account=account)
     somewhere = ChannelFile.objects.filter(file__package=OuterRef("pk"))
     in_public = somewhere.filter(channel__visibility=Channel.Visibility.PUBLIC)
-    visible = Q(is_private=False) & (Q(Exists(in_public)) | ~Q(Exists(somewhere)))
+    stood_in_public = Removal.objects.filter(
+        channel__account=OuterRef("account"),
+        channel__visibility=Channel.Visibility.PUBLIC,
+        package_name=OuterRef("name"),
+    )
+    known = Q(Exists(in_public)) | (~Q(Exists(somewhere)) & Q(Exists(stood_in_public)))
+    visible = Q(is_private=False) & known
     acting = identity.account
     if acting is not None and identity.can(Ability.DOWNLOAD):
         private = Q(account=acting)
@@ -181,10 +183,13 @@ def find_package(identity: Identity, account_name: str, package_name: str) -> Pa
 
 def may_download(identity: Identity, file: PackageFile, channel: Channel) -> bool:
     """Whether the bytes are theirs to fetch through ``channel``, which they may read."""
-    if not file.package.is_private:
+    if not (file.package.is_private or channel.is_private):
         return True
-    return within_package_limit(identity, file.name) and (
-        reads_privately(identity, channel.account)
+    if not within_package_limit(identity, file.name):
+        return False
+    return (
+        not file.package.is_private
+        or reads_privately(identity, channel.account)
         or (
             identity.can(Ability.DOWNLOAD)
             and package_permission(identity, file.package) is not None
@@ -199,37 +204,40 @@ def _sees_beyond_channels(identity: Identity) -> bool:
     return not limited and (identity.can(Ability.READ) or identity.can(Ability.WRITE))
 
 
+def _shown_files(identity: Identity, account: Account) -> Q:
+    """Of files of visible packages: those in channels they may read; all, where they may write."""
+    readable = ChannelFile.objects.filter(
+        file=OuterRef("pk"), channel__in=visible_channels(identity, account).values("pk")
+    )
+    shown = Q(Exists(readable))
+    if _sees_beyond_channels(identity) and account.suspended_at is None:
+        shown |= Q(account__in=manageable_accounts(identity).values("pk"))
+        if identity.user is not None:
+            written = Package.objects.filter(account=account).filter(
+                _collaborations(identity, Permission.WRITE)
+            )
+            shown |= Q(package__in=written.values("pk"))
+    return shown
+
+
 def visible_files(identity: Identity, package: Package) -> QuerySet[PackageFile]:
     """Files of a visible package: those in channels they may read; all, for who may write."""
-    files = PackageFile.objects.filter(package=package, deleted_at=None)
-    if _sees_beyond_channels(identity) and may_package(identity, package, Permission.WRITE):
-        return files
-    readable = ChannelFile.objects.filter(
-        file=OuterRef("pk"), channel__in=visible_channels(identity, package.account).values("pk")
+    return PackageFile.objects.filter(package=package, deleted_at=None).filter(
+        _shown_files(identity, package.account)
     )
-    return files.filter(Exists(readable))
 
 
 def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[PackageFile]:
     """The `visible_files` of all packages of the account, without asking for each of them."""
-    files = PackageFile.objects.filter(
-        account=account,
-        deleted_at=None,
-        package__in=visible_packages(identity, account).values("pk"),
-    ).select_related("account", "package")
-    beyond = _sees_beyond_channels(identity)
-    if beyond and may_administer(identity, account):
-        return files
-    readable = ChannelFile.objects.filter(
-        file=OuterRef("pk"), channel__in=visible_channels(identity, account).values("pk")
-    )
-    seen = Q(Exists(readable))
-    if beyond and identity.user is not None and account.suspended_at is None:
-        written = Package.objects.filter(account=account).filter(
-            _collaborations(identity, Permission.WRITE)
+    return (
+        PackageFile.objects.filter(
+            account=account,
+            deleted_at=None,
+            package__in=visible_packages(identity, account).values("pk"),
         )
-        seen |= Q(package__in=written.values("pk"))
-    return files.filter(seen)
+        .filter(_shown_files(identity, account))
+        .select_related("account", "package")
+    )
 
 
 def find_file(identity: Identity, account_name: str, subdir: str, filename: str) -> PackageFile:
@@ -253,20 +261,18 @@ def package_permission(identity: Identity, package: Package) -> str | None:
 def permission_on(identity: Identity, account: Account, package_name: str) -> str | None:
     """The same by name, for a package that may not exist yet."""
     role = role_in(identity, account)
-    if role is not None and may_administer(identity, account):
+    if role is not None and role_covers(role, Role.ADMIN):
         return Permission.ADMIN
     if identity.user is None or account.suspended_at is not None:
         return None
-    held = set(
-        Group.objects.filter(
-            organization__account=account, all_packages=True, members__user=identity.user
-        ).values_list("permission", flat=True)
+    over_all = Group.objects.filter(
+        organization__account=account, all_packages=True, members__user=identity.user
     )
-    held |= set(
-        Collaborator.objects.filter(package__account=account, package__name=package_name)
-        .filter(Q(user=identity.user) | Q(group__members__user=identity.user))
-        .values_list("permission", flat=True)
-    )
+    named = Collaborator.objects.filter(
+        package__account=account, package__name=package_name
+    ).filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+    permissions = over_all.order_by().values_list("permission", flat=True)
+    held = set(permissions.union(named.values_list("permission", flat=True)))
     if role is not None:
         held.add(Permission.READ)
     order = [Permission.ADMIN, Permission.WRITE, Permission.READ]
@@ -428,6 +434,12 @@ def require_manage_channels(identity: Identity, account: Account, channel_name: 
     """Refuse creating, changing or deleting a channel."""
     require_ability(identity, Ability.WRITE)
     _require_within_limits(identity, channel_name, None)
+    token = identity.token
+    if token is not None and token.packages:
+        raise Forbidden(
+            f"This token is limited to the packages {', '.join(token.packages)}, and a channel "
+            "concerns all that stand in it. Use another token."
+        )
     if not may_administer(identity, account):
         raise Forbidden(f"Only owners and admins of {account.name} may manage its channels.")
 

@@ -11,9 +11,9 @@ from portal.errors import Conflict
 from registry import access
 from registry.conda.errors import InvalidChannelNameError
 from registry.conda.names import check_channel_name
-from registry.models import Channel
+from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
-from registry.publishing import InvalidChannelName, announce_channel
+from registry.publishing import InvalidChannelName, announce_channel, mark_stale
 
 
 def create_channel(
@@ -66,6 +66,8 @@ def change_channel(
             setattr(channel, field, value)
     if changes:
         channel.save(update_fields=list(changes))
+        if "visibility" in changes:
+            _index_for_new_readers(channel)
         audit.record(
             by=by,
             account=channel.account,
@@ -74,6 +76,52 @@ def change_channel(
             detail=changes,
         )
     return channel
+
+
+def _index_for_new_readers(channel: Channel) -> None:
+    """Have every index of the channel written anew, for those who may read it from now on."""
+    if not channel.is_private:
+        _keep_index_for_members(channel)
+    subdirs = PublishedIndex.objects.filter(channel=channel).values_list("subdir", flat=True)
+    mark_stale(channel, [(subdir, "") for subdir in sorted({*subdirs, "", "noarch"})])
+
+
+def _keep_index_for_members(channel: Channel) -> None:
+    """Show nobody else what was written for members: until there is an index for all, an index
+    that names private packages stays theirs."""
+    hidden = set(
+        ChannelFile.objects.filter(channel=channel, file__package__is_private=True)
+        .values_list("subdir", flat=True)
+        .distinct()
+    )
+    hidden |= set(
+        Removal.objects.filter(
+            channel=channel,
+            package_name__in=Package.objects.filter(
+                account=channel.account_id, is_private=True
+            ).values("name"),
+        ).values_list("subdir", flat=True)
+    )
+    if not hidden:
+        return
+    for index in PublishedIndex.objects.filter(
+        channel=channel, subdir__in={*hidden, ""}, members_only=False
+    ):
+        PublishedIndex.objects.update_or_create(
+            channel=channel,
+            subdir=index.subdir,
+            members_only=True,
+            defaults={
+                "generation": index.generation,
+                "files": index.files,
+                "record_count": index.record_count,
+                "published_at": index.published_at,
+            },
+        )
+        # A worker that began before loses its place: the number it counted from is gone.
+        PublishedIndex.objects.filter(pk=index.pk).update(
+            generation=index.generation + 1, files={}, record_count=0
+        )
 
 
 @transaction.atomic

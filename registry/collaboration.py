@@ -10,7 +10,7 @@ from accounts.models import Group, User
 from accounts.roles import Permission
 from portal.errors import Conflict, InvalidInput
 from registry import access
-from registry.models import Channel, Collaborator, Package, PackageFile
+from registry.models import Channel, Collaborator, Package, PackageFile, Removal
 from registry.publishing import mark_stale
 
 
@@ -88,8 +88,14 @@ def set_privacy(*, by: Identity, package: Package, is_private: bool) -> bool:
         .values_list("entries__channel", "subdir")
         .distinct()
     )
+    # Repodata names what was removed, too.
+    left = (
+        Removal.objects.filter(channel__account=package.account_id, package_name=package.name)
+        .values_list("channel", "subdir")
+        .distinct()
+    )
     touched: dict[int, set[str]] = {}
-    for channel_id, subdir in places:
+    for channel_id, subdir in [*places, *left]:
         touched.setdefault(channel_id, {""}).add(subdir)
     for channel in Channel.objects.filter(pk__in=touched):
         mark_stale(channel, [(subdir, package.name) for subdir in sorted(touched[channel.pk])])

@@ -455,10 +455,10 @@ def find_shard(identity: Identity, channel: Channel, subdir: str, name: str) -> 
     size_bytes = storage.store().size(key)
     if size_bytes is None:
         return None
-    has_private = PublishedIndex.objects.filter(
-        channel=channel, subdir=subdir, members_only=True
-    ).exists()
     is_private = channel.is_private
+    # Not asked of the index: it may be older than the shard's package is private.
+    private_packages = Package.objects.filter(account=channel.account_id, is_private=True)
+    has_private = not is_private and private_packages.exists()
     if has_private and _is_of_private_package(channel, key, size_bytes):
         if not access.sees_members_index(identity, channel):
             return None

@@ -99,14 +99,21 @@ def _sweep_subdir(channel_id: int, subdir: str) -> int:
         for key, written in store.keys(storage.index_folder(channel_id, subdir))
         if written < now - _kept_for(key).total_seconds()
     ]
-    if not old:
+    if not _not_needed(old, channel_id, subdir):
         return 0
-    # Read after the listing: what is published meanwhile is too young to be in it.
-    needed = set(_needed_keys(channel_id, subdir))
-    doomed = [key for key in old if key not in needed and not _derived_from(key, needed)]
-    for key in doomed:
-        store.delete(key)
+    # A shard of long ago is needed again when a channel becomes what it was: nobody may be
+    # writing an index that counts on one while it goes.
+    with indexing.lease(channel_id, subdir) as held:
+        doomed = _not_needed(old, channel_id, subdir) if held else []
+        for key in doomed:
+            store.delete(key)
+    indexing.bring_up_to_date(channel_id, subdir)  # what was marked meanwhile rang in vain
     return len(doomed)
+
+
+def _not_needed(keys: list[str], channel_id: int, subdir: str) -> list[str]:
+    needed = set(_needed_keys(channel_id, subdir))
+    return [key for key in keys if key not in needed and not _derived_from(key, needed)]
 
 
 def _kept_for(key: str) -> timedelta:

@@ -38,7 +38,7 @@ from registry.conda.current import CurrentRow, current_filenames
 from registry.conda.repodata import compress_bz2, compress_zst, write_repodata
 from registry.conda.run_exports import write_run_exports
 from registry.conda.shards import ShardTooLargeError, build_shard, write_shard_index
-from registry.models import Channel, ChannelFile, PublishedIndex, Removal, StaleMark
+from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal, StaleMark
 
 log = logging.getLogger(__name__)
 
@@ -67,22 +67,33 @@ def oldest_mark_seconds() -> int:
 
 def bring_up_to_date(channel_id: int, subdir: str) -> bool:
     """Publish until the subdir has no mark left; False when another worker is at it."""
-    worker = f"{processes.HOST}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
     while _has_marks(channel_id, subdir):
-        index = _take_lease(channel_id, subdir, worker)
-        if index is None:
-            return False
-        try:
-            with _renewed_lease(index.pk, worker):
-                failpoints.reach("index-started")
-                while _publish_once(index, worker):
-                    pass
-        finally:
-            PublishedIndex.objects.filter(pk=index.pk, lease_holder=worker).update(
-                lease_holder="", lease_until=None
-            )
+        with lease(channel_id, subdir) as held:
+            if held is None:
+                return False
+            failpoints.reach("index-started")
+            while _publish_once(*held):
+                pass
         # What was marked while the lease was being given back rang in vain: look once more.
     return True
+
+
+@contextmanager
+def lease(channel_id: int, subdir: str) -> Iterator[tuple[PublishedIndex, str] | None]:
+    """Be the only one who writes or sweeps index files of the subdir: gives its row and the name
+    to hold it under, or None when another worker is at it."""
+    worker = f"{processes.HOST}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+    index = _take_lease(channel_id, subdir, worker)
+    if index is None:
+        yield None
+        return
+    try:
+        with _renewed_lease(index.pk, worker):
+            yield index, worker
+    finally:
+        PublishedIndex.objects.filter(pk=index.pk, lease_holder=worker).update(
+            lease_holder="", lease_until=None
+        )
 
 
 def _has_marks(channel_id: int, subdir: str) -> bool:
@@ -204,9 +215,10 @@ def _publish_once(index: PublishedIndex, worker: str) -> bool:
     )
     if not marks:
         return False
-    # Read after the marks: whatever they stand for was committed before them.
-    channel = Channel.objects.select_related("account").get(pk=index.channel_id)
+    # Read after the marks: whatever they stand for was committed before them. And the channel
+    # last: who makes it public counts the generation up, so what was private is not switched to.
     index.refresh_from_db(fields=["generation", "files"])
+    channel = Channel.objects.select_related("account").get(pk=index.channel_id)
     number = index.generation + 1
     generations = [_write_generation(channel, index, number, members_only=False)]
     if _has_private_packages(channel, index.subdir):
@@ -330,11 +342,12 @@ def _column(rows: QuerySet[ChannelFile], column: str) -> Iterator[bytes]:
 
 
 def _removed(generation: _Generation) -> list[tuple[str, str]]:
-    return list(
-        Removal.objects.filter(channel=generation.channel, subdir=generation.subdir).values_list(
-            "package_name", "filename"
-        )
-    )
+    channel = generation.channel
+    removals = Removal.objects.filter(channel=channel, subdir=generation.subdir)
+    if not channel.is_private and not generation.members_only:
+        private = Package.objects.filter(account=channel.account_id, is_private=True)
+        removals = removals.exclude(package_name__in=private.values("name"))
+    return list(removals.values_list("package_name", "filename"))
 
 
 def _write_subdir(generation: _Generation) -> None:

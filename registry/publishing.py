@@ -25,7 +25,7 @@ from portal import failpoints
 from portal.errors import Conflict, Forbidden, NotFound, Refusal
 from registry import access, storage, tasks
 from registry.access import Destination
-from registry.conda.archive import PackageContents, read_package
+from registry.conda.archive import PackageContents
 from registry.conda.errors import (
     FilenameMismatchError,
     InvalidChannelNameError,
@@ -34,7 +34,6 @@ from registry.conda.errors import (
 from registry.conda.names import ArchiveFormat, check_channel_name
 from registry.conda.record import (
     PackageMetadata,
-    description_fields,
     make_record,
     parse_index,
     record_json,
@@ -42,6 +41,7 @@ from registry.conda.record import (
 )
 from registry.conda.run_exports import run_exports_fragment
 from registry.conda.version import sort_key
+from registry.describing import describe, follow_newest
 from registry.models import (
     Blob,
     Channel,
@@ -52,8 +52,8 @@ from registry.models import (
     StaleMark,
 )
 from registry.models.channel import MAIN
+from registry.reading import read_contents
 from registry.storage import Incoming, Readable
-
 
 _CLOCK_SKEW_MS = 3_600_000
 
@@ -206,12 +206,7 @@ def _check_digests(incoming: Incoming, claims: Claims) -> None:
 
 def _read(incoming: Incoming, claims: Claims) -> _ReadPackage:
     try:
-        contents = read_package(
-            incoming.file,
-            size_bytes=incoming.size_bytes,
-            format=claims.format,
-            minimal=claims.minimal,
-        )
+        contents = read_contents(incoming, archive_format=claims.format, minimal=claims.minimal)
         metadata = parse_index(contents.index, format=contents.format, subdir=claims.subdir)
         if claims.filename is not None and claims.filename != metadata.filename:
             raise FilenameMismatchError(
@@ -294,10 +289,11 @@ def _register(
 
 
 def _channel_of(by: Identity, destination: Destination) -> Channel:
-    if destination.channel is not None:
-        channel = Channel.objects.select_related("account").get(pk=destination.channel.pk)
-    else:
-        channel = ensure_channel(by=by, account=destination.account, name=destination.channel_name)
+    if destination.channel is None:
+        return ensure_channel(by=by, account=destination.account, name=destination.channel_name)
+    channel = Channel.objects.select_related("account").filter(pk=destination.channel.pk).first()
+    if channel is None:  # it was deleted while the body came in
+        raise NotFound
     return channel
 
 
@@ -331,19 +327,11 @@ def _file_of(
     row.account = account
     try:
         with transaction.atomic():
-            file = _insert_file(by, row, package, blob)
-            _describe(row, package)
-            return file, True
+            return _insert_file(by, row, package, blob), True
     except IntegrityError:
         # Somebody was faster, or the file has been here: then only its bytes matter.
         known = PackageFile.objects.select_for_update().select_related("package").get(**key)
-    if known.sha256 != incoming.sha256:
-        raise _other_bytes(account, known)
-    if known.deleted_at is None:
-        return known, False
-    known.deleted_at, known.blob = None, blob
-    known.save(update_fields=["deleted_at", "blob"])
-    return known, True
+    return _known_file(account, known, sha256=incoming.sha256, blob=blob)
 
 
 def _insert_file(
@@ -393,23 +381,6 @@ def _age_findings(metadata: PackageMetadata, now_ms: int) -> list[str]:
     return []
 
 
-def _describe(row: Package, package: _ReadPackage) -> None:
-    """Let what describes the package follow this upload, unless it is of an older version."""
-    metadata = package.metadata
-    if row.latest_version and sort_key(metadata.dist.version) < sort_key(row.latest_version):
-        return
-    fields = description_fields(package.contents.about)
-    row.latest_version = metadata.dist.version
-    row.summary = fields["summary"][:1000]
-    row.description = fields["description"]
-    row.license = (metadata.license or fields["license"])[:255]
-    row.home_url = fields["home"][:500]
-    row.dev_url = fields["dev_url"][:500]
-    row.doc_url = fields["doc_url"][:500]
-    row.source_url = fields["source_url"][:500]
-    row.save()
-
-
 def _put(file: PackageFile, channel: Channel, by: Identity) -> bool:
     """Put a file into a channel and mark the index stale; False when it stood there already."""
     _, added = ChannelFile.objects.get_or_create(
@@ -418,6 +389,7 @@ def _put(file: PackageFile, channel: Channel, by: Identity) -> bool:
         defaults={"subdir": file.subdir, "filename": file.filename, "added_by": by.user},
     )
     if added:
+        describe(file, channel)
         Removal.objects.filter(channel=channel, subdir=file.subdir, filename=file.filename).delete()
         mark_stale(channel, [(file.subdir, file.name), ("", file.name)])
     return added
@@ -442,10 +414,25 @@ def add_to_channel(*, by: Identity, file: PackageFile, channel: Channel) -> bool
     access.require_package(by, file.package, Permission.WRITE)
     _refuse_foreign(file, channel)
     _refuse_locked(channel)
-    added = _put(file, channel, by)
+    added = _put(_lock_present(file), channel, by)
     if added:
         _record(by, "file.add", file, channel)
     return added
+
+
+def _lock_present(file: PackageFile) -> PackageFile:
+    """The file as it is now, and until the end of the transaction: one that is being deleted
+    must not be listed again."""
+    present = (
+        PackageFile.objects.present()
+        .select_for_update(of=("self",))
+        .select_related("package")
+        .filter(pk=file.pk)
+        .first()
+    )
+    if present is None:
+        raise NotFound
+    return present
 
 
 @transaction.atomic
@@ -505,7 +492,7 @@ def copy_file(
         added = add_to_channel(by=by, file=file, channel=channel)
         return Published(file, channel, Outcome.ADDED if added else Outcome.UNCHANGED)
     channel = _channel_of(by, destination)
-    copied, created = _copied_file(by, account, file)
+    copied, created = _copied_file(by, account, _lock_present(file))
     added = _put(copied, channel, by)
     if created or added:
         audit.record(
@@ -525,38 +512,38 @@ _NOT_COPIED = {"id", "account", "package", "uploaded_at", "uploaded_by", "upload
 
 def _copied_file(by: Identity, account: Account, file: PackageFile) -> tuple[PackageFile, bool]:
     key = {"account": account, "subdir": file.subdir, "filename": file.filename}
-    known = PackageFile.objects.filter(**key).first()
-    if known is not None and known.sha256 != file.sha256:
-        raise _other_bytes(account, known)
-    if known is not None:
-        if known.deleted_at is None:
-            return known, False
-        known.deleted_at, known.blob = None, file.blob
-        known.save(update_fields=["deleted_at", "blob"])
-        return known, True
-    source = file.package
     package, _ = Package.objects.get_or_create(
-        account=account,
-        name=file.name,
-        defaults={
-            field: getattr(source, field)
-            for field in (
-                "is_private", "summary", "description", "license", "home_url", "dev_url",
-                "doc_url", "source_url", "latest_version",
-            )
-        },
-    )  # fmt: skip
+        account=account, name=file.name, defaults={"is_private": file.package.is_private}
+    )
     fields = {
         field.name: getattr(file, field.name)
         for field in PackageFile._meta.concrete_fields  # noqa: SLF001 - Django's documented API
         if field.name not in _NOT_COPIED
     }
-    copied = PackageFile.objects.create(
-        **{**fields, "account": account, "package": package},
-        uploaded_by=by.user,
-        uploaded_with=by.token,
-    )
-    return copied, True
+    try:
+        with transaction.atomic():
+            copied = PackageFile.objects.create(
+                **{**fields, "account": account, "package": package},
+                uploaded_by=by.user,
+                uploaded_with=by.token,
+            )
+            return copied, True
+    except IntegrityError:
+        known = PackageFile.objects.select_for_update().select_related("package").get(**key)
+    return _known_file(account, known, sha256=file.sha256, blob=file.blob)
+
+
+def _known_file(
+    account: Account, known: PackageFile, *, sha256: str, blob: Blob | None
+) -> tuple[PackageFile, bool]:
+    """A file that has the name already: the same bytes come back, others are refused."""
+    if known.sha256 != sha256:
+        raise _other_bytes(account, known)
+    if known.deleted_at is None:
+        return known, False
+    known.deleted_at, known.blob = None, blob
+    known.save(update_fields=["deleted_at", "blob"])
+    return known, True
 
 
 @transaction.atomic
@@ -571,8 +558,17 @@ def delete_file(*, by: Identity, file: PackageFile) -> bool:
 
 
 def _delete(*, by: Identity, file: PackageFile) -> bool:
-    locked = Channel.objects.filter(entries__file=file, is_locked=True).first()
+    # Nobody puts it into a channel while it is taken out of all of them.
+    PackageFile.objects.select_for_update().filter(pk=file.pk).first()
+    locked = (
+        Channel.objects.select_related("account").filter(entries__file=file, is_locked=True).first()
+    )
     if locked is not None:
+        if not access.may_read_channel_by_role(by, locked):
+            raise ChannelLocked(
+                f"{file.filename} stands in a channel that is locked. Ask an admin of "
+                f"{file.account.name}."
+            )
         _refuse_locked(locked)
     for channel in Channel.objects.select_related("account").filter(entries__file=file):
         _take_out(file, channel)
@@ -582,7 +578,7 @@ def _delete(*, by: Identity, file: PackageFile) -> bool:
     if changed:
         if file.blob_id is not None:
             Blob.objects.filter(pk=file.blob_id).update(claimed_at=timezone.now())
-        _follow_newest(file.package)
+        follow_newest(file.package)
         audit.record(
             by=by,
             account=file.account,
@@ -617,13 +613,3 @@ def delete_version(*, by: Identity, package: Package, version: str, channel: Cha
                 access.require_delete(by, file)
                 count += _delete(by=by, file=file)
         return count
-
-
-def _follow_newest(package: Package) -> None:
-    newest = (
-        PackageFile.objects.filter(package=package, deleted_at=None)
-        .order_by("-version_key", "-uploaded_at")
-        .values_list("version", flat=True)
-        .first()
-    )
-    Package.objects.filter(pk=package.pk).update(latest_version=newest or "")

@@ -66,6 +66,10 @@ class UnsupportedArchiveError(PackageError):
     slug = "unsupported-archive"
 
 
+class LargeWindowError(UnsupportedArchiveError):
+    """Unpacking needs more memory than the limits allow."""
+
+
 class ArchiveBombError(PackageError):
     """The archive unpacks to far more than its size lets expect."""
 

@@ -6,6 +6,7 @@ file itself is none of the uploader's making and passes through.
 """
 
 import bz2
+import weakref
 import zlib
 from typing import IO, BinaryIO, Protocol, cast
 
@@ -14,6 +15,7 @@ import zstandard
 from registry.conda.errors import (
     ArchiveBombError,
     CorruptArchiveError,
+    LargeWindowError,
     TrailingDataError,
     TruncatedError,
     UnsupportedArchiveError,
@@ -98,8 +100,10 @@ class ZstdFrame:
         self._has_checksum = False
         self._started = self._last_block_seen = self._complete = False
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_bytes)
-        # It asks for nothing but read(), whatever its annotation says.
-        source = cast("IO[bytes]", self)
+        # It asks for nothing but read(), whatever its annotation says. The library's objects are
+        # not seen by the garbage collector, so a reference back would never be given up, and with
+        # it a window of up to 128 MiB for each package.
+        source = cast("IO[bytes]", weakref.proxy(self))
         self._reader = self._decompressor.stream_reader(source, read_size=BLOCK_BYTES)
 
     def readinto(self, buffer: memoryview) -> int:
@@ -188,7 +192,7 @@ class ZstdFrame:
                 f"rebuild the package without."
             )
         if parameters.window_size > self._max_window_bytes:
-            raise UnsupportedArchiveError(
+            raise LargeWindowError(
                 f"{self._name} needs a zstd window of {parameters.window_size} bytes. Clients "
                 f"allow {self._max_window_bytes}: rebuild it without --long or --ultra."
             )

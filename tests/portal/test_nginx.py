@@ -188,7 +188,7 @@ def test_a_new_generation_has_another_etag(house: House) -> None:
 
 
 def test_the_place_of_the_files_is_closed(house: House) -> None:
-    key = f"blobs/{house.package.sha256[:2]}/{house.package.sha256[2:4]}/{house.package.sha256}"
+    key = f"blobs/{house.package.sha256[:2]}/{house.package.sha256}"
 
     assert requests.get(f"{house.url}/_files/{key}", timeout=30).status_code == 404
     assert requests.get(f"{house.url}/-/upload-check", timeout=30).status_code == 404

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import Event
 from registry.models import Channel
-from tests.registry.api.world import Caller, World, nobody
+from tests.registry.api.world import Caller, World, by_token, nobody
 
 
 def test_a_channel_is_made_and_found_at_once(world: World, olga: Caller) -> None:
@@ -95,3 +95,24 @@ def test_files_outlive_their_channel(world: World, olga: Caller) -> None:
     file = olga.get("/accounts/acme/files/noarch/buried-1.0-0.conda").json()
     assert file["channels"] == []
     assert not Channel.objects.filter(name="secret").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/accounts/acme/channels", {"name": "rc"}),
+        ("PATCH", "/accounts/acme/channels/main", {"visibility": "private"}),
+        ("DELETE", "/accounts/acme/channels/secret", None),
+    ],
+)
+def test_a_token_limited_to_packages_manages_no_channel(
+    method: str, path: str, body: object, world: World
+) -> None:
+    before = list(Channel.objects.values())
+    caller = by_token(world.owner.token("all", packages=["hello*"]).secret)
+
+    answer = caller.call(method, path, body)
+
+    assert answer.status_code == 403
+    assert "limited to the packages hello*" in answer.json()["detail"]
+    assert list(Channel.objects.values()) == before

@@ -13,8 +13,8 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.models import Membership, Organization
 from accounts.roles import Permission
-from registry import collaboration, indexing
-from registry.models import Package, PublishedIndex
+from registry import channels, collaboration, indexing, publishing
+from registry.models import Channel, Package, PackageFile, PublishedIndex
 from tests.builders import build_conda
 from tests.cast import Person
 from tests.conda_client import Answer, ChannelAddress, ask, get, run_pending_tasks
@@ -289,3 +289,111 @@ def test_a_token_that_lives_on_does_not(private_channel: ChannelAddress, owner: 
     soon.token.save()
 
     assert get(url, token=soon.secret).status_code == 401
+
+
+LISTINGS = [
+    "linux-64/repodata.json",
+    "linux-64/repodata.json.bz2",
+    "linux-64/current_repodata.json",
+    "linux-64/run_exports.json",
+    "linux-64/repodata_shards.msgpack.zst",
+    "channeldata.json",
+]
+
+
+def test_a_private_channel_that_is_made_public_shows_no_private_package_at_any_moment(
+    owner: Person, reader: Person, private_channel: ChannelAddress
+) -> None:
+    fill(owner, private_channel)
+    package = Package.objects.get(name="hidden")
+    collaboration.set_privacy(by=owner.identity, package=package, is_private=True)
+    run_pending_tasks()
+    token = reader.token("conda:download").secret
+    shard = shard_of("hidden", "linux-64")
+    before = {path: get(private_channel.url(path), token=token) for path in [*LISTINGS, shard]}
+
+    public = Channel.Visibility.PUBLIC
+    channels.change_channel(by=owner.identity, channel=private_channel.row, visibility=public)
+
+    for path, seen in before.items():
+        answer = get(private_channel.url(path))
+        assert answer.status_code == 404, path
+        member = get(private_channel.url(path), token=token)
+        assert (member.status_code, member.body) == (200, seen.body), path
+        assert member.headers["Cache-Control"].startswith("private,")
+
+    run_pending_tasks()
+
+    assert json.loads(get(private_channel.url(LISTINGS[0])).body)["packages.conda"] == {}
+    for path in (*LISTINGS, shard):
+        assert b"hidden" not in get(private_channel.url(path)).body
+    assert set(reader.repodata(private_channel, "linux-64")["packages.conda"]) == {
+        "hidden-1.0-0.conda"
+    }
+
+
+def test_an_index_that_is_written_while_the_channel_becomes_public_is_not_switched_to(
+    owner: Person, private_channel: ChannelAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(owner, private_channel)
+    package = Package.objects.get(name="hidden")
+    collaboration.set_privacy(by=owner.identity, package=package, is_private=True)
+
+    def meanwhile(name: str) -> None:
+        if name == "shards-written" and private_channel.row.is_private:
+            public = Channel.Visibility.PUBLIC
+            channels.change_channel(
+                by=owner.identity, channel=private_channel.row, visibility=public
+            )
+
+    monkeypatch.setattr("portal.failpoints.reach", meanwhile)
+    run_pending_tasks()
+
+    assert not private_channel.row.is_private
+    assert b"hidden" not in get(private_channel.url("linux-64/repodata.json")).body
+    monkeypatch.undo()
+    run_pending_tasks()
+    assert b"hidden" not in get(private_channel.url("linux-64/repodata.json")).body
+
+
+def test_members_see_all_of_a_public_channel_that_becomes_private(
+    mixed: ChannelAddress, owner: Person, reader: Person
+) -> None:
+    private = Channel.Visibility.PRIVATE
+    channels.change_channel(by=owner.identity, channel=mixed.row, visibility=private)
+    run_pending_tasks()
+
+    assert len(reader.repodata(mixed, "linux-64")["packages.conda"]) == 2
+    assert get(mixed.url("linux-64/repodata.json")).status_code == 404
+
+
+@pytest.mark.parametrize("is_removed_first", [True, False])
+def test_what_was_removed_of_a_private_package_is_named_to_members_only(
+    mixed: ChannelAddress, owner: Person, is_removed_first: bool
+) -> None:
+    package = Package.objects.get(name="hidden")
+    shard = shard_of("hidden", "linux-64", members_only=True)
+    if is_removed_first:
+        collaboration.set_privacy(by=owner.identity, package=package, is_private=False)
+    file = PackageFile.objects.get(name="hidden")
+    publishing.remove_from_channel(by=owner.identity, file=file, channel=mixed.row)
+    run_pending_tasks()
+    assert (b"hidden" in get(mixed.url("linux-64/repodata.json")).body) is is_removed_first
+
+    collaboration.set_privacy(by=owner.identity, package=package, is_private=True)
+    run_pending_tasks()
+
+    for path in LISTINGS:
+        assert b"hidden" not in get(mixed.url(path)).body, path
+    assert get(mixed.url(shard)).status_code == 404
+    assert get(mixed.url("linux-64/hidden-1.0-0.conda")).status_code == 404
+
+
+def test_a_token_for_some_packages_fetches_no_others_from_a_private_channel(
+    owner: Person, private_channel: ChannelAddress
+) -> None:
+    fill(owner, private_channel)
+    url = private_channel.url("linux-64/hidden-1.0-0.conda")
+
+    assert get(url, token=owner.token("conda", packages=["hid*"]).secret).status_code == 200
+    assert get(url, token=owner.token("conda", packages=["open"]).secret).status_code == 404
