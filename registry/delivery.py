@@ -43,7 +43,7 @@ from django.utils.http import (
 from accounts.authentication import PATH_TOKEN
 from accounts.identity import Identity
 from portal.errors import NotFound, Refusal, Unavailable
-from registry import access, downloads, indexing, storage
+from registry import access, downloads, generations, storage
 from registry.conda.names import Dist
 from registry.conda.notices import notices_json
 from registry.conda.shards import MAX_SHARD_BYTES
@@ -406,7 +406,7 @@ def find_index_file(identity: Identity, channel: Channel, subdir: str, name: str
 
 
 def _empty_document(name: str) -> bytes | None:
-    documents = indexing.empty_documents(NOARCH)
+    documents = generations.empty_documents(NOARCH)
     if name.endswith(".json.bz2"):
         plain = documents.get(name.removesuffix(".bz2"))
         return None if plain is None else bz2.compress(plain)
@@ -420,7 +420,7 @@ def _bz2_of(source: dict[str, object] | None) -> dict[str, object] | None:
     if not _deriving.acquire(timeout=_DERIVING_SECONDS):
         raise Unavailable("This file is being made. Try again in a moment.", retry_after_seconds=10)
     try:
-        return indexing.bz2_of(source)
+        return generations.bz2_of(source)
     finally:
         _deriving.release()
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal import processes
-from registry import indexing, storage
+from registry import generations, indexing, storage
 from registry.conda.shards import shard_filename
 from registry.models import Blob, Channel, PackageFile, PublishedIndex
 
@@ -128,7 +128,7 @@ def _needed_keys(channel_id: int, subdir: str) -> Iterator[str]:
     for index in PublishedIndex.objects.filter(channel=channel_id, subdir=subdir):
         for file in index.files.values():
             yield str(file["key"])
-        if indexing.SHARD_INDEX in index.files:
-            digests = indexing.read_shard_index(index.files[indexing.SHARD_INDEX]).values()
+        if generations.SHARD_INDEX in index.files:
+            digests = generations.read_shard_index(index.files[generations.SHARD_INDEX]).values()
             for digest in digests:
                 yield storage.shard_key(channel_id, subdir, shard_filename(digest))

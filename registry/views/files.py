@@ -16,7 +16,7 @@ from accounts.identity import Identity
 from accounts.roles import Permission
 from accounts.views.frame import act_of, form_page
 from portal.errors import Conflict, Forbidden, NotFound
-from registry import access, publishing
+from registry import access, placement, publishing
 from registry.conda.errors import InvalidVersionError
 from registry.conda.version import sort_key
 from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
@@ -222,7 +222,7 @@ def file_put(
         return _render_file(request, identity, file, form)
     channel = access.find_channel(identity, account, form.cleaned_data["channel"])
     try:
-        added = publishing.add_to_channel(by=identity, file=file, channel=channel)
+        added = placement.add_to_channel(by=identity, file=file, channel=channel)
     except publishing.ChannelLocked as refusal:
         form.add_error("channel", refusal.detail)
         return _render_file(request, identity, file, form)
@@ -250,7 +250,7 @@ def file_remove(
     access.require_package(identity, file.package, Permission.WRITE)
     target = _standing_in(identity, file, channel)
     try:
-        publishing.remove_from_channel(by=identity, file=file, channel=target)
+        placement.remove_from_channel(by=identity, file=file, channel=target)
     except publishing.ChannelLocked as refusal:
         messages.error(request, refusal.detail)
     else:
@@ -271,7 +271,7 @@ def file_delete(
     form = TypedNameForm(request.POST or None, name=file.filename)
     if request.method == "POST" and form.is_valid():
         try:
-            publishing.delete_file(by=identity, file=file)
+            placement.delete_file(by=identity, file=file)
         except (Conflict, Forbidden) as refusal:
             form.add_error(None, refusal.detail)
         else:

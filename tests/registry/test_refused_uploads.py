@@ -20,7 +20,7 @@ from pytest_django import Settings
 
 from accounts import tokens
 from accounts.models import Event
-from registry import publishing
+from registry import placement
 from registry.models import Blob, Channel, ChannelFile, Package, PackageFile, StaleMark
 from tests.builders import build_conda
 from tests.cast import Person
@@ -211,7 +211,7 @@ def test_other_bytes_under_a_known_name_leave_nothing(
 ) -> None:
     assert FACES[face](HELLO.data).answer(secrets["good"]).status_code == 201
     if is_deleted:
-        publishing.delete_file(by=owner.identity, file=PackageFile.objects.get())
+        placement.delete_file(by=owner.identity, file=PackageFile.objects.get())
     before = everything()
 
     answer = FACES[face](OTHER.data).answer(secrets["good"])

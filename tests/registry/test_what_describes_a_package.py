@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portal.errors import NotFound
-from registry import channels, publishing
+from registry import channels, placement, publishing
 from registry.describing import describe
 from registry.models import Channel, ChannelFile, Package, PackageFile
 from tests.builders import build_conda
@@ -51,7 +51,7 @@ def test_a_version_is_told_once_it_is_put_into_a_public_channel(
     upload(owner, channel, "1.0")
     file = upload(owner, private_channel, "2.0")
 
-    publishing.add_to_channel(by=owner.identity, file=file, channel=channel.row)
+    placement.add_to_channel(by=owner.identity, file=file, channel=channel.row)
 
     assert shown(get(PAGE)) == ("2.0", "That of 2.0")
 
@@ -63,7 +63,7 @@ def test_after_a_deletion_a_private_version_is_still_not_told(
     newer = upload(owner, channel, "1.1")
     upload(owner, private_channel, "2.0")
 
-    publishing.delete_file(by=owner.identity, file=newer)
+    placement.delete_file(by=owner.identity, file=newer)
 
     assert get(PAGE).json()["latest_version"] == "1.0"
 
@@ -74,9 +74,9 @@ def test_a_package_that_only_stood_in_a_private_channel_stays_unknown(
 ) -> None:
     file = upload(owner, private_channel, "1.0")
     if how == "removed":
-        publishing.remove_from_channel(by=owner.identity, file=file, channel=private_channel.row)
+        placement.remove_from_channel(by=owner.identity, file=file, channel=private_channel.row)
     elif how == "deleted":
-        publishing.delete_file(by=owner.identity, file=file)
+        placement.delete_file(by=owner.identity, file=file)
     else:
         channels.delete_channel(by=owner.identity, channel=private_channel.row)
 
@@ -89,7 +89,7 @@ def test_a_package_that_stood_in_a_public_channel_stays_known(
     owner: Person, channel: ChannelAddress
 ) -> None:
     file = upload(owner, channel, "1.0")
-    publishing.remove_from_channel(by=owner.identity, file=file, channel=channel.row)
+    placement.remove_from_channel(by=owner.identity, file=file, channel=channel.row)
 
     assert get(PAGE).status_code == 200
 
@@ -134,9 +134,9 @@ def test_a_file_that_was_deleted_meanwhile_is_not_listed_again(
 ) -> None:
     upload(owner, channel, "1.0")
     read_before = PackageFile.objects.select_related("account", "package").get()
-    publishing.delete_file(by=owner.identity, file=PackageFile.objects.get())
+    placement.delete_file(by=owner.identity, file=PackageFile.objects.get())
 
     with pytest.raises(NotFound):
-        publishing.add_to_channel(by=owner.identity, file=read_before, channel=private_channel.row)
+        placement.add_to_channel(by=owner.identity, file=read_before, channel=private_channel.row)
 
     assert not ChannelFile.objects.exists()

@@ -19,13 +19,8 @@ from registry import access
 from registry.api import serializers as shapes
 from registry.api.views.channels import CHANNEL_NAME
 from registry.models import ChannelFile, PackageFile
-from registry.publishing import (
-    Outcome,
-    add_to_channel,
-    copy_file,
-    delete_file,
-    remove_from_channel,
-)
+from registry.placement import add_to_channel, copy_file, delete_file, remove_from_channel
+from registry.publishing import Outcome
 
 # Large, and shown nowhere here.
 _BYTES = ["record_json", "record_msgpack", "run_exports_json", "version_key"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from registry.conda.names import ArchiveFormat
 from registry.conda.subdirs import looks_like_subdir
-from registry.indexing import SHARD_INDEX
+from registry.generations import SHARD_INDEX
 from registry.models.channel import MAIN
 
 # The documents that Forgejo has, with the published file that each of them is made of.

@@ -22,7 +22,7 @@ from accounts.models import Account
 from accounts.rights import require_ability
 from accounts.scopes import Ability
 from portal.errors import NotFound
-from registry import access, publishing
+from registry import access, placement
 from registry.dialects.forgejo.paths import join_name, split_name
 from registry.dialects.forgejo.wording import answer_empty, answer_rest, word_rest, worded
 from registry.models import Channel, ChannelFile, Package, PackageFile
@@ -70,7 +70,7 @@ def package(
     require_ability(by, Ability.WRITE if request.method == "DELETE" else Ability.READ)
     found = _find_version(by, account, kind, name, version)
     if request.method == "DELETE":
-        publishing.delete_version(
+        placement.delete_version(
             by=by, package=found.package, version=found.version, channel=found.channel
         )
         return answer_empty(204)

@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 from accounts.identity import Identity
 from accounts.scopes import Ability
 from portal.errors import CredentialNeeded, NotFound
-from registry import access, delivery, indexing, publishing
+from registry import access, delivery, generations, publishing
 from registry.conda.repodata import compress_bz2, forgejo_tail
 from registry.delivery import Stored
 from registry.dialects.forgejo.forms import open_archive
@@ -134,7 +134,7 @@ def _compressed(stored: Stored, removed_offset: int) -> Stored:
     source: dict[str, object] = {"key": stored.key, "size": stored.size_bytes}
     # It takes a while for a large channel: once for all who wait for it.
     with _compressing:
-        made = indexing.derived_file(source, "forgejo.bz2", compress)
+        made = generations.derived_file(source, "forgejo.bz2", compress)
     return replace(
         changed,
         key=str(made["key"]),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.models import Membership, Organization
 from accounts.roles import Permission
-from registry import channels, collaboration, indexing, publishing
+from registry import channels, collaboration, generations, placement
 from registry.models import Channel, Package, PackageFile, PublishedIndex
 from tests.builders import build_conda
 from tests.cast import Person
@@ -41,7 +41,7 @@ def shard_of(name: str, subdir: str, *, members_only: bool = False) -> str:
     row = PublishedIndex.objects.exclude(files={}).get(
         subdir=subdir, members_only=members_only, channel__visibility__isnull=False
     )
-    digest = indexing.read_shard_index(row.files[indexing.SHARD_INDEX])[name]
+    digest = generations.read_shard_index(row.files[generations.SHARD_INDEX])[name]
     return f"{subdir}/shards/{digest.hex()}.msgpack.zst"
 
 
@@ -376,7 +376,7 @@ def test_what_was_removed_of_a_private_package_is_named_to_members_only(
     if is_removed_first:
         collaboration.set_privacy(by=owner.identity, package=package, is_private=False)
     file = PackageFile.objects.get(name="hidden")
-    publishing.remove_from_channel(by=owner.identity, file=file, channel=mixed.row)
+    placement.remove_from_channel(by=owner.identity, file=file, channel=mixed.row)
     run_pending_tasks()
     assert (b"hidden" in get(mixed.url("linux-64/repodata.json")).body) is is_removed_first
 

@@ -21,7 +21,7 @@ from django.utils.http import http_date, parse_http_date
 from pytest_django import Settings
 
 from accounts.identity import ANONYMOUS
-from registry import indexing, publishing, storage
+from registry import generations, placement, storage
 from registry.delivery import Stored, deliver, find_index_file
 from registry.models import PackageFile, PublishedIndex
 from registry.storage import FolderStore
@@ -197,7 +197,7 @@ def test_a_shard_is_immutable_and_named_by_its_digest(
 ) -> None:
     published(maintainer, channel)
     row = PublishedIndex.objects.get(subdir="linux-64")
-    (digest,) = indexing.read_shard_index(row.files[indexing.SHARD_INDEX]).values()
+    (digest,) = generations.read_shard_index(row.files[generations.SHARD_INDEX]).values()
 
     answer = get(channel.url(f"linux-64/shards/{digest.hex()}.msgpack.zst"))
 
@@ -231,11 +231,11 @@ def test_a_withdrawn_file_stays_where_it_was_until_it_is_deleted(
     url = channel.url("linux-64/hello-1.0-0.conda")
     file = PackageFile.objects.get(filename="hello-1.0-0.conda")
 
-    publishing.remove_from_channel(by=maintainer.identity, file=file, channel=channel.row)
+    placement.remove_from_channel(by=maintainer.identity, file=file, channel=channel.row)
     assert get(url).status_code == 200
     assert get("/conda/acme/label/dev/linux-64/hello-1.0-0.conda").status_code == 404
 
-    publishing.delete_file(by=maintainer.identity, file=file)
+    placement.delete_file(by=maintainer.identity, file=file)
     assert get(url).status_code == 404
 
 
@@ -438,7 +438,7 @@ def test_other_methods_are_refused_with_the_ones_there_are(
 def test_a_read_costs_a_handful_of_queries(maintainer: Person, channel: ChannelAddress) -> None:
     published(maintainer, channel)
     row = PublishedIndex.objects.get(subdir="linux-64")
-    (digest,) = indexing.read_shard_index(row.files[indexing.SHARD_INDEX]).values()
+    (digest,) = generations.read_shard_index(row.files[generations.SHARD_INDEX]).values()
     token = maintainer.token("conda").secret
     get(channel.url("notices.json"), token=token)  # the minute's note of its use
 
