@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -109,13 +111,16 @@ def stored_secret_key(data_folder: Path) -> str:
 
 
 def make_secret_key(data_folder: Path) -> None:
-    """Make the data folder's key once; readable by its owner only."""
+    """Make the data folder's key once; readable by its owner only.
+
+    It is there as a whole or not at all, also for those who start at the same moment.
+    """
     data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = tempfile.mkstemp(dir=data_folder, prefix=".secret-key-")
     try:
-        descriptor = os.open(
-            data_folder / "secret-key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-        )
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(50))
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(50))
+        with suppress(FileExistsError):
+            os.link(name, data_folder / "secret-key")
+    finally:
+        Path(name).unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
 from pytest_django import Settings
@@ -36,6 +37,8 @@ def django_db_modify_db_settings(
 ) -> None:
     """SQLite in a file of this worker's, since threads can't share one in memory as processes
     share a file; or the PostgreSQL that ``CONDARIUM_DATABASE_URL`` names."""
+    # The database is made by our own migrate, which prepares a data folder: not the user's.
+    settings.DATA_FOLDER = tmp_path_factory.mktemp("data")
     database = connections["default"].settings_dict
     options = database["OPTIONS"]
     if connections["default"].vendor == "sqlite":
