@@ -41,11 +41,11 @@ def main() -> None:
 
 def publish(numbers: range, *, folder: Path, account: str, channel: str) -> None:
     # Importable only now that the settings are read.
-    from accounts.identity import Identity  # noqa: PLC0415
-    from accounts.models import User  # noqa: PLC0415
-    from benchmarks.packages import small_payload  # noqa: PLC0415
-    from registry import publishing  # noqa: PLC0415
-    from registry.publishing import Claims  # noqa: PLC0415
+    from accounts.identity import Identity
+    from accounts.models import User
+    from benchmarks.packages import small_payload
+    from registry import publishing
+    from registry.publishing import Claims
 
     payload = small_payload(folder / "seed")
     by = Identity(user=User.objects.select_related("account").get(username=account))

@@ -42,8 +42,8 @@ def unsafe_settings() -> list[tuple[str, str]]:
 
 @register(Tags.security)
 def production_is_safe(
-    app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - Django's signature
-    **kwargs: Any,  # noqa: ARG001
+    app_configs: Sequence[AppConfig] | None,
+    **kwargs: Any,
 ) -> list[CheckMessage]:
     return [Error(sentence, id=f"condarium.{id_}") for id_, sentence in unsafe_settings()]
 

@@ -68,7 +68,7 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
         self._searched_bytes = 0
         return bytes(super().take_buffered())
 
-    def chunk(self, size_hint: int | None = None) -> bytes:  # noqa: ARG002 - gunicorn's signature
+    def chunk(self, size_hint: int | None = None) -> bytes:
         # A thread that parses never waits for the socket. Nothing more to come ends the parsing.
         return b""
 
@@ -119,7 +119,7 @@ class Parser(parser.RequestParser):  # type: ignore[misc]  # gunicorn has no typ
         super().__init__(cfg, sock, client)
         self.unreader = Unreader(sock)
 
-    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:  # noqa: ARG002 - gunicorn's signature
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
         if self.mesg is None:
             return True
         if not self.mesg.body.finished:
@@ -204,7 +204,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
             self.log.info("A client took nothing of the answer for %d seconds.", SEND_SECONDS)
             raise StopIteration from None
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:  # noqa: ARG002 - gunicorn's signature
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         if isinstance(exc, BodyRefusal):
             status, detail = HTTPStatus(exc.status), exc.detail
         elif isinstance(exc, errors.ParseException) and not isinstance(

@@ -164,7 +164,7 @@ class Document(SpectacularJSONAPIView):
     """``/api/v1/openapi.json``"""
 
     @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:  # noqa: ARG002
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(document(), headers={"Cache-Control": "no-cache"})
 
 

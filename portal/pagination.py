@@ -32,8 +32,8 @@ class CursorPages(CursorPagination):
 
     def get_ordering(
         self,
-        request: Request,  # noqa: ARG002 - the framework's signature
-        queryset: QuerySet[Any],  # noqa: ARG002
+        request: Request,
+        queryset: QuerySet[Any],
         view: APIView,
     ) -> tuple[str, ...]:
         ordering: str = getattr(view, "ordering", self.ordering)
@@ -72,7 +72,7 @@ class CursorPages(CursorPagination):
 
     def get_schema_operation_parameters(
         self,
-        view: APIView,  # noqa: ARG002
+        view: APIView,
     ) -> list[dict[str, Any]]:
         return [
             {

@@ -227,7 +227,7 @@ class FolderStore:
                 length -= len(block)
                 yield block
 
-    def signed_url(self, key: str, *, method: str, headers: dict[str, str]) -> str | None:  # noqa: ARG002 - a folder has no addresses
+    def signed_url(self, key: str, *, method: str, headers: dict[str, str]) -> str | None:
         return None
 
     def delete(self, key: str) -> None:
@@ -259,7 +259,7 @@ class S3Store:
     def _client(self) -> Any:
         return self._storage.connection.meta.client
 
-    def keep(self, file: BinaryIO, path: Path, key: str) -> None:  # noqa: ARG002 - only a folder links
+    def keep(self, file: BinaryIO, path: Path, key: str) -> None:
         if self.size(key) is not None:
             return
         file.flush()
@@ -282,7 +282,7 @@ class S3Store:
                 raise
         return int(answer["ContentLength"])
 
-    def open_local(self, key: str) -> BinaryIO | None:  # noqa: ARG002 - nothing of a bucket is local
+    def open_local(self, key: str) -> BinaryIO | None:
         return None
 
     def blocks(self, key: str, *, start: int, length: int) -> Iterator[bytes]:

@@ -27,7 +27,7 @@ class CredentialAuthentication(SessionAuthentication):
             self.enforce_csrf(request)
         return identity.user, identity
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+    def authenticate_header(self, request: Request) -> str:
         return 'Basic realm="Condarium"'
 
 
@@ -48,7 +48,7 @@ class CredentialScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyp
             ways.append({})
         return ways
 
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:  # noqa: ARG002
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [
             {
                 "type": "http",

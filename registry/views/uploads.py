@@ -79,7 +79,7 @@ class _IncomingFiles(FileUploadHandler):
         self._file, _ = self._stack.enter_context(storage.temporary_file("form-"))
         self._received_bytes = 0
 
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:  # noqa: ARG002 - Django's signature
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self._received_bytes += len(raw_data)
         if self._received_bytes > settings.MAX_UPLOAD_BYTES:
             raise UploadTooLarge(

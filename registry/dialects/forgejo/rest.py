@@ -90,7 +90,7 @@ def package(
 
 @worded(word_rest, "GET")
 def files(
-    request: HttpRequest,  # noqa: ARG001 - every view gets one
+    request: HttpRequest,
     by: Identity,
     account: str,
     kind: str,
