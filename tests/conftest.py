@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -18,6 +19,10 @@ from accounts.models import Group, Organization
 from accounts.roles import Permission, Role
 from tests.cast import Person
 from tests.factories import add_member, make_group, make_organization, make_user
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 _HERE = Path(__file__).parent
 pytest_plugins = [
