@@ -7,4 +7,4 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         # Without our app at hand, tasks would ring at Celery's default broker.
-        from portal import celery, checks  # noqa: F401, PLC0415
+        from portal import celery, checks  # noqa: F401, PLC0415 - for their effect

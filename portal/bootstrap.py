@@ -64,7 +64,7 @@ def fingerprint(wanted: str) -> str:
 def make(wanted: str) -> None:
     try:
         import ensurepip  # noqa: F401, PLC0415 - Debian keeps it in a package of its own
-        import venv  # noqa: PLC0415
+        import venv  # noqa: PLC0415 - may be missing
     except ImportError:
         sys.exit("condarium: python3-venv is missing. Install it: apt install python3-venv")
     print("Installing the dependencies into .venv; this is done once.", file=sys.stderr)

@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     # After the variable: importing Django's management is slow, and reads it.
-    from django.core.management import execute_from_command_line  # noqa: PLC0415
+    from django.core.management import execute_from_command_line  # noqa: PLC0415 - see above
 
     try:
         execute_from_command_line(sys.argv)

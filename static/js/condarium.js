@@ -21,22 +21,6 @@
     window.setTimeout(() => { status.textContent = words; }, 50);
   }
 
-  /* Toasts stay at least 8 seconds, and as long as they are pointed at or hold the focus. */
-  function toast(words) {
-    const place = document.getElementById("toasts");
-    if (!place) return;
-    const item = document.createElement("div");
-    item.className = "toast";
-    item.textContent = words;
-    place.append(item);
-    let timer = 0;
-    const start = () => { timer = window.setTimeout(() => item.remove(), 8000); };
-    const stop = () => window.clearTimeout(timer);
-    for (const name of ["mouseenter", "focusin"]) item.addEventListener(name, stop);
-    for (const name of ["mouseleave", "focusout"]) item.addEventListener(name, start);
-    start();
-  }
-
   /* Copy */
 
   function copySource(button) {
@@ -216,12 +200,6 @@
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) freeForms(document);
   });
-
-  document.addEventListener("htmx:afterRequest", () => freeForms(document));
-  document.addEventListener("htmx:load", (event) => enhance(event.target));
-  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
-    document.addEventListener(name, () => toast(text("failedText")));
-  }
 
   enhance(document);
 })();

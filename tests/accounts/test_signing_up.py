@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.core import mail
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import Account, Event, Organization, User
+from tests.cast import Person
 from tests.factories import PASSWORD
 
 
@@ -54,3 +58,34 @@ def test_sign_up_can_be_closed(db: None, settings: Settings) -> None:
     sign_up("nina")
 
     assert not User.objects.exists()
+
+
+def sign_in(password: str) -> int:
+    answer = Client().post("/account/login/", {"login": "olga", "password": password})
+    return int(answer.status_code)
+
+
+def test_a_forgotten_password_is_replaced_by_a_mailed_link_that_works_once(owner: Person) -> None:
+    visitor = Client()
+    answer = visitor.post("/account/password/reset/", {"email": owner.user.email})
+    assert answer.status_code == 302
+    [message] = mail.outbox
+    [path] = re.findall(r"http://[^/]+(/account/password/reset/key/\S+)", str(message.body))
+
+    form = visitor.get(path, follow=True)
+    new = {"password1": "another long phrase 5", "password2": "another long phrase 5"}
+    assert visitor.post(form.request["PATH_INFO"], new).status_code == 302
+
+    assert sign_in(PASSWORD) == 200
+    assert sign_in("another long phrase 5") == 302
+    assert "already been used" in Client().get(path, follow=True).content.decode()
+
+
+def test_a_reset_says_nothing_of_who_is_known_here(owner: Person) -> None:
+    known = Client().post("/account/password/reset/", {"email": owner.user.email})
+    unknown = Client().post("/account/password/reset/", {"email": "nobody@example.org"})
+
+    assert (known.status_code, known.headers["Location"]) == (
+        unknown.status_code,
+        unknown.headers["Location"],
+    )

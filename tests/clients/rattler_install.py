@@ -35,7 +35,7 @@ if __name__ == "__main__":
     try:
         asyncio.run(main(*sys.argv[1:5]))
     except Exception as error:  # noqa: BLE001 - the client's words are what the test reads
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - read by tests
         os._exit(1)
     sys.stdout.flush()
     os._exit(0)
