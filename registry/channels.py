@@ -13,7 +13,7 @@ from registry.conda.errors import InvalidChannelNameError
 from registry.conda.names import check_channel_name
 from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
-from registry.publishing import InvalidChannelName, announce_channel, mark_stale
+from registry.publishing import InvalidChannelName, Touched, announce_channel, mark_stale
 
 
 def create_channel(
@@ -83,7 +83,7 @@ def _index_for_new_readers(channel: Channel) -> None:
     if not channel.is_private:
         _keep_index_for_members(channel)
     subdirs = PublishedIndex.objects.filter(channel=channel).values_list("subdir", flat=True)
-    mark_stale(channel, [(subdir, "") for subdir in sorted({*subdirs, "", "noarch"})])
+    mark_stale(channel, [Touched(subdir) for subdir in sorted({*subdirs, "", "noarch"})])
 
 
 def _keep_index_for_members(channel: Channel) -> None:

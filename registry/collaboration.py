@@ -11,7 +11,7 @@ from accounts.roles import Permission
 from portal.errors import Conflict, InvalidInput
 from registry import access
 from registry.models import Channel, Collaborator, Package, PackageFile, Removal
-from registry.publishing import mark_stale
+from registry.publishing import Touched, mark_stale
 
 
 @transaction.atomic
@@ -98,7 +98,9 @@ def set_privacy(*, by: Identity, package: Package, is_private: bool) -> bool:
     for channel_id, subdir in [*places, *left]:
         touched.setdefault(channel_id, {""}).add(subdir)
     for channel in Channel.objects.filter(pk__in=touched):
-        mark_stale(channel, [(subdir, package.name) for subdir in sorted(touched[channel.pk])])
+        mark_stale(
+            channel, [Touched(subdir, package.name) for subdir in sorted(touched[channel.pk])]
+        )
     audit.record(
         by=by,
         account=package.account,

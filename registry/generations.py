@@ -177,8 +177,8 @@ def _write_subdir(generation: Generation) -> None:
         layout = write_repodata(
             out,
             subdir=generation.subdir,
-            packages=_column(tar_bz2, "file__record_json"),
-            conda_packages=_column(conda, "file__record_json"),
+            packages=_column(tar_bz2, "file__record__json"),
+            conda_packages=_column(conda, "file__record__json"),
             removed=[filename for _, filename in removed],
         )
         return {"removed_offset": layout.removed_offset}
@@ -187,8 +187,8 @@ def _write_subdir(generation: Generation) -> None:
         write_run_exports(
             out,
             subdir=generation.subdir,
-            packages=_column(tar_bz2, "file__run_exports_json"),
-            conda_packages=_column(conda, "file__run_exports_json"),
+            packages=_column(tar_bz2, "file__record__run_exports_json"),
+            conda_packages=_column(conda, "file__record__run_exports_json"),
         )
         return {}
 
@@ -209,7 +209,7 @@ def _write_subdir(generation: Generation) -> None:
 
 
 def _chosen(rows: QuerySet[ChannelFile], chosen: set[str]) -> Iterator[bytes]:
-    columns = rows.values_list("filename", "file__record_json")
+    columns = rows.values_list("filename", "file__record__json")
     for filename, record in columns.iterator(chunk_size=_BATCH):
         if filename in chosen:
             yield bytes(record)
@@ -241,7 +241,7 @@ def _write_shards(generation: Generation, removed: list[tuple[str, str]]) -> Non
     rows = (
         _entries(generation)
         .order_by(code_point_order("file__name"), code_point_order("filename"))
-        .values_list("file__name", "filename", "file__record_msgpack")
+        .values_list("file__name", "filename", "file__record__msgpack")
         .iterator(chunk_size=_BATCH)
     )
     for name, group in groupby(rows, key=itemgetter(0)):

@@ -14,13 +14,23 @@ from accounts.models import Account
 from accounts.roles import Permission
 from portal.errors import Conflict, NotFound
 from registry import access
+from registry.conda.layout import removal_key
 from registry.describing import follow_newest
-from registry.models import Blob, Channel, ChannelFile, Package, PackageFile, Removal
+from registry.models import (
+    Blob,
+    Channel,
+    ChannelFile,
+    Package,
+    PackageFile,
+    Record,
+    Removal,
+)
 from registry.models.channel import MAIN
 from registry.publishing import (
     ChannelLocked,
     Outcome,
     Published,
+    Touched,
     channel_of,
     known_file,
     mark_stale,
@@ -77,9 +87,9 @@ def _take_out(file: PackageFile, channel: Channel) -> bool:
             channel=channel,
             subdir=file.subdir,
             filename=file.filename,
-            defaults={"package_name": file.name},
+            defaults={"package_name": file.name, "repodata_key": removal_key(file.filename)},
         )
-        mark_stale(channel, [(file.subdir, file.name), ("", file.name)])
+        mark_stale(channel, [Touched.by(file), Touched("", file.name)])
     return bool(removed)
 
 
@@ -149,6 +159,13 @@ def _copied_file(by: Identity, account: Account, file: PackageFile) -> tuple[Pac
                 **{**fields, "account": account, "package": package},
                 uploaded_by=by.user,
                 uploaded_with=by.token,
+            )
+            record = Record.objects.get(file=file)
+            Record.objects.create(
+                file=copied,
+                json=record.json,
+                msgpack=record.msgpack,
+                run_exports_json=record.run_exports_json,
             )
             return copied, True
     except IntegrityError:

@@ -47,6 +47,7 @@ from registry.models import (
     ChannelFile,
     Package,
     PackageFile,
+    Record,
     Removal,
     StaleMark,
 )
@@ -306,7 +307,7 @@ def ensure_channel(*, by: Identity, account: Account, name: str) -> Channel:
 
 def announce_channel(*, by: Identity, channel: Channel) -> None:
     """Log a new channel and have its empty index written: a channel without one is none."""
-    mark_stale(channel, [("noarch", ""), ("", "")])
+    mark_stale(channel, [Touched("noarch"), Touched("")])
     audit.record(
         by=by,
         account=channel.account,
@@ -357,7 +358,7 @@ def _insert_file(
         size_bytes=incoming.size_bytes,
         indexed_timestamp_ms=now_ms,
     )
-    return PackageFile.objects.create(
+    file = PackageFile.objects.create(
         account=package_row.account,
         package=package_row,
         subdir=metadata.subdir,
@@ -375,14 +376,19 @@ def _insert_file(
         about=contents.about,
         run_exports=contents.run_exports,
         findings=[*contents.findings, *_age_findings(metadata, now_ms)],
-        record_json=record_json(metadata.filename, record),
-        record_msgpack=record_msgpack(record, contents.run_exports),
-        run_exports_json=run_exports_fragment(metadata.filename, contents.run_exports),
+        schema_version=metadata.schema_version,
         channeldata_flags=contents.install_traits(),
         indexed_timestamp_ms=now_ms,
         uploaded_by=by.user,
         uploaded_with=by.token,
     )
+    Record.objects.create(
+        file=file,
+        json=record_json(metadata.filename, record),
+        msgpack=record_msgpack(record, contents.run_exports),
+        run_exports_json=run_exports_fragment(metadata.filename, contents.run_exports),
+    )
+    return file
 
 
 def _age_findings(metadata: PackageMetadata, now_ms: int) -> list[str]:
@@ -394,22 +400,51 @@ def _age_findings(metadata: PackageMetadata, now_ms: int) -> list[str]:
 
 def put(file: PackageFile, channel: Channel, by: Identity) -> bool:
     """Put a file into a channel and mark the index stale; False when it stood there already."""
-    _, added = ChannelFile.objects.get_or_create(
-        channel=channel,
-        file=file,
-        defaults={"subdir": file.subdir, "filename": file.filename, "added_by": by.user},
-    )
+    added = _list(ChannelFile.of(file, channel, added_by=by.user))
     if added:
         describe(file, channel)
         Removal.objects.filter(channel=channel, subdir=file.subdir, filename=file.filename).delete()
-        mark_stale(channel, [(file.subdir, file.name), ("", file.name)])
+        mark_stale(channel, [Touched.by(file), Touched("", file.name)])
     return added
 
 
-def mark_stale(channel: Channel, touched: Iterable[tuple[str, str]]) -> None:
-    """Note, in the transaction of the change, which (subdir, package name) it touched."""
+def _list(entry: ChannelFile) -> bool:
+    if ChannelFile.objects.filter(channel=entry.channel_id, file=entry.file_id).exists():
+        return False
+    try:
+        with transaction.atomic():
+            entry.save(force_insert=True)
+    except IntegrityError:  # somebody was faster
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a change made stale: a file's record in a subdir, all of a name's when no filename
+    is given, everything without a name. An empty subdir is the channel itself."""
+
+    subdir: str
+    name: str = ""
+    filename: str = ""
+
+    @classmethod
+    def by(cls, file: PackageFile) -> Touched:
+        return cls(file.subdir, file.name, file.filename)
+
+
+def mark_stale(channel: Channel, touched: Iterable[Touched]) -> None:
+    """Note, in the transaction of the change, what of the channel's indexes it touched."""
     marks = [
-        StaleMark(channel=channel, subdir=subdir, package_name=name) for subdir, name in touched
+        StaleMark(
+            channel=channel,
+            subdir=what.subdir,
+            package_name=what.name,
+            filename=what.filename,
+            # The channel's own files are summaries, all of them.
+            stage=StaleMark.Stage.SHARDS if what.subdir else StaleMark.Stage.SUMMARIES,
+        )
+        for what in touched
     ]
     StaleMark.objects.bulk_create(marks)
     tasks.ring(channel.pk, sorted({mark.subdir for mark in marks}))

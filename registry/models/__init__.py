@@ -2,19 +2,27 @@ from registry.models.blob import Blob
 from registry.models.channel import Channel, ChannelFile, Removal
 from registry.models.collaborator import Collaborator
 from registry.models.download import Download
-from registry.models.file import PackageFile
-from registry.models.index import PublishedIndex, StaleMark
+from registry.models.file import PackageFile, Record
+from registry.models.index import ChanneldataEntry, NewestFiles, PublishedIndex, StaleMark
+from registry.models.notice import Notice
 from registry.models.package import Package
+from registry.models.patch import Patch, PatchedRecord
 
 __all__ = [
     "Blob",
     "Channel",
     "ChannelFile",
+    "ChanneldataEntry",
     "Collaborator",
     "Download",
+    "NewestFiles",
+    "Notice",
     "Package",
     "PackageFile",
+    "Patch",
+    "PatchedRecord",
     "PublishedIndex",
+    "Record",
     "Removal",
     "StaleMark",
 ]

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
 
 from accounts.models import Account
+from registry.conda.layout import repodata_key
+
+if TYPE_CHECKING:
+    from registry.models.file import PackageFile
 
 MAIN = "main"
 
@@ -29,6 +33,11 @@ class Channel(models.Model):
     )
     is_locked = models.BooleanField(default=False)
     lock_note = models.CharField(max_length=200, blank=True)
+    # Packages of schema_version 3 stand in a part of repodata that older clients can't read.
+    allows_v3 = models.BooleanField(default=False)
+    # CEP 42: a channel that goes before this one, and one that comes after it, as "../other".
+    base_relation = models.CharField(max_length=256, blank=True)
+    overrides_relation = models.CharField(max_length=256, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     if TYPE_CHECKING:
@@ -52,8 +61,8 @@ class Channel(models.Model):
 class ChannelFile(models.Model):
     """A package file that stands in a channel.
 
-    Subdir and filename are the file's own, kept here so that one index read yields a subdir of a
-    channel in the order of its repodata.
+    Subdir, filename and name are the file's own, kept here so that one index of the database
+    yields a subdir of a channel in the order of its repodata, or all files of a name in it.
     """
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="entries")
@@ -62,6 +71,11 @@ class ChannelFile(models.Model):
     )
     subdir = models.CharField(max_length=32)
     filename = models.CharField(max_length=255)
+    name = models.CharField(max_length=64)
+    # Bytes, for they sort alike everywhere, and text by a language's rules.
+    repodata_key = models.BinaryField()
+    # A patch took its record out; the file itself can still be fetched.
+    is_withdrawn = models.BooleanField(default=False)
     added_at = models.DateTimeField(auto_now_add=True)
     added_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -76,11 +90,27 @@ class ChannelFile(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["channel", "file"], name="once_in_a_channel"),
-            # Reading a subdir in repodata's order, and finding one file of a URL.
             models.UniqueConstraint(
                 fields=["channel", "subdir", "filename"], name="channel_filenames_differ"
             ),
         ]
+        indexes = [
+            models.Index(fields=["channel", "subdir", "repodata_key"], name="repodatas_order"),
+            models.Index(fields=["channel", "subdir", "name"], name="names_of_a_subdir"),
+        ]
+
+    @classmethod
+    def of(cls, file: PackageFile, channel: Channel, **more: object) -> Self:
+        """The row, not saved, that puts the file into the channel."""
+        return cls(
+            channel=channel,
+            file=file,
+            subdir=file.subdir,
+            filename=file.filename,
+            name=file.name,
+            repodata_key=repodata_key(file.filename, schema_version=file.schema_version),
+            **more,
+        )
 
 
 class Removal(models.Model):
@@ -90,6 +120,7 @@ class Removal(models.Model):
     subdir = models.CharField(max_length=32)
     filename = models.CharField(max_length=255)
     package_name = models.CharField(max_length=64)
+    repodata_key = models.BinaryField()
     removed_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -97,4 +128,8 @@ class Removal(models.Model):
             models.UniqueConstraint(
                 fields=["channel", "subdir", "filename"], name="one_removal_each"
             )
+        ]
+        indexes = [
+            models.Index(fields=["channel", "subdir", "repodata_key"], name="removals_in_order"),
+            models.Index(fields=["channel", "subdir", "package_name"], name="removals_of_a_name"),
         ]

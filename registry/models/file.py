@@ -18,8 +18,8 @@ class PackageFileQuerySet(models.QuerySet["PackageFile"]):
 class PackageFile(models.Model):
     """One ``.conda`` or ``.tar.bz2`` in one subdir of an account, in zero or more channels.
 
-    Its record is serialized once, when it is taken in. A deleted file stays as a row: its name
-    is spoken for, since clients cache package files by name and never look again.
+    A deleted file stays as a row: its name is spoken for, since clients cache package files by
+    name and never look again.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="files")
@@ -45,9 +45,7 @@ class PackageFile(models.Model):
         default=dict
     )
     findings: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
-    record_json = models.BinaryField()
-    record_msgpack = models.BinaryField()
-    run_exports_json = models.BinaryField()
+    schema_version = models.PositiveSmallIntegerField(default=1)
     indexed_timestamp_ms = models.BigIntegerField()
     uploaded_at = models.DateTimeField(auto_now_add=True)
     uploaded_by = models.ForeignKey(
@@ -80,3 +78,21 @@ class PackageFile(models.Model):
     @property
     def is_conda(self) -> bool:
         return self.filename.endswith(".conda")
+
+
+class Record(models.Model):
+    """What indexes say of a package file, serialized once in its life.
+
+    A table of its own: an index reads a few hundred records in a row, and beside all else that is
+    known of a file they would lie on as many pages of the database.
+    """
+
+    file = models.OneToOneField(
+        PackageFile, primary_key=True, on_delete=models.CASCADE, related_name="record"
+    )
+    json = models.BinaryField()  # a member of repodata.json: "filename":{…}
+    msgpack = models.BinaryField()  # the value in a shard
+    run_exports_json = models.BinaryField()  # a member of run_exports.json
+
+    if TYPE_CHECKING:
+        file_id: int

@@ -12,12 +12,22 @@ class StaleMark(models.Model):
 
     Written in the transaction of the change: the marks are the queue. They are only added and
     deleted, never shared, so a mark can't be taken for one that an index already covers.
-    An empty subdir stands for the files of the channel itself.
+    An empty subdir stands for the files of the channel itself, an empty filename for all files
+    of the name, an empty name for everything.
     """
+
+    class Stage(models.IntegerChoices):
+        """What is still to be written; each stage leaves the mark to the next."""
+
+        SHARDS = 0
+        DOCUMENTS = 1
+        SUMMARIES = 2  # what no installing client waits for
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="stale_marks")
     subdir = models.CharField(max_length=32, blank=True)
     package_name = models.CharField(max_length=64, blank=True)
+    filename = models.CharField(max_length=255, blank=True)
+    stage = models.PositiveSmallIntegerField(choices=Stage.choices, default=Stage.SHARDS)
     marked_at = models.DateTimeField(auto_now_add=True)
 
     if TYPE_CHECKING:
@@ -46,6 +56,8 @@ class PublishedIndex(models.Model):
     )
     record_count = models.BigIntegerField(default=0)
     published_at = models.DateTimeField(null=True, blank=True)
+    documents_at = models.DateTimeField(null=True, blank=True)
+    summaries_at = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
 
@@ -56,5 +68,40 @@ class PublishedIndex(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["channel", "subdir", "members_only"], name="one_index_each"
+            )
+        ]
+
+
+class NewestFiles(models.Model):
+    """The files of the newest version of a name, and what they depend on: what
+    ``current_repodata.json`` is made from."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    subdir = models.CharField(max_length=32)
+    package_name = models.CharField(max_length=64)
+    versions: models.JSONField[list[str], list[str]] = models.JSONField()
+    filenames: models.JSONField[list[str], list[str]] = models.JSONField()
+    depends: models.JSONField[list[str], list[str]] = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "subdir", "package_name"], name="newest_of_a_name_once"
+            )
+        ]
+
+
+class ChanneldataEntry(models.Model):
+    """What ``channeldata.json`` says of a name, serialized (CEP 38)."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    package_name = models.CharField(max_length=64)
+    subdirs: models.JSONField[list[str], list[str]] = models.JSONField()
+    entry = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "package_name"], name="channeldata_of_a_name_once"
             )
         ]

@@ -52,9 +52,7 @@ def files(request: HttpRequest, account: str, package: str) -> HttpResponse:
     )
     rows = _filtered(identity, found, visible, form)
     shown = slice_of(
-        rows.select_related("uploaded_by", "uploaded_with").defer(
-            "record_json", "record_msgpack", "run_exports_json", "index", "about"
-        ),
+        rows.select_related("uploaded_by", "uploaded_with").defer("index", "about"),
         _ORDER,
         after=_position(form.value("after")),
         before=_position(form.value("before")),
@@ -110,7 +108,6 @@ def _find(
     file = (
         access.visible_files(identity, found)
         .select_related("uploaded_by", "uploaded_with", "account")
-        .defer("record_json", "record_msgpack", "run_exports_json")
         .filter(subdir=subdir, filename=filename)
         .first()
     )

@@ -126,10 +126,8 @@ def about(package: Package, newest: PackageFile | None) -> About:
 
 
 def newest_first(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:
-    """By the order of versions (CEP 33), without what is large and shown nowhere."""
-    return files.order_by("-version_key", "-pk").defer(
-        "record_json", "record_msgpack", "run_exports_json"
-    )
+    """By the order of versions (CEP 33)."""
+    return files.order_by("-version_key", "-pk")
 
 
 @dataclass(frozen=True, slots=True)

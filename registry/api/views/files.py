@@ -23,7 +23,6 @@ from registry.placement import add_to_channel, copy_file, delete_file, remove_fr
 from registry.publishing import Outcome
 
 # Large, and shown nowhere here.
-_BYTES = ["record_json", "record_msgpack", "run_exports_json", "version_key"]
 _DETAILS = ["index", "about", "run_exports", "channeldata_flags", "findings"]
 
 
@@ -41,7 +40,7 @@ def shown_files(
         .prefetch_related(
             Prefetch("entries", queryset=_entries(identity, account), to_attr="visible_entries")
         )
-        .defer(*_BYTES)
+        .defer("version_key")
     )
 
 
@@ -68,7 +67,7 @@ class Files(Endpoint):
             channel = access.find_channel(self.identity, account, wanted["channel"])
             standing = ChannelFile.objects.filter(channel=channel, file=OuterRef("pk"))
             files = files.filter(Exists(standing))
-        rows = shown_files(self.identity, found, files).defer(*_BYTES, *_DETAILS)
+        rows = shown_files(self.identity, found, files).defer("version_key", *_DETAILS)
         return self.page(rows, shapes.FileSerializer)
 
 

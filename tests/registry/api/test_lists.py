@@ -51,9 +51,7 @@ def fill(world: World) -> None:
         channel = organization.account.channels.create(name=f"extra-{number}")
         file = publish(owner, "acme", "main", f"extra-{number}")
         hello = organization.account.files.get(name="hello")
-        ChannelFile.objects.create(
-            channel=channel, file=hello, subdir="noarch", filename=hello.filename
-        )
+        ChannelFile.of(hello, channel).save()
         hello.package.collaborators.create(user=user, permission="read", added_by=owner.user)
         audit.record(by=owner.identity, account=organization.account, action="test.fill")
         assert file.entries.count() == 1

@@ -58,10 +58,7 @@ def make_files(account: Account, package: Package, versions: list[str], channel:
     ]
     PackageFile.objects.bulk_create(files)
     made = PackageFile.objects.filter(package=package, entries=None)
-    ChannelFile.objects.bulk_create(
-        ChannelFile(channel=channel, file=file, subdir=file.subdir, filename=file.filename)
-        for file in made
-    )
+    ChannelFile.objects.bulk_create(ChannelFile.of(file, channel) for file in made)
 
 
 @pytest.fixture
