@@ -21,7 +21,8 @@ NAMES: Final = (
     "before-commit",  # the file, its channel entry, event and mark are in the open transaction
     "after-commit",  # the client has no answer yet
     "index-started",  # the lease is taken
-    "shards-written",  # the shard index is not
+    "shards-written",  # and their index, which is not served yet
+    "shards-switched",  # clients see them, and the documents of before
     "generation-written",  # all files of the next generation lie there, the old one is served
     "generation-switched",  # marks are gone, the lease is still held
 )

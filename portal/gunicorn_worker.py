@@ -24,6 +24,7 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
+from portal import processes
 from portal.body import BodyRefusal
 from portal.wire import ChunkedBody, Inlet, LengthBody, Pace, RequestBody
 
@@ -147,6 +148,10 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         super().init_signals()
         # Ctrl-C reaches the whole group; its parent decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        processes.note_ending()
+        super().handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         try:

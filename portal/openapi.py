@@ -90,7 +90,17 @@ def add_upload(result: Schema, **_: Any) -> Schema:
                     "in": "query",
                     "description": "With true, a file that is there already is no error.",
                     "schema": {"type": "boolean", "default": False},
-                }
+                },
+                {
+                    "name": "wait",
+                    "in": "query",
+                    "description": (
+                        "Answer when clients see the file, after so many seconds at most; like "
+                        "the header Prefer: wait=N. Preference-Applied in the answer says that "
+                        "they do."
+                    ),
+                    "schema": {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
+                },
             ],
             "requestBody": {
                 "required": True,

@@ -1,4 +1,4 @@
-"""Telling whether a process of this machine still runs.
+"""Telling whether a process of this machine still runs, and whether this one is to end.
 
 Leases and temporary files name the process they belong to, so that what a killed one held is
 free at once instead of after a time-out.
@@ -9,10 +9,23 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 from typing import Final
 
 # As it may stand in a file's name, and short enough for a column.
 HOST: Final = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:32] or "host"
+
+
+_ending = threading.Event()
+
+
+def note_ending() -> None:
+    """This process was told to end: what only waits for something need not wait on."""
+    _ending.set()
+
+
+def is_ending() -> bool:
+    return _ending.is_set()
 
 
 def has_ended(host: str, pid: int) -> bool:

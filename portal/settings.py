@@ -42,8 +42,10 @@ ALLOWED_HOSTS = env.words("CONDARIUM_ALLOWED_HOSTS") or (
 
 WEB_PROCESSES = env.number("CONDARIUM_WEB_PROCESSES", 1, at_least=1)
 WEB_THREADS = env.number("CONDARIUM_WEB_THREADS", 32, at_least=2)
-# Slow uploads must not take the last thread from those who read.
-UPLOAD_SLOTS = env.number("CONDARIUM_UPLOAD_SLOTS", max(1, WEB_THREADS * 3 // 4), at_least=1)
+# Slow uploads, and those that wait until they are visible, must not take the last thread from
+# those who read.
+UPLOAD_SLOTS = env.number("CONDARIUM_UPLOAD_SLOTS", max(1, WEB_THREADS * 5 // 8), at_least=1)
+UPLOAD_WAITERS = env.number("CONDARIUM_UPLOAD_WAITERS", WEB_THREADS // 4)
 MAX_UPLOAD_BYTES = env.number("CONDARIUM_MAX_UPLOAD_BYTES", 5 * 2**30, at_least=2**20)
 TRUSTED_PROXIES = env.number("CONDARIUM_TRUSTED_PROXIES", 0)
 # The front server answers with the bytes itself: the prefix of its internal location.
@@ -58,6 +60,8 @@ SIGNUP_OPEN = env.flag("CONDARIUM_SIGNUP", default=True)
 TOKEN_DEFAULT_LIFETIME = timedelta(days=90)
 TOKEN_MAX_LIFETIME = timedelta(days=env.number("CONDARIUM_TOKEN_MAX_DAYS", 366, at_least=1))
 INVITATION_LIFETIME = timedelta(days=7)
+# One frame put together from chunks; else one of a single encoder, written anew each time.
+SPLICED_INDEXES = env.flag("CONDARIUM_SPLICED_INDEXES", default=True)
 INDEX_SWEEP_SECONDS = 5
 INDEX_LEASE_SECONDS = 20
 DOWNLOADS_FLUSH_SECONDS = 5  # 0: counted, and only written when asked to
@@ -93,6 +97,7 @@ MIDDLEWARE = [
     "portal.middleware.RequestLog",
     "portal.middleware.HeadersAlone",
     "portal.upload_check.UploadCheck",
+    "registry.channel_urls.recall.Recall",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.TokenInPath",
@@ -166,8 +171,7 @@ else:
                 "timeout": 20,
                 # FULL: an answered upload survives the loss of power, not only of the process.
                 "init_command": (
-                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                    "PRAGMA mmap_size=134217728; PRAGMA cache_size=-20000;"
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;"
                 ),
             },
         }
@@ -217,6 +221,8 @@ CELERY_BEAT_SCHEDULE = {
 
 S3_BUCKET = env.text("CONDARIUM_S3_BUCKET")
 FILES_FOLDER = DATA_FOLDER / "files"
+# Whether index files of public channels are laid out for a front server to send by itself.
+INDEX_TREE = not S3_BUCKET and env.flag("CONDARIUM_INDEX_TREE", default=bool(ACCEL_PREFIX))
 # With a folder as store, uploads are received in its own file system, so that a rename stores them.
 INCOMING_FOLDER = (
     Path(env.text("CONDARIUM_INCOMING", str(Path(tempfile.gettempdir()) / "condarium-incoming")))

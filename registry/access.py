@@ -363,12 +363,37 @@ def publishable_accounts(identity: Identity) -> QuerySet[Account]:
 def require_publish(identity: Identity, destination: Destination, package_name: str) -> None:
     """Refuse an upload of ``package_name``, now that the archive has told its name."""
     _require_within_limits(identity, destination.channel_name, package_name)
-    held = permission_on(identity, destination.account, package_name)
-    if held is None or not permission_covers(held, Permission.WRITE):
-        raise Forbidden(
-            f"{identity.name} may not publish {package_name} to {destination.account.name}. Ask an "
-            f"admin of {destination.account.name} for the permission to write it."
-        )
+    if package_name not in publishable_names(identity, destination.account, {package_name}):
+        raise not_publishable(identity, destination, package_name)
+
+
+def publishable_names(identity: Identity, account: Account, names: set[str]) -> set[str]:
+    """Those of the package names that they may publish there, known or new."""
+    names = {name for name in names if within_package_limit(identity, name)}
+    if may_administer(identity, account):
+        return names
+    if identity.user is None or account.suspended_at is not None:
+        return set()
+    levels = permissions_covering(Permission.WRITE)
+    over_all = Group.objects.filter(
+        organization__account=account,
+        all_packages=True,
+        permission__in=levels,
+        members__user=identity.user,
+    )
+    if over_all.exists():
+        return names
+    named = Collaborator.objects.filter(
+        package__account=account, package__name__in=names, permission__in=levels
+    ).filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+    return set(named.values_list("package__name", flat=True))
+
+
+def not_publishable(identity: Identity, destination: Destination, package_name: str) -> Forbidden:
+    return Forbidden(
+        f"{identity.name} may not publish {package_name} to {destination.account.name}. Ask an "
+        f"admin of {destination.account.name} for the permission to write it."
+    )
 
 
 # --- Managing ----------------------------------------------------------------------------------
@@ -430,9 +455,14 @@ def require_channel_write(identity: Identity, channel: Channel) -> None:
         raise NotFound
 
 
-def require_manage_channels(identity: Identity, account: Account, channel_name: str) -> None:
+def require_manage_channels(
+    identity: Identity,
+    account: Account,
+    channel_name: str,
+    ability: Ability = Ability.WRITE,
+) -> None:
     """Refuse creating, changing or deleting a channel."""
-    require_ability(identity, Ability.WRITE)
+    require_ability(identity, ability)
     _require_within_limits(identity, channel_name, None)
     token = identity.token
     if token is not None and token.packages:
@@ -442,6 +472,20 @@ def require_manage_channels(identity: Identity, account: Account, channel_name: 
         )
     if not may_administer(identity, account):
         raise Forbidden(f"Only owners and admins of {account.name} may manage its channels.")
+
+
+def require_patching(
+    identity: Identity, channel: Channel, ability: Ability = Ability.WRITE
+) -> None:
+    """Refuse who may not patch a channel, or see its patches.
+
+    What a channel's index says against the files' own words is for who manages the channel, also
+    where it is about one package: its maintainers publish another build instead. And patches
+    name private packages, which are not for all who read the channel.
+    """
+    if not may_read_channel_by_role(identity, channel):
+        raise NotFound
+    require_manage_channels(identity, channel.account, channel.name, ability)
 
 
 def require_collaborators(identity: Identity, package: Package) -> None:

@@ -7,13 +7,19 @@ from django.db import IntegrityError, transaction
 from accounts import audit
 from accounts.identity import Identity
 from accounts.models import Account
-from portal.errors import Conflict
-from registry import access
+from portal.errors import Conflict, InvalidInput, NotFound
+from registry import access, tree
 from registry.conda.errors import InvalidChannelNameError
+from registry.conda.layout import V3_SCHEMA
 from registry.conda.names import check_channel_name
+from registry.conda.relations import InvalidRelationError, Place, has_circle, related_channel
+from registry.conda.subdirs import NOARCH
 from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
 from registry.publishing import InvalidChannelName, Touched, announce_channel, mark_stale
+
+# What each index of a channel says of the channel itself.
+_SAID_IN_INDEXES = {"allows_v3", "base_relation", "overrides_relation"}
 
 
 def create_channel(
@@ -50,6 +56,9 @@ def change_channel(
     description: str | None = None,
     is_locked: bool | None = None,
     lock_note: str | None = None,
+    allows_v3: bool | None = None,
+    base_relation: str | None = None,
+    overrides_relation: str | None = None,
 ) -> Channel:
     """Change what is given, and log what changed."""
     access.require_manage_channels(by, channel.account, channel.name)
@@ -58,6 +67,9 @@ def change_channel(
         "description": description,
         "is_locked": is_locked,
         "lock_note": lock_note,
+        "allows_v3": allows_v3,
+        "base_relation": base_relation,
+        "overrides_relation": overrides_relation,
     }
     changes: dict[str, object] = {}
     for field, value in wanted.items():
@@ -65,6 +77,14 @@ def change_channel(
             changes[field] = [getattr(channel, field), value]
             setattr(channel, field, value)
     if changes:
+        if "visibility" in changes:
+            tree.withdraw(channel)
+        if "allows_v3" in changes and not channel.allows_v3:
+            _refuse_losing_v3(channel)
+        if {"base_relation", "overrides_relation"} & changes.keys():
+            _check_relations(by, channel)
+        if _SAID_IN_INDEXES & changes.keys():
+            mark_stale(channel, [Touched(subdir) for subdir in _subdirs(channel)])
         channel.save(update_fields=list(changes))
         if "visibility" in changes:
             _index_for_new_readers(channel)
@@ -78,12 +98,82 @@ def change_channel(
     return channel
 
 
+def _refuse_losing_v3(channel: Channel) -> None:
+    # Locked first: publishing looks at the switch under the same lock.
+    Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
+    count = ChannelFile.objects.filter(channel=channel, file__schema_version__gte=V3_SCHEMA).count()
+    if count:
+        files = "1 package file" if count == 1 else f"{count} package files"
+        raise Conflict(
+            f"{channel.name} holds {files} for repodata v3, which clients would lose. Remove "
+            f"{'it' if count == 1 else 'them'} from the channel first."
+        )
+
+
+def _check_relations(by: Identity, channel: Channel) -> None:
+    """Refuse relations on which clients give up (CEP 42)."""
+    here = (channel.account.name, channel.name)
+    related: dict[str, Place] = {}
+    for field in ("base_relation", "overrides_relation"):
+        relation = getattr(channel, field)
+        if not relation:
+            continue
+        related[field] = place = _related(field, relation, here)
+        if place == here:
+            raise _wrong_relation(field, f"{relation} leads to this channel itself.")
+        try:
+            access.find_channel(by, *place)
+        except NotFound:
+            raise _wrong_relation(
+                field, f"{relation} leads to {'/'.join(place)}, and there is no such channel."
+            ) from None
+    if len({*related.values()}) < len(related):
+        raise _wrong_relation(
+            "overrides_relation", "One channel can't come before this one and after it."
+        )
+    if related and has_circle(_order_of_channels(channel), here):
+        raise _wrong_relation(
+            next(iter(related)), "The channels would stand in a circle, on which clients give up."
+        )
+
+
+def _related(field: str, relation: str, here: Place) -> Place:
+    try:
+        return related_channel(relation, account=here[0], channel=here[1])
+    except InvalidRelationError as error:
+        raise _wrong_relation(field, str(error)) from error
+
+
+def _wrong_relation(field: str, sentence: str) -> InvalidInput:
+    return InvalidInput(sentence, errors={field: [sentence]})
+
+
+def _order_of_channels(changed: Channel) -> dict[Place, set[Place]]:
+    """Which channels come right after which; ``changed`` counts as it is going to be."""
+    rows = Channel.objects.exclude(base_relation="", overrides_relation="").exclude(pk=changed.pk)
+    order: dict[Place, set[Place]] = {}
+    for channel in [changed, *rows.select_related("account").order_by()]:
+        here = (channel.account.name, channel.name)
+        if channel.base_relation:
+            before = related_channel(channel.base_relation, account=here[0], channel=here[1])
+            order.setdefault(before, set()).add(here)
+        if channel.overrides_relation:
+            after = related_channel(channel.overrides_relation, account=here[0], channel=here[1])
+            order.setdefault(here, set()).add(after)
+    return order
+
+
 def _index_for_new_readers(channel: Channel) -> None:
     """Have every index of the channel written anew, for those who may read it from now on."""
     if not channel.is_private:
         _keep_index_for_members(channel)
-    subdirs = PublishedIndex.objects.filter(channel=channel).values_list("subdir", flat=True)
-    mark_stale(channel, [Touched(subdir) for subdir in sorted({*subdirs, "", "noarch"})])
+    mark_stale(channel, [Touched(subdir) for subdir in ["", *_subdirs(channel)]])
+
+
+def _subdirs(channel: Channel) -> list[str]:
+    """Those that have an index; noarch always does."""
+    published = PublishedIndex.objects.filter(channel=channel).values_list("subdir", flat=True)
+    return sorted({*published, NOARCH} - {""})
 
 
 def _keep_index_for_members(channel: Channel) -> None:
@@ -133,4 +223,5 @@ def delete_channel(*, by: Identity, channel: Channel) -> None:
     if channel.is_locked:
         raise Conflict(f"{channel.name} is locked. Unlock it first.")
     audit.record(by=by, account=channel.account, action="channel.delete", target=channel.name)
+    tree.withdraw(channel)
     channel.delete()

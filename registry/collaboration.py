@@ -9,7 +9,7 @@ from accounts.identity import Identity
 from accounts.models import Group, User
 from accounts.roles import Permission
 from portal.errors import Conflict, InvalidInput
-from registry import access
+from registry import access, tree
 from registry.models import Channel, Collaborator, Package, PackageFile, Removal
 from registry.publishing import Touched, mark_stale
 
@@ -97,9 +97,13 @@ def set_privacy(*, by: Identity, package: Package, is_private: bool) -> bool:
     touched: dict[int, set[str]] = {}
     for channel_id, subdir in [*places, *left]:
         touched.setdefault(channel_id, {""}).add(subdir)
-    for channel in Channel.objects.filter(pk__in=touched):
+    tree.withdraw_shards(package.account)
+    for channel in Channel.objects.filter(pk__in=touched).select_related("account"):
+        for subdir in touched[channel.pk]:
+            tree.withdraw(channel, subdir)
         mark_stale(
-            channel, [Touched(subdir, package.name) for subdir in sorted(touched[channel.pk])]
+            channel,
+            [Touched(subdir, package.name, hides=True) for subdir in sorted(touched[channel.pk])],
         )
     audit.record(
         by=by,

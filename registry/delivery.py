@@ -43,11 +43,12 @@ from django.utils.http import (
 from accounts.authentication import PATH_TOKEN
 from accounts.identity import Identity
 from portal.errors import NotFound, Refusal, Unavailable
-from registry import access, downloads, generations, storage
+from registry import access, downloads, generations, notices, storage
 from registry.conda.names import Dist
 from registry.conda.notices import notices_json
 from registry.conda.shards import MAX_SHARD_BYTES
 from registry.conda.subdirs import NOARCH
+from registry.generations import Derived, Facts
 from registry.models import Channel, ChannelFile, Package, PackageFile, PublishedIndex, Removal
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,17 @@ class Stored:
     tail: bytes = b""
     # In a repodata file: where the value of its ``removed`` begins.
     removed_offset: int | None = None
+    # Of a document: the published file that holds its text.
+    compressed: Facts | None = None
+    # What nobody asked for yet; its size is -1 then.
+    derived: Derived | None = None
+
+    def made_by(self, derived: Derived) -> Stored:
+        """Another form of a document, which may have to be made first."""
+        size_bytes = derived.size_bytes()
+        if size_bytes is not None:
+            return replace(self, key=derived.key, etag=derived.etag, size_bytes=size_bytes)
+        return replace(self, key=derived.key, etag=derived.etag, size_bytes=-1, derived=derived)
 
     def with_tail(self, offset: int, tail: bytes) -> Stored:
         """The first ``offset`` bytes and then ``tail``: another file, with an ETag of its own."""
@@ -144,6 +156,12 @@ def deliver(request: HttpRequest, stored: Stored) -> HttpResponseBase:
     headers = _headers(request, stored)
     if _is_not_modified(request, stored, headers.get("Last-Modified")):
         return _not_modified(headers)
+    if stored.derived is not None:
+        if request.method == "HEAD" and not stored.tail:
+            # Clients look what there is, and take another: its length is not worth minutes.
+            del headers["Accept-Ranges"]
+            return StreamingHttpResponse((), headers=headers)
+        stored = _made(stored, stored.derived)
     if settings.ACCEL_PREFIX and stored.data is None and not stored.tail:
         del headers["Accept-Ranges"]  # nginx says it itself
         return HttpResponse(headers={**headers, "X-Accel-Redirect": _accel_place(request, stored)})
@@ -156,6 +174,19 @@ def deliver(request: HttpRequest, stored: Stored) -> HttpResponseBase:
                 status=302, headers={"Location": address, "Cache-Control": "private, no-store"}
             )
     return _answer(request, stored, headers)
+
+
+def _made(stored: Stored, derived: Derived) -> Stored:
+    # It takes a while for a large channel: once for all, and nobody waits for long.
+    if not _deriving.acquire(timeout=_DERIVING_SECONDS):
+        raise Unavailable("This file is being made. Try again in a moment.", retry_after_seconds=10)
+    try:
+        size_bytes = derived.make()
+    except FileNotFoundError as error:
+        raise Unavailable("The channel was just changed. Try again.") from error
+    finally:
+        _deriving.release()
+    return replace(stored, size_bytes=stored.size_bytes if stored.tail else size_bytes)
 
 
 def _accel_place(request: HttpRequest, stored: Stored) -> str:
@@ -211,12 +242,12 @@ def _headers(request: HttpRequest, stored: Stored) -> dict[str, str]:
 
 
 def _is_not_modified(request: HttpRequest, stored: Stored, last_modified: str | None) -> bool:
-    known = request.headers.get("If-None-Match")
+    known = request.META.get("HTTP_IF_NONE_MATCH")
     if known is not None:
         # Compared weakly: front servers weaken tags when they compress.
         tags = {tag.removeprefix("W/") for tag in parse_etags(known)}
         return "*" in tags or stored.etag in tags
-    since = request.headers.get("If-Modified-Since")
+    since = request.META.get("HTTP_IF_MODIFIED_SINCE")
     if since is None or last_modified is None:
         return False
     seen = parse_http_date_safe(since)
@@ -374,7 +405,7 @@ def find_index_file(identity: Identity, channel: Channel, subdir: str, name: str
     for a channel with private packages.
     """
     if not subdir and name == "notices.json":
-        return _in_memory(channel, name, notices_json(()))
+        return _in_memory(channel, name, notices_json(notices.notices_of(channel)))
     rows = {
         members_only: (files, published_at)
         for members_only, files, published_at in PublishedIndex.objects.filter(
@@ -387,22 +418,26 @@ def find_index_file(identity: Identity, channel: Channel, subdir: str, name: str
     if not files:
         document = _empty_document(name) if subdir == NOARCH else None
         return None if document is None else _in_memory(channel, name, document)
-    facts = files.get(name)
-    if facts is None and name.endswith(".json.bz2"):
-        facts = _bz2_of(files.get(name.removesuffix(".bz2")))
-    if facts is None:
+    found = _facts_of(files, name)
+    if found is None:
         return None
-    offset = facts.get("removed_offset")
-    return Stored(
-        key=str(facts["key"]),
-        size_bytes=int(cast(int, facts["size"])),
-        etag=str(facts["etag"]),
+    compressed = files.get(f"{name}.zst")
+    offset = (files.get(name) or compressed or {}).get("removed_offset")
+    stored = Stored(
+        key="",
+        size_bytes=0,
+        etag="",
         content_type=content_type_of(name),
         modified_at=published_at,
         is_private=channel.is_private or is_for_members,
         varies=varies,
         removed_offset=None if offset is None else int(cast(int, offset)),
+        compressed=compressed,
     )
+    if isinstance(found, Derived):
+        return stored.made_by(found)
+    size_bytes = int(cast(int, found["size"]))
+    return replace(stored, key=str(found["key"]), size_bytes=size_bytes, etag=str(found["etag"]))
 
 
 def _empty_document(name: str) -> bytes | None:
@@ -413,16 +448,16 @@ def _empty_document(name: str) -> bytes | None:
     return documents.get(name)
 
 
-def _bz2_of(source: dict[str, object] | None) -> dict[str, object] | None:
-    if source is None:
+def _facts_of(files: dict[str, Facts], name: str) -> Facts | Derived | None:
+    if name.startswith(generations.ORIGINALS) and f"{generations.ORIGINALS}.zst" not in files:
+        # Without patches the originals are what is listed.
+        name = generations.REPODATA + name.removeprefix(generations.ORIGINALS)
+    if name in files:
+        return files[name]
+    source = files.get(f"{name.removesuffix('.bz2')}.zst")
+    if source is None or not name.endswith((".json", ".json.bz2")):
         return None
-    # It takes a while for a large channel: once for all, and nobody waits for long.
-    if not _deriving.acquire(timeout=_DERIVING_SECONDS):
-        raise Unavailable("This file is being made. Try again in a moment.", retry_after_seconds=10)
-    try:
-        return generations.bz2_of(source)
-    finally:
-        _deriving.release()
+    return generations.bz2_of(source) if name.endswith(".bz2") else generations.plain_of(source)
 
 
 def _in_memory(channel: Channel, name: str, data: bytes) -> Stored:
@@ -482,6 +517,8 @@ def _is_of_private_package(channel: Channel, key: str, size_bytes: int) -> bool:
     )
     shard = msgspec.msgpack.decode(data)
     filenames = {*shard["packages"], *shard["packages.conda"], *shard["removed"]}
+    for extension, records in shard.get("v3", {}).items():
+        filenames |= {f"{key}.{extension}" for key in records}
     names = {Dist.from_filename(filename).name for filename in filenames}
     return Package.objects.filter(
         account=channel.account_id, name__in=names, is_private=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django import forms
@@ -12,8 +13,10 @@ from accounts.models import Group
 from accounts.names import MAX_LENGTH
 from accounts.roles import Permission
 from registry.conda.names import MAX_CHANNEL_NAME_LENGTH
-from registry.conda.subdirs import KNOWN_SUBDIRS
-from registry.models import Channel
+from registry.conda.relations import MAX_RELATION_LENGTH
+from registry.conda.subdirs import KNOWN_SUBDIRS, MAX_SUBDIR_LENGTH, NOARCH
+from registry.models import Channel, Notice
+from registry.notices import MAX_MESSAGE_LENGTH
 
 _PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _MONO = {**_PLAIN, "class": "mono"}
@@ -202,6 +205,33 @@ class ChannelForm(forms.Form):
     )
 
 
+class ChannelSettingsForm(ChannelForm):
+    """All that an admin can set of a channel that is there."""
+
+    allows_v3 = forms.BooleanField(
+        label="Take packages for newer clients only",
+        required=False,
+        help_text="Those with extras, flags or conditions (repodata v3). pixi and conda with the "
+        "rattler solver install them; for older conda and mamba they don't exist.",
+    )
+    base_relation = forms.CharField(
+        label="Channel before this one",
+        required=False,
+        max_length=MAX_RELATION_LENGTH,
+        help_text="Clients that know relations look there first, and here only for what it lacks. "
+        "<code>../main</code> is a channel of this account.",
+        widget=forms.TextInput(attrs=_MONO),
+    )
+    overrides_relation = forms.CharField(
+        label="Channel after this one",
+        required=False,
+        max_length=MAX_RELATION_LENGTH,
+        help_text="Clients that know relations look there for what this one lacks. For a label "
+        "that is mostly <code>../main</code>.",
+        widget=forms.TextInput(attrs=_MONO),
+    )
+
+
 class NewChannelForm(ChannelForm):
     name = forms.CharField(
         max_length=MAX_CHANNEL_NAME_LENGTH,
@@ -220,6 +250,26 @@ class LockForm(forms.Form):
         help_text="Shown to those it stops.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class NoticeForm(forms.Form):
+    """What conda shows to those who use a channel."""
+
+    message = forms.CharField(
+        max_length=MAX_MESSAGE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="conda shows it with its next command, once to everybody.",
+    )
+    level = forms.ChoiceField(choices=Notice.Level.choices, initial=Notice.Level.INFO)
+    expires_at = forms.DateField(
+        label="Last day",
+        help_text="It is shown until the end of that day, in UTC. At most a year ahead.",
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+
+    def expiry(self) -> datetime:
+        """When the notice expires; call it when the form is valid."""
+        return datetime.combine(self.cleaned_data["expires_at"], time(23, 59, 59), tzinfo=UTC)
 
 
 class PutForm(forms.Form):
@@ -250,3 +300,64 @@ class DestinationForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["account"] = forms.ChoiceField(choices=[(name, name) for name in accounts])
         self.order_fields(["account", "channel"])
+
+
+# --- Patches -----------------------------------------------------------------------------------
+
+
+def _note() -> forms.CharField:
+    return forms.CharField(
+        label="Why",
+        required=False,
+        max_length=500,
+        help_text="For those who look at it later.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class InstructionsForm(forms.Form):
+    """A set of patch instructions for one platform of a channel."""
+
+    subdir = forms.CharField(
+        label="Platform",
+        max_length=MAX_SUBDIR_LENGTH,
+        initial=NOARCH,
+        widget=forms.TextInput(attrs={**_MONO, "list": "platforms"}),
+    )
+    document = forms.FileField(
+        label="File",
+        help_text="patch_instructions.json, as conda-index and conda-forge have it.",
+        widget=forms.FileInput(attrs={"accept": ".json,application/json"}),
+        allow_empty_file=True,
+    )
+    note = _note()
+    dry_run = forms.BooleanField(
+        label="Only show what it would change", required=False, initial=True
+    )
+
+
+class RecordForm(forms.Form):
+    """What a channel says that a file depends on and constrains, a line for each."""
+
+    depends = forms.CharField(
+        label="Depends on",
+        required=False,
+        help_text="One to a line, such as: python >=3.10",
+        widget=forms.Textarea(attrs={**_MONO, "rows": 10}),
+    )
+    constrains = forms.CharField(
+        required=False,
+        help_text="What must not be installed in other versions beside it.",
+        widget=forms.Textarea(attrs={**_MONO, "rows": 4}),
+    )
+    note = _note()
+
+    def clean_depends(self) -> list[str]:
+        return self._lines("depends")
+
+    def clean_constrains(self) -> list[str]:
+        return self._lines("constrains")
+
+    def _lines(self, field: str) -> list[str]:
+        lines = str(self.cleaned_data[field]).splitlines()
+        return [line.strip() for line in lines if line.strip()]

@@ -1,7 +1,8 @@
-"""The files of one generation of an index, written from the database as it is now.
+"""Writing the files of an index beside those that are served.
 
-The same rows give the same bytes. Nothing here holds a channel: rows come as they are read, and
-each record was serialized when its file was taken in.
+The same rows give the same bytes, whichever way they came about: a few changes are written into
+what there is, everything else is written anew from the database. Nothing here holds a channel:
+rows come as they are read, and each record was serialized when its file was taken in.
 """
 
 from __future__ import annotations
@@ -10,105 +11,174 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import msgspec
 import zstandard
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Collate
 
-from portal import failpoints
 from registry import storage
-from registry.conda.channeldata import InstallTraits, channeldata_entry, write_channeldata
-from registry.conda.current import CurrentRow, current_filenames
+from registry.conda.document import (
+    SMALL_RECORDS_CHUNK_BYTES,
+    Document,
+    changed,
+    repodata_openings,
+    run_exports_openings,
+    whole,
+)
+from registry.conda.layout import Part
+from registry.conda.relations import channel_relations
 from registry.conda.repodata import compress_bz2, compress_zst, write_repodata
-from registry.conda.run_exports import write_run_exports
-from registry.conda.shards import ShardTooLargeError, build_shard, write_shard_index
-from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
+from registry.conda.run_exports import run_exports_info, write_run_exports
+from registry.conda.shards import MAX_SHARD_BYTES, ShardIndex, build_shard
+from registry.conda.splice import (
+    SEPARATOR,
+    BrokenFrameError,
+    Chunk,
+    ChunkMap,
+    Copy,
+    Kept,
+    Text,
+    copy_from,
+    decompress,
+    plain_frame,
+    write_frame,
+)
+from registry.models import PublishedIndex
+from registry.rows import BATCH, Audience, batched
 
 log = logging.getLogger(__name__)
 
-ZST_LEVEL = 12
 SHARD_INDEX = "repodata_shards.msgpack.zst"
-_BATCH = 2000
+REPODATA = "repodata.json"
+ORIGINALS = "repodata_from_packages.json"
+RUN_EXPORTS = "run_exports.json"
+
+# Below it the uncompressed twin is written along; above it is made when somebody asks for it.
+PLAIN_TWIN_BELOW_RECORDS = 20_000
+_SUMMARY_ZST_LEVEL = 3
+# What a shard holds beside its records: keys and file names.
+_SHARD_OVERHEAD_BYTES = 300
+
+Facts = dict[str, object]
+"""What a server must know of a file: ``key``, ``size``, ``etag``, and what is said where it is
+written."""
 
 
 @dataclass(slots=True)
 class Generation:
-    """The files of the next generation of one audience, as they are being written."""
+    """The files of the next generation for one audience, as they are being written.
 
-    channel: Channel
-    subdir: str
-    members_only: bool
+    ``files`` begins as what is served now; whatever is written takes its place there.
+    """
+
+    audience: Audience
     number: int
-    files: dict[str, dict[str, object]] = field(default_factory=dict)
+    files: dict[str, Facts]
     record_count: int = 0
+    replaced: dict[str, Facts] = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
 
-    @property
-    def folder(self) -> str:
-        return storage.generation_folder(
-            self.channel.pk, self.subdir, generation=self.number, members_only=self.members_only
+    @classmethod
+    def after(
+        cls, audience: Audience, number: int, current: PublishedIndex | None = None
+    ) -> Generation:
+        """The one after that of ``current``, or of what is published for the audience."""
+        current = (
+            current
+            or PublishedIndex.objects.filter(
+                channel=audience.channel,
+                subdir=audience.subdir,
+                members_only=audience.members_only,
+            ).first()
         )
+        if current is None:
+            return cls(audience, number, {})
+        return cls(audience, number, dict(current.files), current.record_count, current.files)
 
     def add(self, name: str, fill: Callable[[BinaryIO], object], **facts: object) -> None:
         """Write one file and note what a server must know of it."""
         with storage.temporary_file("index-") as (file, path):
             fill(file)
-            self._keep(name, file, path, facts)
+            file.flush()
+            with path.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").digest()
+            self.keep(name, file, path, digest, **facts)
 
-    def add_with_zst(self, name: str, fill: Callable[[BinaryIO], dict[str, object]]) -> None:
+    def add_with_zst(self, name: str, fill: Callable[[BinaryIO], Facts]) -> None:
         """Write ``name`` and its ``.zst`` twin; ``fill`` returns further facts."""
         with storage.temporary_file("index-") as (file, path):
             facts = fill(file)
-            self._keep(name, file, path, facts)
-            size_bytes = int(cast(int, self.files[name]["size"]))
+            file.flush()
+            size_bytes = os.fstat(file.fileno()).st_size
 
             def compress(out: BinaryIO) -> None:
                 with path.open("rb") as plain:
-                    compress_zst(plain, out, size_bytes=size_bytes, level=ZST_LEVEL)
+                    compress_zst(plain, out, size_bytes=size_bytes, level=_SUMMARY_ZST_LEVEL)
 
+            with path.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").digest()
             self.add(f"{name}.zst", compress)
+            self.keep(name, file, path, digest, **facts)
 
-    def _keep(self, name: str, file: BinaryIO, path: Path, facts: dict[str, object]) -> None:
-        file.flush()
-        with path.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
+    def keep(self, name: str, file: BinaryIO, path: Path, digest: bytes, **facts: object) -> bool:
+        """Put a written file where it is served from; the same as before stays what it is."""
+        etag = f'"{digest.hex()[:40]}"'
+        if self.files.get(name, {}).get("etag") == etag and not self._is_rewritten:
+            return False
         # The digest is part of the key: a worker that lost its lease and goes on can't touch
         # what another wrote for the same generation.
-        key = f"{self.folder}/{digest[:16]}-{name}"
-        storage.store().keep(file, path, key)
+        key = f"{self._folder}/{digest.hex()[:16]}-{name}"
+        storage.store().keep(file, path, key, is_durable=False)
         self.files[name] = {
             "key": key,
             "size": os.fstat(file.fileno()).st_size,
-            "etag": f'"{digest[:40]}"',
+            "etag": etag,
             **facts,
         }
+        self.written.add(name)
+        return True
 
+    def take_over(self, other: Generation) -> None:
+        """Let what was written for another generation be files of this one."""
+        for name in other.written:
+            self.files[name] = other.files[name]
 
-def write_generation(
-    channel: Channel, subdir: str, number: int, *, members_only: bool
-) -> Generation:
-    """Write all files of a subdir, or of the channel itself, beside those that are served."""
-    generation = Generation(channel, subdir, members_only, number)
-    # One snapshot for all files of the generation: they must agree with each other.
-    with _snapshot():
-        if subdir:
-            _write_subdir(generation)
-        else:
-            generation.add("channeldata.json", lambda out: _write_channeldata(generation, out))
-    return generation
+    _is_rewritten: bool = False
+
+    def rewrite(self) -> None:
+        """Let what is written from now on take the place of files with the same bytes: those
+        on the disk may be damaged."""
+        self._is_rewritten = True
+
+    def drop(self, *names: str) -> None:
+        for name in names:
+            self.files.pop(name, None)
+
+    @property
+    def _folder(self) -> str:
+        return storage.generation_folder(
+            self.audience.channel.pk,
+            self.audience.subdir,
+            generation=self.number,
+            members_only=self.audience.members_only,
+        )
 
 
 @contextmanager
-def _snapshot() -> Iterator[None]:
+def snapshot() -> Iterator[None]:
     """Let all queries of the block see the database as it is at its beginning."""
     if connection.in_atomic_block:
         yield
@@ -128,214 +198,299 @@ def _snapshot() -> Iterator[None]:
                 cursor.execute("ROLLBACK")
 
 
-# --- The files of a subdir ---------------------------------------------------------------------
+def info_of(audience: Audience) -> dict[str, object]:
+    """What indexes say of the subdir itself."""
+    channel = audience.channel
+    info: dict[str, object] = {"subdir": audience.subdir}
+    relations = channel_relations(channel.base_relation, channel.overrides_relation)
+    if relations:
+        info["channel_relations"] = relations
+    if channel.allows_v3:
+        info["repodata_revisions"] = {"v3": {}}
+    return info
 
 
-def code_point_order(name: str) -> Collate | F:
-    """Order by a text column as sorted() would: databases may follow a language's rules."""
-    return Collate(F(name), "C") if connection.vendor == "postgresql" else F(name)
+# --- Shards ------------------------------------------------------------------------------------
 
 
-def _entries(generation: Generation) -> QuerySet[ChannelFile]:
-    entries = ChannelFile.objects.filter(channel=generation.channel)
-    if generation.subdir:
-        entries = entries.filter(subdir=generation.subdir)
-    if not generation.channel.is_private and not generation.members_only:
-        entries = entries.filter(file__package__is_private=False)
-    return entries
+def write_shards(generation: Generation, names: Collection[str] | None) -> None:
+    """Write the shards of these names, or of all, then the index that names every shard."""
+    info = info_of(generation.audience)
+    index = None if names is None else _served_index(generation)
+    if names is None or index is None or not index.has_info(info):
+        index = ShardIndex(info, dict(_shards(generation, None, frozenset())))
+    else:
+        for some in batched(sorted(names), BATCH // 4):
+            known = {index.digests[name] for name in some if name in index.digests}
+            shards = dict(_shards(generation, some, known))
+            index.update(shards, without=set(some) - shards.keys())
+    data = index.encode()
+    generation.add(SHARD_INDEX, lambda out: out.write(data))
+    _remember(str(generation.files[SHARD_INDEX]["key"]), index)
 
 
-def _sections(generation: Generation) -> tuple[QuerySet[ChannelFile], QuerySet[ChannelFile]]:
-    """The rows of ``packages`` and of ``packages.conda``, in the order of repodata."""
-    ordered = _entries(generation).order_by(code_point_order("filename"))
-    conda = Q(filename__endswith=".conda")
-    return ordered.exclude(conda), ordered.filter(conda)
+# The indexes written last, by key: an index is the same for as long as its key is.
+_indexes: OrderedDict[str, ShardIndex] = OrderedDict()
+_indexes_lock = threading.Lock()
+_INDEXES_REMEMBERED = 4
 
 
-def _column(rows: QuerySet[ChannelFile], column: str) -> Iterator[bytes]:
-    for value in rows.values_list(column, flat=True).iterator(chunk_size=_BATCH):
-        yield bytes(value)
+def _served_index(generation: Generation) -> ShardIndex | None:
+    """The shard index that is served, to be changed; None where there is none that can be read."""
+    facts = generation.files.get(SHARD_INDEX)
+    if facts is None:
+        return None
+    with _indexes_lock:
+        # Taken out: it is changed before the changed one is served.
+        index = _indexes.pop(str(facts["key"]), None)
+    if index is not None:
+        return index
+    try:
+        return ShardIndex.decode(_bytes_of(facts))
+    except (FileNotFoundError, zstandard.ZstdError, msgspec.MsgspecError):
+        log.exception("a shard index can't be read; it is made anew")
+        return None
 
 
-def _removed(generation: Generation) -> list[tuple[str, str]]:
-    channel = generation.channel
-    removals = Removal.objects.filter(channel=channel, subdir=generation.subdir)
-    if not channel.is_private and not generation.members_only:
-        private = Package.objects.filter(account=channel.account_id, is_private=True)
-        removals = removals.exclude(package_name__in=private.values("name"))
-    return list(removals.values_list("package_name", "filename"))
+def _remember(key: str, index: ShardIndex) -> None:
+    with _indexes_lock:
+        _indexes[key] = index
+        while len(_indexes) > _INDEXES_REMEMBERED:
+            _indexes.popitem(last=False)
 
 
-def _write_subdir(generation: Generation) -> None:
-    removed = _removed(generation)
-    _write_shards(generation, removed)
-    failpoints.reach("shards-written")
-    tar_bz2, conda = _sections(generation)
-    generation.record_count = _entries(generation).count()
-
-    def repodata(out: BinaryIO) -> dict[str, object]:
-        layout = write_repodata(
-            out,
-            subdir=generation.subdir,
-            packages=_column(tar_bz2, "file__record__json"),
-            conda_packages=_column(conda, "file__record__json"),
-            removed=[filename for _, filename in removed],
-        )
-        return {"removed_offset": layout.removed_offset}
-
-    def run_exports(out: BinaryIO) -> dict[str, object]:
-        write_run_exports(
-            out,
-            subdir=generation.subdir,
-            packages=_column(tar_bz2, "file__record__run_exports_json"),
-            conda_packages=_column(conda, "file__record__run_exports_json"),
-        )
-        return {}
-
-    def current(out: BinaryIO) -> dict[str, object]:
-        chosen = current_filenames(_CurrentRows(generation))
-        layout = write_repodata(
-            out,
-            subdir=generation.subdir,
-            packages=_chosen(tar_bz2, chosen),
-            conda_packages=_chosen(conda, chosen),
-            removed=[filename for _, filename in removed],
-        )
-        return {"removed_offset": layout.removed_offset}
-
-    generation.add_with_zst("repodata.json", repodata)
-    generation.add_with_zst("run_exports.json", run_exports)
-    generation.add_with_zst("current_repodata.json", current)
-
-
-def _chosen(rows: QuerySet[ChannelFile], chosen: set[str]) -> Iterator[bytes]:
-    columns = rows.values_list("filename", "file__record__json")
-    for filename, record in columns.iterator(chunk_size=_BATCH):
-        if filename in chosen:
-            yield bytes(record)
-
-
-class _CurrentRows:
-    """The rows that `current_filenames` reads, several times, in small pieces."""
-
-    def __init__(self, generation: Generation) -> None:
-        self._generation = generation
-
-    def __iter__(self) -> Iterator[CurrentRow]:
-        rows = (
-            _entries(self._generation)
-            .order_by(code_point_order("file__name"), code_point_order("filename"))
-            .values_list("filename", "file__name", "file__version", "file__index__depends")
-        )
-        for filename, name, version, depends in rows.iterator(chunk_size=_BATCH):
-            yield CurrentRow(filename, name, version, tuple(depends or ()))
-
-
-def _write_shards(generation: Generation, removed: list[tuple[str, str]]) -> None:
-    """Write the shards that are not there yet, then the index that names all of them."""
-    removed_of: dict[str, list[str]] = {}
-    for name, filename in removed:
-        removed_of.setdefault(name, []).append(filename)
-    stored = _stored_digests(generation)
-    digests: list[tuple[str, bytes]] = []
-    rows = (
-        _entries(generation)
-        .order_by(code_point_order("file__name"), code_point_order("filename"))
-        .values_list("file__name", "filename", "file__record__msgpack")
-        .iterator(chunk_size=_BATCH)
+def _shards(
+    generation: Generation, names: Sequence[str] | None, known: AbstractSet[bytes]
+) -> Iterator[tuple[str, bytes]]:
+    audience = generation.audience
+    rows = audience.listed if names is None else audience.listed.filter(name__in=names)
+    removals = audience.removals
+    if names is not None:
+        removals = removals.filter(package_name__in=names)
+    removed: dict[str, list[str]] = {}
+    for name, filename in removals.values_list("package_name", "filename").iterator(BATCH):
+        removed.setdefault(name, []).append(filename)
+    ordered = rows.order_by("name", "repodata_key").values_list(
+        "name", "repodata_key", audience.shard_record
     )
-    for name, group in groupby(rows, key=itemgetter(0)):
-        records = [(filename, bytes(record)) for _, filename, record in group]
-        try:
-            shard = build_shard(
-                packages=[r for r in records if not r[0].endswith(".conda")],
-                conda_packages=[r for r in records if r[0].endswith(".conda")],
-                removed=removed_of.get(name, ()),
-            )
-        except ShardTooLargeError as error:
-            # Its files stay in repodata.json; the other names must not wait for it.
-            log.error("a shard can't be made: %s", error, extra={"package": name})  # noqa: TRY400 - no traceback helps here
-            continue
-        if shard.digest not in stored:
-            _keep_shard(generation, shard.filename, shard.data)
-        digests.append((name, shard.digest))
-    generation.add(
-        SHARD_INDEX,
-        lambda out: write_shard_index(out, subdir=generation.subdir, shards=digests),
+    for name, group in groupby(ordered.iterator(chunk_size=BATCH), key=itemgetter(0)):
+        records = [(bytes(key), bytes(record)) for _, key, record in group]
+        shard = build_shard(
+            _readable(audience, name, records),
+            removed=removed.get(name, ()),
+            with_v3=audience.channel.allows_v3,
+        )
+        if shard.digest not in known:
+            key = storage.shard_key(audience.channel.pk, audience.subdir, shard.filename)
+            with storage.temporary_file("shard-") as (file, path):
+                file.write(shard.data)
+                storage.store().keep(file, path, key, is_durable=False)
+        yield name, shard.digest
+
+
+def _readable(
+    audience: Audience, name: str, records: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """As many records as clients read in one shard (16 MiB), the newest of them.
+
+    The oldest stay in ``repodata.json``; without this nobody would find the name at all.
+    """
+    sizes = {key: len(key) + len(record) + 8 for key, record in records}
+    room = MAX_SHARD_BYTES - _SHARD_OVERHEAD_BYTES
+    if sum(sizes.values()) <= room:
+        return records
+    newest = (
+        audience.listed.filter(name=name)
+        .order_by("-file__indexed_timestamp_ms", "repodata_key")
+        .values_list("repodata_key", flat=True)
     )
+    chosen: set[bytes] = set()
+    for key in map(bytes, newest.iterator(chunk_size=BATCH)):
+        room -= sizes[key]
+        if room < 0:
+            break
+        chosen.add(key)
+    log.warning(
+        "a shard is too large for clients: its oldest records are left out",
+        extra={"package": name, "left_out": len(records) - len(chosen)},
+    )
+    return [record for record in records if record[0] in chosen]
 
 
-def _keep_shard(generation: Generation, filename: str, data: bytes) -> None:
-    key = storage.shard_key(generation.channel.pk, generation.subdir, filename)
-    with storage.temporary_file("shard-") as (file, path):
-        file.write(data)
-        storage.store().keep(file, path, key)
-
-
-def _stored_digests(generation: Generation) -> set[bytes]:
-    """Digests of the shards that the current generation names, which therefore are stored."""
-    current = PublishedIndex.objects.filter(
-        channel=generation.channel,
-        subdir=generation.subdir,
-        members_only=generation.members_only,
-    ).first()
-    if current is None or SHARD_INDEX not in current.files:
-        return set()
-    return set(read_shard_index(current.files[SHARD_INDEX]).values())
-
-
-def read_shard_index(file: dict[str, object]) -> dict[str, bytes]:
+def read_shard_index(facts: Facts) -> dict[str, bytes]:
     """Package names with the digests of their shards, of a published shard index."""
-    blocks = storage.store().blocks(str(file["key"]), start=0, length=int(cast(int, file["size"])))
-    data = zstandard.ZstdDecompressor().decompress(b"".join(blocks))
-    return cast(dict[str, bytes], msgspec.msgpack.decode(data)["shards"])
+    return ShardIndex.decode(_bytes_of(facts)).digests
 
 
-def _write_channeldata(generation: Generation, out: BinaryIO) -> None:
-    rows = (
-        _entries(generation)
-        .order_by(code_point_order("file__name"), "file__version_key", "file__id")
-        .values_list(
-            "file__name",
-            "file__version",
-            "subdir",
-            "file__about",
-            "file__index__timestamp",
-            "file__run_exports",
-            "file__channeldata_flags",
-        )
-        .iterator(chunk_size=_BATCH)
+def _bytes_of(facts: Facts) -> bytes:
+    length = int(cast(int, facts["size"]))
+    return b"".join(storage.store().blocks(str(facts["key"]), start=0, length=length))
+
+
+# --- Documents ---------------------------------------------------------------------------------
+
+
+def write_documents(generation: Generation, touched: Iterable[bytes] | None) -> None:
+    """Write ``repodata.json`` and its like, as far as these keys touch them, or whole."""
+    audience = generation.audience
+    keys = None if touched is None else list(touched)
+    openings = repodata_openings(info_of(audience), with_v3=audience.channel.allows_v3)
+    listed = Document(openings, audience.read_repodata)
+    generation.record_count = _write_document(generation, REPODATA, listed, keys)
+    if audience.is_patched:
+        originals = Document(openings, audience.read_originals)
+        _write_document(generation, ORIGINALS, originals, keys)
+    else:
+        generation.drop(ORIGINALS, f"{ORIGINALS}.zst")
+    exports = Document(
+        run_exports_openings(run_exports_info(audience.subdir), with_v3=audience.channel.allows_v3),
+        audience.read_run_exports,
+        SMALL_RECORDS_CHUNK_BYTES,
     )
-    subdirs = {"noarch"}
+    if keys is not None:
+        keys = [key for key in keys if key[0] < Part.REMOVED]
+    _write_document(generation, RUN_EXPORTS, exports, keys)
 
-    def entries() -> Iterator[bytes]:
-        for name, group in groupby(rows, key=itemgetter(0)):
-            exports: dict[str, object] = {}
-            seen: set[str] = set()
-            flags: dict[str, bool] = {}
-            timestamp = 0
-            version = ""
-            about: dict[str, object] = {}
-            for row in group:
-                _, version, subdir, about, stamp, run_exports, traits = row
-                seen.add(subdir)
-                timestamp = max(timestamp, int(stamp or 0))
-                if run_exports:
-                    exports[version] = run_exports
-                flags = {key: flags.get(key, False) or value for key, value in traits.items()}
-            subdirs.update(seen)
-            yield channeldata_entry(
-                name=name,
-                version=version,
-                subdirs=seen,
-                about=about,
-                timestamp_ms=timestamp,
-                run_exports=exports,
-                traits=InstallTraits(**flags),
-            )
 
-    # Names, not files: this is held in memory because the subdirs are known at its end.
-    write_channeldata(out, packages=list(entries()), subdirs=subdirs)
+def _write_document(
+    generation: Generation, name: str, document: Document, touched: list[bytes] | None
+) -> int:
+    """Write one document as ``.zst``, and plain where it is small; how many records it has."""
+    frame = document.frame_digest() if settings.SPLICED_INDEXES else ""
+    served = None if touched is None else _Served.of(generation, name, frame)
+    with (
+        storage.temporary_file("index-") as (file, path),
+        storage.temporary_file("plain-") as (plain, plain_path),
+    ):
+        chunks: ChunkMap | None = None
+        has_plain = False
+        if served is not None and touched is not None:
+            try:
+                chunks = _write_changes(document, served, touched, file, plain)
+                has_plain = served.plain is not None
+            except (BrokenFrameError, FileNotFoundError):
+                log.exception("an index file is damaged; it is made anew", extra={"file": name})
+                for damaged in (file, plain):
+                    damaged.seek(0)
+                    damaged.truncate()
+        if chunks is None:
+            texts = whole(document)
+            chunks = write_frame(file, texts) if frame else plain_frame(texts, file)
+        label = chunks.label_offset
+        facts: Facts = {} if label is None else {"removed_offset": label}
+        keep_document(generation, f"{name}.zst", file, path, chunks, {**facts, "frame": frame})
+        if chunks.records >= PLAIN_TWIN_BELOW_RECORDS:
+            generation.drop(name)
+            return chunks.records
+        if not has_plain:
+            file.seek(0)
+            decompress(file, plain)
+        digest = hashlib.sha256(b"plain " + chunks.digest()).digest()
+        generation.keep(name, plain, plain_path, digest, **facts)
+        return chunks.records
+
+
+def keep_document(
+    generation: Generation,
+    name: str,
+    file: BinaryIO,
+    path: Path,
+    chunks: ChunkMap,
+    facts: Facts,
+) -> None:
+    """Keep a compressed document, and its map beside it."""
+    if generation.keep(name, file, path, chunks.digest(), **facts):
+        _keep_map(generation.files[name], chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A document that is served, as far as it is needed to change it."""
+
+    compressed: Facts
+    plain: Facts | None
+    chunks: list[Chunk]
+
+    @classmethod
+    def of(cls, generation: Generation, name: str, frame: str) -> _Served | None:
+        compressed = generation.files.get(f"{name}.zst")
+        if not frame or compressed is None or compressed.get("frame") != frame:
+            return None
+        chunks = read_map(compressed)
+        if chunks is None:
+            return None
+        return cls(compressed, generation.files.get(name), chunks.chunks)
+
+
+def _write_changes(
+    document: Document, served: _Served, touched: list[bytes], file: BinaryIO, plain: BinaryIO
+) -> ChunkMap:
+    steps = changed(document, old=served.chunks, touched=touched)
+    with ExitStack() as stack:
+        copy = stack.enter_context(copying(served.compressed))
+        if served.plain is not None:
+            copy_text = stack.enter_context(copying(served.plain))
+            steps = _also_plain(steps, plain, old=served.chunks, copy=copy_text)
+        return write_frame(file, steps, old=served.chunks, copy=copy)
+
+
+def _also_plain(
+    steps: Iterable[Text | Kept], out: BinaryIO, *, old: Sequence[Chunk], copy: Copy
+) -> Iterator[Text | Kept]:
+    """Write the text of every step as well, on its way."""
+    starts = [0, *accumulate(chunk.text_bytes + len(SEPARATOR) for chunk in old)]
+    is_first = True
+    for step in steps:
+        if not is_first:
+            out.write(SEPARATOR)
+        is_first = False
+        if isinstance(step, Text):
+            out.write(step.text)
+        else:
+            start, stop = starts[step.start], starts[step.stop] - len(SEPARATOR)
+            copy(out, start=start, size_bytes=stop - start)
+        yield step
+    out.flush()
+
+
+def map_key(facts: Facts) -> str:
+    """Where the map of a spliced file lies: beside it, since one is useless without the other."""
+    return f"{facts['key']}.map"
+
+
+def _keep_map(facts: Facts, chunks: ChunkMap) -> None:
+    with storage.temporary_file("map-") as (file, path):
+        file.write(chunks.encode())
+        storage.store().keep(file, path, map_key(facts), is_durable=False)
+
+
+def read_map(facts: Facts) -> ChunkMap | None:
+    key = map_key(facts)
+    try:
+        size_bytes = storage.store().size(key)
+        if size_bytes is None:
+            return None
+        data = b"".join(storage.store().blocks(key, start=0, length=size_bytes))
+        return ChunkMap.decode(data)
+    except (FileNotFoundError, BrokenFrameError):
+        log.exception("the map of an index file can't be read", extra={"key": key})
+        return None
+
+
+@contextmanager
+def copying(facts: Facts) -> Iterator[Copy]:
+    """Copying ranges of a published file, within the file system where it can be."""
+    store, key = storage.store(), str(facts["key"])
+    local = store.open_local(key)
+    if local is not None:
+        with local:
+            yield copy_from(local)
+        return
+
+    def copy(out: BinaryIO, /, *, start: int, size_bytes: int) -> None:
+        out.writelines(store.blocks(key, start=start, length=size_bytes))
+
+    yield copy
 
 
 # --- What is there without an index, and what is made when asked for ---------------------------
@@ -349,62 +504,79 @@ def empty_documents(subdir: str) -> dict[str, bytes]:
     does not exist.
     """
     documents: dict[str, bytes] = {}
-    for name in ("repodata.json", "current_repodata.json"):
+    for name in (REPODATA, "current_repodata.json", ORIGINALS):
         out = io.BytesIO()
-        write_repodata(out, subdir=subdir, packages=(), conda_packages=(), removed=())
+        write_repodata(out, info={"subdir": subdir}, packages=(), conda_packages=(), removed=())
         documents[name] = out.getvalue()
     out = io.BytesIO()
     write_run_exports(out, subdir=subdir, packages=(), conda_packages=())
-    documents["run_exports.json"] = out.getvalue()
+    documents[RUN_EXPORTS] = out.getvalue()
     for name, data in list(documents.items()):
         documents[f"{name}.zst"] = zstandard.ZstdCompressor(level=3).compress(data)
-    out = io.BytesIO()
-    write_shard_index(out, subdir=subdir, shards=())
-    documents[SHARD_INDEX] = out.getvalue()
+    documents[SHARD_INDEX] = ShardIndex({"subdir": subdir}, {}).encode()
     return documents
 
 
-def derived_file(
-    source: dict[str, object], name: str, fill: Callable[[IO[bytes], BinaryIO], object]
-) -> dict[str, object]:
-    """A file made from a published one when it is first asked for, and kept beside it.
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A file made from the text of a published ``.zst`` when it is first asked for.
 
-    ``fill(source, out)`` writes it; the same source must give the same bytes. It goes when its
-    generation is swept.
+    It is kept beside its source and goes with it. ``fill(text, out)`` writes it; the same text
+    must give the same bytes. Its ETag is known before: from what it is made, and into what.
     """
-    key = f"{source['key']}.{name}"
-    store = storage.store()
-    facts = _derived_facts(key)
-    if facts is not None:
-        return facts
-    with (
-        storage.temporary_file("derived-") as (plain, _),
-        storage.temporary_file("derived-") as (
-            file,
-            path,
-        ),
-    ):
-        length = int(cast(int, source["size"]))
-        for block in store.blocks(str(source["key"]), start=0, length=length):
-            plain.write(block)
-        plain.seek(0)
-        fill(plain, file)
-        file.flush()
-        store.keep(file, path, key)
-    made = _derived_facts(key)
-    if made is None:
-        raise FileNotFoundError(key)
-    return made
+
+    source: Facts
+    form: str
+    fill: Callable[[BinaryIO, BinaryIO], object]
+
+    @property
+    def key(self) -> str:
+        return f"{self.source['key']}.{self.form}"
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.key.encode()).hexdigest()[:40]}"'
+
+    def size_bytes(self) -> int | None:
+        """How long it is, or None as long as nobody asked for it."""
+        return storage.store().size(self.key)
+
+    def make(self) -> int:
+        """Make it if it is not there; how long it is."""
+        size_bytes = self.size_bytes()
+        if size_bytes is not None:
+            return size_bytes
+        with (
+            _opened(self.source) as compressed,
+            zstandard.ZstdDecompressor().stream_reader(compressed) as text,
+            storage.temporary_file("derived-") as (file, path),
+        ):
+            self.fill(cast(BinaryIO, text), file)
+            file.flush()
+            storage.store().keep(file, path, self.key, is_durable=False)
+            return os.fstat(file.fileno()).st_size
 
 
-def _derived_facts(key: str) -> dict[str, object] | None:
-    size_bytes = storage.store().size(key)
-    if size_bytes is None:
-        return None
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return {"key": key, "size": size_bytes, "etag": f'"{digest[:40]}"'}
+@contextmanager
+def _opened(source: Facts) -> Iterator[BinaryIO]:
+    store, key = storage.store(), str(source["key"])
+    local = store.open_local(key)
+    if local is not None:
+        with local:
+            yield local
+        return
+    with storage.temporary_file("derived-") as (file, _):
+        for block in store.blocks(key, start=0, length=int(cast(int, source["size"]))):
+            file.write(block)
+        file.seek(0)
+        yield file
 
 
-def bz2_of(source: dict[str, object]) -> dict[str, object]:
-    """The ``.bz2`` twin of a published file, for clients that know nothing newer."""
-    return derived_file(source, "bz2", lambda plain, out: compress_bz2(cast(BinaryIO, plain), out))
+def plain_of(source: Facts) -> Derived:
+    """The document as it is, for clients that ask for it so."""
+    return Derived(source, "plain", lambda text, out: shutil.copyfileobj(text, out, 1024 * 1024))
+
+
+def bz2_of(source: Facts) -> Derived:
+    """The ``.bz2`` twin, for clients that know nothing newer."""
+    return Derived(source, "bz2", compress_bz2)

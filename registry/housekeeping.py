@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal import processes
-from registry import generations, indexing, storage
+from registry import generations, indexing, storage, tree
 from registry.conda.shards import shard_filename
 from registry.models import Blob, Channel, PackageFile, PublishedIndex
 
@@ -33,6 +33,7 @@ def keep_house() -> dict[str, int]:
         "uploads": sweep_abandoned_uploads(),
         "blobs": sweep_unreferenced_blobs(),
         "index files": sweep_old_index_files(),
+        "subdirs of the tree": tree.mend(),
     }
     if any(swept.values()):
         log.info("swept", extra={key.replace(" ", "_"): count for key, count in swept.items()})
@@ -121,7 +122,11 @@ def _kept_for(key: str) -> timedelta:
 
 
 def _derived_from(key: str, needed: set[str]) -> bool:
-    return key.rpartition(".")[0] in needed
+    """Whether a file lies beside one that is needed: its map, or what was made from it."""
+    while key := key.rpartition(".")[0]:
+        if key in needed:
+            return True
+    return False
 
 
 def _needed_keys(channel_id: int, subdir: str) -> Iterator[str]:

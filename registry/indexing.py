@@ -10,10 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
@@ -21,40 +25,127 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from portal import failpoints, processes
-from registry.generations import Generation, write_generation
+from registry import storage, summaries, tree
+from registry.generations import (
+    REPODATA,
+    SHARD_INDEX,
+    Generation,
+    map_key,
+    snapshot,
+    write_documents,
+    write_shards,
+)
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
+from registry.rows import Change, audiences, batched, touched_keys
 
 log = logging.getLogger(__name__)
+
+Stage = StaleMark.Stage
+SUMMARIES_EVERY = timedelta(seconds=60)
+SUMMARIES_AT_ONCE_BELOW = 2000
+_DOCUMENT_BYTES_A_SECOND = 64 * 1024 * 1024
+_DOCUMENT_BYTES_AHEAD = 4 * 1024**3
+_LOOK_SECONDS = 0.01
+_DOCUMENT = f"{REPODATA}.zst"
+_SUMMARIES_CLAIM = timedelta(minutes=5)
+_MOST_PAIRS = 10_000
 
 # --- The queue ---------------------------------------------------------------------------------
 
 
 def overdue(*, older_than_seconds: float = 0) -> list[tuple[int, str]]:
-    """The (channel id, subdir) pairs that have marks of that age, oldest first."""
-    marks = StaleMark.objects.all()
+    """The (channel id, subdir) pairs with work that is due, those that wait longest first.
+
+    ``older_than_seconds`` looks only for what should have been done by then.
+    """
+    border = timezone.now() - timedelta(seconds=older_than_seconds)
+    urgent = StaleMark.objects.filter(stage__lt=Stage.SUMMARIES)
     if older_than_seconds:
-        marks = marks.filter(marked_at__lte=timezone.now() - timedelta(seconds=older_than_seconds))
-    rows = marks.order_by("id").values_list("channel_id", "subdir")
-    return list(dict.fromkeys(rows[:10_000]))
+        urgent = urgent.filter(marked_at__lte=border)
+    rows = list(urgent.order_by("id").values_list("channel_id", "subdir")[:_MOST_PAIRS])
+    waiting = StaleMark.objects.filter(stage=Stage.SUMMARIES, marked_at__lte=border)
+    pairs = waiting.order_by("channel_id", "subdir").values_list("channel_id", "subdir")
+    rows += [pair for pair in pairs.distinct()[:_MOST_PAIRS] if _summaries_due(*pair)]
+    return list(dict.fromkeys(rows))
 
 
 def oldest_mark_seconds() -> int:
     """For how long the oldest change has been waiting; 0 when nothing waits."""
-    oldest = StaleMark.objects.order_by("marked_at").values_list("marked_at", flat=True).first()
+    urgent = StaleMark.objects.filter(stage__lt=Stage.SUMMARIES)
+    oldest = urgent.order_by("marked_at").values_list("marked_at", flat=True).first()
     return int((timezone.now() - oldest).total_seconds()) if oldest else 0
 
 
 def bring_up_to_date(channel_id: int, subdir: str) -> bool:
-    """Publish until the subdir has no mark left; False when another worker is at it."""
-    while _has_marks(channel_id, subdir):
-        with lease(channel_id, subdir) as held:
-            if held is None:
-                return False
-            failpoints.reach("index-started")
-            while _publish_once(*held):
-                pass
-        # What was marked while the lease was being given back rang in vain: look once more.
-    return True
+    """Publish until nothing is due for the subdir; False when another worker is at it."""
+    while True:
+        marks = StaleMark.objects.filter(channel=channel_id, subdir=subdir)
+        if marks.filter(stage__lt=Stage.SUMMARIES).exists():
+            with lease(channel_id, subdir) as held:
+                if held is None:
+                    return False
+                failpoints.reach("index-started")
+                _publish_until_done(*held)
+            # What was marked while the lease was being given back rang in vain: look once more.
+            continue
+        if not marks.exists() or not _summaries_due(channel_id, subdir):
+            return True
+        if not publish_summaries(channel_id, subdir):
+            return False
+
+
+def _publish_until_done(index: PublishedIndex, worker: str) -> None:
+    while True:
+        if publish_shards(index, worker):
+            continue
+        pause = _documents_due_in(index)
+        if pause > 0 and _marks(index, Stage.DOCUMENTS).exists():
+            # New shards don't wait for it.
+            time.sleep(min(pause, _LOOK_SECONDS))
+        elif not publish_documents(index, worker):
+            return
+
+
+def _documents_due_in(index: PublishedIndex) -> float:
+    """Seconds until the documents may be written again.
+
+    A document is written whole, and nobody needs one of some hundred megabytes ten times a
+    second for hours: a subdir writes ahead of its share for a while, and then keeps to it.
+    """
+    return (_ahead_bytes(index) - _DOCUMENT_BYTES_AHEAD) / _DOCUMENT_BYTES_A_SECOND
+
+
+def _ahead_bytes(index: PublishedIndex) -> int:
+    """How much more than its share of bytes the subdir has written."""
+    if index.documents_at is None:
+        return 0
+    seconds = (timezone.now() - index.documents_at).total_seconds()
+    return max(0, index.documents_ahead_bytes - int(seconds * _DOCUMENT_BYTES_A_SECOND))
+
+
+def _document_bytes(files: dict[str, dict[str, object]]) -> int:
+    return sum(int(cast(int, facts["size"])) for name, facts in files.items())
+
+
+def _summaries_due(channel_id: int, subdir: str) -> bool:
+    """Whether the summaries should be written now: at once where it is little work."""
+    index = PublishedIndex.objects.filter(
+        channel=channel_id, subdir=subdir, members_only=False
+    ).first()
+    if index is None or index.summaries_at is None:
+        return True
+    if _is_small(index) or timezone.now() - index.summaries_at >= SUMMARIES_EVERY:
+        return True
+    marks = StaleMark.objects.filter(channel=channel_id, subdir=subdir, stage=Stage.SUMMARIES)
+    # Somebody asked for all of it, or must not see a part of it.
+    return marks.filter(Q(package_name="") | Q(is_urgent=True)).exists()
+
+
+def _is_small(index: PublishedIndex) -> bool:
+    if index.subdir:
+        return index.record_count < SUMMARIES_AT_ONCE_BELOW
+    entries = ChannelFile.objects.filter(channel=index.channel_id)
+    return not entries[SUMMARIES_AT_ONCE_BELOW : SUMMARIES_AT_ONCE_BELOW + 1].exists()
 
 
 @contextmanager
@@ -62,21 +153,41 @@ def lease(channel_id: int, subdir: str) -> Iterator[tuple[PublishedIndex, str] |
     """Be the only one who writes or sweeps index files of the subdir: gives its row and the name
     to hold it under, or None when another worker is at it."""
     worker = f"{processes.HOST}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
-    index = _take_lease(channel_id, subdir, worker)
-    if index is None:
-        yield None
+    with _without_waiting_for_the_disk():
+        index = _take_lease(channel_id, subdir, worker)
+        if index is None:
+            yield None
+            return
+        try:
+            with _renewed_lease(index.pk, worker):
+                yield index, worker
+        finally:
+            PublishedIndex.objects.filter(pk=index.pk, lease_holder=worker).update(
+                lease_holder="", lease_until=None
+            )
+
+
+@contextmanager
+def _without_waiting_for_the_disk() -> Iterator[None]:
+    """Let commits of the block be lost with the power: what they say can be done again.
+
+    The marks come back with the generation they were for. SQLite sets it for the connection and
+    not within a transaction; PostgreSQL for a session.
+    """
+    if connection.in_atomic_block:
+        yield
         return
+    if connection.vendor == "postgresql":
+        relaxed, strict = "SET synchronous_commit = off", "SET synchronous_commit = on"
+    else:
+        relaxed, strict = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
+    with connection.cursor() as cursor:
+        cursor.execute(relaxed)
     try:
-        with _renewed_lease(index.pk, worker):
-            yield index, worker
+        yield
     finally:
-        PublishedIndex.objects.filter(pk=index.pk, lease_holder=worker).update(
-            lease_holder="", lease_until=None
-        )
-
-
-def _has_marks(channel_id: int, subdir: str) -> bool:
-    return StaleMark.objects.filter(channel=channel_id, subdir=subdir).exists()
+        with connection.cursor() as cursor:
+            cursor.execute(strict)
 
 
 def _take_lease(channel_id: int, subdir: str, worker: str) -> PublishedIndex | None:
@@ -133,75 +244,273 @@ def _renewed_lease(index_id: int, worker: str) -> Iterator[None]:
 # --- One generation ----------------------------------------------------------------------------
 
 
-def _publish_once(index: PublishedIndex, worker: str) -> bool:
-    """Write and switch to one more generation; False when nothing was marked."""
-    marks = list(
-        StaleMark.objects.filter(channel=index.channel_id, subdir=index.subdir).values_list(
-            "pk", flat=True
-        )
-    )
+def publish_shards(index: PublishedIndex, worker: str) -> bool:
+    """Let clients see in shards what was marked; False when nothing was.
+
+    A subdir that has no documents yet gets all of its files in one step.
+    """
+    marks = _read_marks(index, Stage.SHARDS)
     if not marks:
         return False
-    # Read after the marks: whatever they stand for was committed before them. And the channel
-    # last: who makes it public counts the generation up, so what was private is not switched to.
-    index.refresh_from_db(fields=["generation", "files"])
-    channel = Channel.objects.select_related("account").get(pk=index.channel_id)
-    number = index.generation + 1
-    generations = [write_generation(channel, index.subdir, number, members_only=False)]
-    if _has_private_packages(channel, index.subdir):
-        generations.append(write_generation(channel, index.subdir, number, members_only=True))
-    failpoints.reach("generation-written")
-    if not _switch(index, worker, generations, marks):
-        log.warning("lost the lease of an index", extra={"channel": channel.pk})
+    channel = _refreshed(index)
+    generations = _begin(index, channel)
+    # Where the public have no documents yet, everybody's are written now.
+    is_first = _DOCUMENT not in index.files
+    with snapshot():
+        for generation in generations:
+            _write_shards(generation, marks)
+            if is_first or _DOCUMENT not in generation.files:
+                write_documents(generation, None)
+    failpoints.reach("shards-written")
+    switched = switch(
+        index,
+        worker,
+        generations,
+        marks,
+        next_stage=Stage.SUMMARIES if is_first else Stage.DOCUMENTS,
+        **(_document_facts(index, generations) if is_first else {}),
+    )
+    failpoints.reach("shards-switched")
+    return switched
+
+
+def publish_documents(index: PublishedIndex, worker: str) -> bool:
+    """Let clients see in documents what they see in shards; False when nothing was marked."""
+    marks = _read_marks(index, Stage.DOCUMENTS)
+    if not marks:
         return False
+    channel = _refreshed(index)
+    generations = _begin(index, channel)
+    whole = any(mark.is_everything for mark in marks)
+    keys = None if whole else touched_keys(channel, index.subdir, _changes(marks))
+    with snapshot():
+        for generation in generations:
+            if whole:
+                generation.rewrite()
+            write_documents(generation, keys)
+    failpoints.reach("generation-written")
+    switched = switch(
+        index,
+        worker,
+        generations,
+        marks,
+        next_stage=Stage.SUMMARIES,
+        **_document_facts(index, generations),
+    )
     failpoints.reach("generation-switched")
-    return True
+    return switched
 
 
-def _has_private_packages(channel: Channel, subdir: str) -> bool:
-    entries = ChannelFile.objects.filter(channel=channel, file__package__is_private=True)
-    if subdir:
-        entries = entries.filter(subdir=subdir)
-    return not channel.is_private and entries.exists()
+def _document_facts(index: PublishedIndex, generations: list[Generation]) -> dict[str, object]:
+    written = sum(_document_bytes(generation.files) for generation in generations)
+    return {
+        "record_count": generations[0].record_count,
+        "documents_at": timezone.now(),
+        "documents_ahead_bytes": _ahead_bytes(index) + written,
+    }
 
 
-def _switch(
-    index: PublishedIndex, worker: str, generations: list[Generation], marks: list[int]
+def publish_summaries(channel_id: int, subdir: str) -> bool:
+    """Write what nobody waits for; False when another worker is at it.
+
+    It takes seconds for a large channel, and new shards must not wait that long: the lease is
+    taken for the switch alone.
+    """
+    index, _ = PublishedIndex.objects.get_or_create(
+        channel_id=channel_id, subdir=subdir, members_only=False
+    )
+    with _without_waiting_for_the_disk(), _claimed_summaries(index) as is_ours:
+        return is_ours and _publish_summaries(index)
+
+
+def _publish_summaries(index: PublishedIndex) -> bool:
+    marks = _read_marks(index, Stage.SUMMARIES)
+    if not marks:
+        return True
+    channel = _refreshed(index)
+    whole = any(mark.is_everything for mark in marks)
+    summaries.note_changes(channel, index.subdir, None if whole else {mark.name for mark in marks})
+    written = {
+        generation.audience.members_only: generation for generation in _begin(index, channel)
+    }
+    with snapshot():
+        for generation in written.values():
+            if whole:
+                generation.rewrite()
+            summaries.write_summaries(generation)
+    deadline = time.monotonic() + settings.INDEX_LEASE_SECONDS
+    while time.monotonic() < deadline:
+        with lease(index.channel_id, index.subdir) as held:
+            if held is not None:
+                index, worker = held
+                generations = _begin(index, _refreshed(index))
+                if {generation.audience.members_only for generation in generations} != set(written):
+                    return True  # others read it now than those it was written for: once more
+                for generation in generations:
+                    generation.take_over(written[generation.audience.members_only])
+                now = timezone.now()
+                return switch(index, worker, generations, marks, next_stage=None, summaries_at=now)
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+@contextmanager
+def _claimed_summaries(index: PublishedIndex) -> Iterator[bool]:
+    """Be the only one who writes the summaries of a subdir; whoever is killed loses the claim."""
+    rows = PublishedIndex.objects.filter(pk=index.pk)
+    now = timezone.now()
+    free = Q(summaries_claimed_until=None) | Q(summaries_claimed_until__lt=now)
+    if not rows.filter(free).update(summaries_claimed_until=now + _SUMMARIES_CLAIM):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        rows.update(summaries_claimed_until=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    pk: int
+    name: str
+    filename: str
+    removed: bool
+
+    @property
+    def is_everything(self) -> bool:
+        return not self.name
+
+
+def _changes(marks: Iterable[_Mark]) -> list[Change]:
+    return [Change(mark.name, mark.filename, mark.removed) for mark in marks]
+
+
+def _marks(index: PublishedIndex, stage: Stage) -> QuerySet[StaleMark]:
+    return StaleMark.objects.filter(channel=index.channel_id, subdir=index.subdir, stage=stage)
+
+
+def _read_marks(index: PublishedIndex, stage: Stage) -> list[_Mark]:
+    rows = _marks(index, stage).values_list("pk", "package_name", "filename", "removed")
+    return [_Mark(*row) for row in rows]
+
+
+def _refreshed(index: PublishedIndex) -> Channel:
+    """The channel as it is now, and what is published of it.
+
+    Read after the marks: whatever they stand for was committed before them. And the channel not
+    before: who makes it public counts the generation up, so what was private is not switched to.
+    """
+    now = PublishedIndex.objects.select_related("channel__account").get(pk=index.pk)
+    for name in ("generation", "files", "documents_at", "documents_ahead_bytes", "record_count"):
+        setattr(index, name, getattr(now, name))
+    return now.channel
+
+
+def _begin(index: PublishedIndex, channel: Channel) -> list[Generation]:
+    public, *members = audiences(channel, index.subdir)
+    number = index.generation + 1
+    return [
+        Generation.after(public, number, index),
+        *(Generation.after(audience, number) for audience in members),
+    ]
+
+
+def _write_shards(generation: Generation, marks: list[_Mark]) -> None:
+    whole = any(mark.is_everything for mark in marks) or SHARD_INDEX not in generation.files
+    if whole:
+        generation.rewrite()
+    write_shards(generation, None if whole else {mark.name for mark in marks})
+
+
+def switch(
+    index: PublishedIndex,
+    worker: str,
+    generations: list[Generation],
+    marks: list[_Mark],
+    *,
+    next_stage: Stage | None,
+    **facts: object,
 ) -> bool:
     """Let clients see the new generation; False when the lease is somebody else's by now."""
-    now = timezone.now()
+    public = generations[0]
+    channel = public.audience.channel
     with transaction.atomic():
-        public = generations[0]
+        tree.withdraw(channel, index.subdir)  # before anything else is locked
         switched = PublishedIndex.objects.filter(
             pk=index.pk, lease_holder=worker, generation=index.generation
-        ).update(
-            generation=public.number,
-            files=public.files,
-            record_count=public.record_count,
-            published_at=now,
-        )
+        ).update(generation=public.number, files=public.files, published_at=timezone.now(), **facts)
         if not switched:
+            log.warning("lost the lease of an index", extra={"channel": index.channel_id})
             return False
-        members = PublishedIndex.objects.filter(
-            channel=index.channel_id, subdir=index.subdir, members_only=True
-        )
-        if len(generations) == 1:
-            members.delete()
-        else:
-            members.update_or_create(
-                channel_id=index.channel_id,
-                subdir=index.subdir,
-                members_only=True,
-                defaults={
-                    "generation": generations[1].number,
-                    "files": generations[1].files,
-                    "record_count": generations[1].record_count,
-                    "published_at": now,
-                },
-            )
-        for start in range(0, len(marks), 500):
-            StaleMark.objects.filter(pk__in=marks[start : start + 500]).delete()
+        if generations[1:] or next_stage == Stage.SUMMARIES:
+            # Members go on with their own until the documents for all list what they saw.
+            _switch_members(index, generations[1:])
+        for some in batched([mark.pk for mark in marks], 500):
+            done = StaleMark.objects.filter(pk__in=some)
+            if next_stage is None:
+                done.delete()
+            else:
+                done.update(stage=next_stage)
+    tree.place(channel, index.subdir)
+    _give_up(generations)
+    for field, value in {"generation": public.number, "files": public.files, **facts}.items():
+        setattr(index, field, value)
     return True
+
+
+# Files that were replaced, and since when.
+_replaced: deque[tuple[float, str]] = deque()
+
+
+def _give_up(generations: list[Generation]) -> None:
+    """Delete what was replaced a moment ago, for large channels soon fill a disk with it.
+
+    Whoever was given an address a moment ago may still open it. What this process does not come
+    to, housekeeping does.
+    """
+    now = time.monotonic()
+    for generation in generations:
+        kept = {facts["key"] for facts in generation.files.values()}
+        for facts in generation.replaced.values():
+            if facts["key"] not in kept:
+                _replaced.append((now, str(facts["key"])))
+    store = storage.store()
+    border = now - store.replaced_kept_seconds
+    expired: set[str] = set()
+    while _replaced and _replaced[0][0] < border:
+        expired.add(_replaced.popleft()[1])
+    if expired:
+        for key in expired - _served_keys(expired):
+            store.delete(key)
+            store.delete(map_key({"key": key}))
+
+
+def _served_keys(keys: set[str]) -> set[str]:
+    """Those that some index still names: what was everybody's may have become the members'."""
+    channels = {int(key.split("/")[1]) for key in keys}
+    rows = PublishedIndex.objects.filter(channel__in=channels).values_list("files", flat=True)
+    return {str(facts["key"]) for files in rows for facts in files.values()}
+
+
+def _switch_members(index: PublishedIndex, generations: list[Generation]) -> None:
+    rows = PublishedIndex.objects.filter(
+        channel=index.channel_id, subdir=index.subdir, members_only=True
+    )
+    if not generations:
+        rows.delete()
+        return
+    (members,) = generations
+    rows.update_or_create(
+        channel_id=index.channel_id,
+        subdir=index.subdir,
+        members_only=True,
+        defaults={
+            "generation": members.number,
+            "files": members.files,
+            "record_count": members.record_count,
+            "published_at": timezone.now(),
+        },
+    )
 
 
 # --- For the operator --------------------------------------------------------------------------
@@ -219,7 +528,12 @@ def mark_everything(channels: QuerySet[Channel]) -> int:
         )
         subdirs |= {"noarch", ""}
         StaleMark.objects.bulk_create(
-            StaleMark(channel=channel, subdir=subdir) for subdir in sorted(subdirs)
+            StaleMark(
+                channel=channel,
+                subdir=subdir,
+                stage=Stage.SHARDS if subdir else Stage.SUMMARIES,
+            )
+            for subdir in sorted(subdirs)
         )
         count += len(subdirs)
     return count

@@ -16,6 +16,7 @@ from portal.errors import Conflict, NotFound
 from registry import access
 from registry.conda.layout import removal_key
 from registry.describing import follow_newest
+from registry.entering import bring_back, known_files
 from registry.models import (
     Blob,
     Channel,
@@ -32,11 +33,11 @@ from registry.publishing import (
     Published,
     Touched,
     channel_of,
-    known_file,
     mark_stale,
     open_destination,
     put,
     refuse_locked,
+    refuse_other_bytes,
 )
 
 
@@ -170,7 +171,13 @@ def _copied_file(by: Identity, account: Account, file: PackageFile) -> tuple[Pac
             return copied, True
     except IntegrityError:
         known = PackageFile.objects.select_for_update().select_related("package").get(**key)
-    return known_file(account, known, sha256=file.sha256, blob=file.blob)
+    was_deleted = known.deleted_at is not None
+    files = known_files(account, [(file.subdir, file.filename)])
+    refuse_other_bytes(account, files[file.subdir, file.filename], sha256=file.sha256)
+    if was_deleted:
+        bring_back([known.pk])
+        known.refresh_from_db(fields=["deleted_at", "blob"])
+    return known, was_deleted
 
 
 @transaction.atomic

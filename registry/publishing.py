@@ -6,15 +6,17 @@ their request, call `publish`, and word the answer.
 
 from __future__ import annotations
 
-import hmac
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+import msgspec
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db import transaction
 
 from accounts import audit
 from accounts.identity import Identity
@@ -22,39 +24,25 @@ from accounts.models import Account
 from accounts.scopes import Ability
 from portal import failpoints
 from portal.errors import Conflict, Forbidden, NotFound, Refusal
-from registry import access, storage, tasks
+from registry import access, patched, storage, tasks
 from registry.access import Destination
-from registry.conda.archive import PackageContents
-from registry.conda.errors import (
-    FilenameMismatchError,
-    InvalidChannelNameError,
-    PackageError,
-)
+from registry.conda.errors import InvalidChannelNameError, PackageError
+from registry.conda.facts import Digests, FileFacts, file_facts
+from registry.conda.layout import V3_SCHEMA, repodata_key
 from registry.conda.names import ArchiveFormat, check_channel_name
-from registry.conda.record import (
-    PackageMetadata,
-    make_record,
-    parse_index,
-    record_json,
-    record_msgpack,
-)
-from registry.conda.run_exports import run_exports_fragment
-from registry.conda.version import sort_key
-from registry.describing import describe
+from registry.describing import Newcomer, describe, shown_packages
+from registry.entering import Key, KnownFile, bring_back, claim, enter, known_files
 from registry.models import (
-    Blob,
     Channel,
     ChannelFile,
     Package,
     PackageFile,
-    Record,
     Removal,
     StaleMark,
+    bulk,
 )
 from registry.reading import read_contents
 from registry.storage import Incoming, Readable
-
-_CLOCK_SKEW_MS = 3_600_000
 
 
 class InvalidPackage(Refusal):
@@ -90,6 +78,11 @@ class ChannelLocked(Forbidden):
     title = "The channel is locked"
 
 
+class V3NotAllowed(Forbidden):
+    slug = "newer-clients-only"
+    title = "The channel takes no packages for newer clients only"
+
+
 class InvalidChannelName(Refusal):
     slug = "invalid-channel-name"
     title = "Not a channel name"
@@ -121,15 +114,6 @@ class Published:
     file: PackageFile
     channel: Channel
     outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadPackage:
-    """An archive that was received, read and found good."""
-
-    metadata: PackageMetadata
-    contents: PackageContents
-    incoming: Incoming
 
 
 def publish(
@@ -172,12 +156,17 @@ def publish_to(
     """`publish`, for dialects that had to open the destination before they met the body."""
     with storage.receive(body, limit_bytes=settings.MAX_UPLOAD_BYTES) as incoming:
         failpoints.reach("received")
-        _check_digests(incoming, claims)
-        package = _read(incoming, claims)
-        access.require_publish(by, destination, package.metadata.dist.name)
-        _refuse_other_bytes(destination.account, package)
-        blob = _store(incoming)
-        return _register(by=by, destination=destination, package=package, blob=blob)
+        digests = Digests(incoming.sha256, incoming.md5, incoming.size_bytes)
+        if mismatch := digests.mismatch(sha256=claims.sha256, md5=claims.md5):
+            raise DigestMismatch(mismatch)
+        facts = _read(incoming, digests, claims)
+        access.require_publish(by, destination, facts.name)
+        known = known_files(destination.account, [facts.key])
+        refuse_early(destination, facts, known.get(facts.key))
+        blobs = claim([digests])
+        storage.store().keep(incoming.file, incoming.path, storage.blob_key(digests.sha256))
+        failpoints.reach("stored")
+        return _register(by=by, destination=destination, facts=facts, blobs=blobs)
 
 
 def refuse_locked(channel: Channel) -> None:
@@ -189,101 +178,88 @@ def refuse_locked(channel: Channel) -> None:
         )
 
 
-def _check_digests(incoming: Incoming, claims: Claims) -> None:
-    for kind, claimed, actual in (
-        ("sha256", claims.sha256, incoming.sha256),
-        ("md5", claims.md5, incoming.md5),
-    ):
-        if claimed is not None and not hmac.compare_digest(
-            claimed.strip().lower().encode(), actual.encode()
-        ):
-            raise DigestMismatch(
-                f"The {kind} of what arrived is {actual}, but {claimed[:80]!r} was announced. "
-                "Send the file again."
-            )
+def refuse_early(destination: Destination, facts: FileFacts, known: KnownFile | None) -> None:
+    """Say what `register` would refuse before anything is stored; that one decides."""
+    if known is not None:
+        refuse_other_bytes(destination.account, known, sha256=facts.digests.sha256)
+    channel = destination.channel
+    if facts.schema_version >= V3_SCHEMA and not (channel and channel.allows_v3):
+        raise _v3_not_allowed(destination.channel_name, facts.filename)
 
 
-def _read(incoming: Incoming, claims: Claims) -> _ReadPackage:
-    try:
-        contents = read_contents(incoming, archive_format=claims.format, minimal=claims.minimal)
-        metadata = parse_index(contents.index, format=contents.format, subdir=claims.subdir)
-        if claims.filename is not None and claims.filename != metadata.filename:
-            raise FilenameMismatchError(
-                f"The file was sent as {claims.filename[:80]!r}, but its metadata says "
-                f"{metadata.filename!r}. Send it under that name, or build it again."
-            )
-    except PackageError as error:
-        raise InvalidPackage(error) from error
-    return _ReadPackage(metadata, contents, incoming)
+def refused_by(
+    channel: Channel, files: Iterable[PackageFile | FileFacts]
+) -> dict[str, V3NotAllowed]:
+    """Those of the files, by their names, that the channel does not take."""
+    newer = [file.filename for file in files if file.schema_version >= V3_SCHEMA]
+    if not newer:
+        return {}
+    # Locked: nobody turns the switch off between the look and the entry.
+    rows = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, allows_v3=True)
+    if rows.first() is not None:
+        return {}
+    return {filename: _v3_not_allowed(channel.name, filename) for filename in newer}
 
 
-def _refuse_other_bytes(account: Account, package: _ReadPackage) -> None:
-    """Say early, and before anything is stored, that the name has other bytes."""
-    known = (
-        PackageFile.objects.filter(
-            account=account,
-            subdir=package.metadata.subdir,
-            filename=package.metadata.filename,
-        )
-        .only("sha256", "deleted_at", "subdir", "filename")
-        .first()
+def _v3_not_allowed(channel_name: str, filename: str) -> V3NotAllowed:
+    return V3NotAllowed(
+        f"{filename} is for clients that read repodata v3, and {channel_name} does not take such "
+        "packages, since older clients would not find them. Use another channel, or let an admin "
+        "allow them in the settings of this one."
     )
-    if known is not None and known.sha256 != package.incoming.sha256:
-        raise _other_bytes(account, known)
 
 
-def _other_bytes(account: Account, known: PackageFile) -> Conflict:
+def refuse_other_bytes(account: Account, known: KnownFile, *, sha256: str) -> None:
+    """A name stands for the same bytes for ever: clients keep files by name."""
+    if known.sha256 == sha256:
+        return
     name = f"{known.subdir}/{known.filename}"
-    if known.deleted_at is not None:
-        return FilenameRetired(
+    if known.is_deleted:
+        raise FilenameRetired(
             f"{account.name} once had another {name} (sha256 {known.sha256[:12]}…), and clients "
             "keep files by name. Raise the build number."
         )
-    return FileExists(
+    raise FileExists(
         f"{account.name} already has {name} with other content (sha256 {known.sha256[:12]}…). "
         "Raise the build number."
     )
 
 
-def _store(incoming: Incoming) -> Blob:
-    """Make the bytes durable, and keep them from being swept until a file needs them."""
-    # The claim is committed first: whoever sweeps unreferenced bytes locks the row, and either
-    # sees a fresh claim or has the bytes gone before we look whether they are there.
-    blob, created = Blob.objects.get_or_create(
-        sha256=incoming.sha256,
-        defaults={
-            "md5": incoming.md5,
-            "size_bytes": incoming.size_bytes,
-            "claimed_at": timezone.now(),
-        },
-    )
-    if not created and not Blob.objects.filter(pk=blob.pk).update(claimed_at=timezone.now()):
-        return _store(incoming)
-    failpoints.reach("claimed")
-    storage.store().keep(incoming.file, incoming.path, storage.blob_key(incoming.sha256))
-    failpoints.reach("stored")
-    return blob
+def _read(incoming: Incoming, digests: Digests, claims: Claims) -> FileFacts:
+    try:
+        contents = read_contents(incoming, archive_format=claims.format, minimal=claims.minimal)
+        return file_facts(
+            contents,
+            digests,
+            now_ms=time.time_ns() // 1_000_000,
+            subdir=claims.subdir,
+            filename=claims.filename,
+        )
+    except PackageError as error:
+        raise InvalidPackage(error) from error
 
 
 def _register(
-    *, by: Identity, destination: Destination, package: _ReadPackage, blob: Blob
+    *, by: Identity, destination: Destination, facts: FileFacts, blobs: Mapping[str, int]
 ) -> Published:
     with transaction.atomic():
         channel = channel_of(by, destination)
         refuse_locked(channel)
-        file, created = _file_of(by, destination.account, package, blob)
-        added = put(file, channel, by)
-        if created or added:
+        [registered] = register(by=by, channel=channel, files=[facts], blobs=blobs)
+        outcome = registered.outcome
+        if isinstance(outcome, Refusal):
+            raise outcome
+        file = PackageFile.objects.select_related("account", "package").get(pk=registered.file_id)
+        if outcome is not Outcome.UNCHANGED:
             audit.record(
                 by=by,
                 account=destination.account,
-                action="file.publish" if created else "file.add",
+                action="file.publish" if outcome is Outcome.CREATED else "file.add",
                 target=f"{file.subdir}/{file.filename}",
                 detail={"channel": channel.name, "sha256": file.sha256, "size": file.size_bytes},
             )
         failpoints.reach("before-commit")
     failpoints.reach("after-commit")
-    outcome = Outcome.CREATED if created else Outcome.ADDED if added else Outcome.UNCHANGED
     return Published(file, channel, outcome)
 
 
@@ -317,106 +293,198 @@ def announce_channel(*, by: Identity, channel: Channel) -> None:
     )
 
 
-def _file_of(
-    by: Identity, account: Account, package: _ReadPackage, blob: Blob
-) -> tuple[PackageFile, bool]:
-    metadata, incoming = package.metadata, package.incoming
-    key = {"account": account, "subdir": metadata.subdir, "filename": metadata.filename}
-    row, _ = Package.objects.get_or_create(account=account, name=metadata.dist.name)
-    row.account = account
-    try:
-        with transaction.atomic():
-            return _insert_file(by, row, package, blob), True
-    except IntegrityError:
-        # Somebody was faster, or the file has been here: then only its bytes matter.
-        known = PackageFile.objects.select_for_update().select_related("package").get(**key)
-    return known_file(account, known, sha256=incoming.sha256, blob=blob)
+# --- Files of channels: of one file or of many, never of a whole channel ------------------------
 
 
-def known_file(
-    account: Account, known: PackageFile, *, sha256: str, blob: Blob | None
-) -> tuple[PackageFile, bool]:
-    """A file that has the name already: the same bytes come back, others are refused."""
-    if known.sha256 != sha256:
-        raise _other_bytes(account, known)
-    if known.deleted_at is None:
-        return known, False
-    known.deleted_at, known.blob = None, blob
-    known.save(update_fields=["deleted_at", "blob"])
-    return known, True
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What became of one of several files."""
+
+    facts: FileFacts
+    outcome: Outcome | Refusal
+    file_id: int = 0
+    """The key of its row, where it has one."""
 
 
-def _insert_file(
-    by: Identity, package_row: Package, package: _ReadPackage, blob: Blob
-) -> PackageFile:
-    metadata, contents, incoming = package.metadata, package.contents, package.incoming
-    now_ms = time.time_ns() // 1_000_000
-    record = make_record(
-        metadata,
-        md5=incoming.md5,
-        sha256=incoming.sha256,
-        size_bytes=incoming.size_bytes,
-        indexed_timestamp_ms=now_ms,
+def register(
+    *, by: Identity, channel: Channel, files: Sequence[FileFacts], blobs: Mapping[str, int]
+) -> list[Registered]:
+    """Enter files whose bytes are stored into the account and its channel, in a transaction of
+    the caller's. Those that are refused, for their name has other bytes or the channel takes no
+    such packages, are left out, and why is told."""
+    account = channel.account
+    not_taken = refused_by(channel, files)
+    refused = [
+        Registered(facts, not_taken[facts.filename])
+        for facts in files
+        if facts.filename in not_taken
+    ]
+    files = [facts for facts in files if facts.filename not in not_taken]
+    entered = enter(by=by, account=account, files=files, blobs=blobs)
+    good: list[FileFacts] = []
+    for facts in files:
+        try:
+            refuse_other_bytes(account, entered.known[facts.key], sha256=facts.digests.sha256)
+            good.append(facts)
+        except Conflict as refusal:
+            refused.append(Registered(facts, refusal))
+    known = {facts.key: entered.known[facts.key] for facts in good}
+    back = {file.id for file in known.values() if file.is_deleted}
+    bring_back(back)
+    created = entered.new | back
+    added = _put(
+        [_Entry.of(known[one.key].id, entered.packages[one.name], one) for one in good],
+        channel,
+        by,
+        new=entered.new,
     )
-    file = PackageFile.objects.create(
-        account=package_row.account,
-        package=package_row,
-        subdir=metadata.subdir,
-        filename=metadata.filename,
-        name=metadata.dist.name,
-        version=metadata.dist.version,
-        version_key=sort_key(metadata.dist.version),
-        build=metadata.dist.build,
-        build_number=metadata.build_number,
-        blob=blob,
-        sha256=incoming.sha256,
-        md5=incoming.md5,
-        size_bytes=incoming.size_bytes,
-        index=record,
-        about=contents.about,
-        run_exports=contents.run_exports,
-        findings=[*contents.findings, *_age_findings(metadata, now_ms)],
-        schema_version=metadata.schema_version,
-        channeldata_flags=contents.install_traits(),
-        indexed_timestamp_ms=now_ms,
-        uploaded_by=by.user,
-        uploaded_with=by.token,
-    )
-    Record.objects.create(
-        file=file,
-        json=record_json(metadata.filename, record),
-        msgpack=record_msgpack(record, contents.run_exports),
-        run_exports_json=run_exports_fragment(metadata.filename, contents.run_exports),
-    )
-    return file
+    return [
+        *refused,
+        *(
+            Registered(facts, _outcome(file_id, created=created, added=added), file_id)
+            for facts in good
+            for file_id in [known[facts.key].id]
+        ),
+    ]
 
 
-def _age_findings(metadata: PackageMetadata, now_ms: int) -> list[str]:
-    # CEP 47: clients go by our own time, so a faked age harms nobody; it is still worth a look.
-    if metadata.timestamp_ms > now_ms + _CLOCK_SKEW_MS:
-        return ["The build time in its metadata lies in the future."]
-    return []
+def _outcome(file_id: int, *, created: AbstractSet[int], added: AbstractSet[int]) -> Outcome:
+    if file_id in created:
+        return Outcome.CREATED
+    return Outcome.ADDED if file_id in added else Outcome.UNCHANGED
+
+
+class _Entry(NamedTuple):
+    """A file that is to stand in a channel, and what it says of its package."""
+
+    file_id: int
+    subdir: str
+    filename: str
+    repodata_key: bytes
+    version: str
+    license: str
+    about: str | Mapping[str, object]
+    package: Package
+
+    @classmethod
+    def of(cls, file_id: int, package: Package, facts: FileFacts) -> _Entry:
+        return cls(
+            file_id, facts.subdir, facts.filename, facts.repodata_key, facts.version,
+            facts.license, facts.about, package,
+        )  # fmt: skip
+
+    def newcomer(self) -> Newcomer:
+        about = self.about if isinstance(self.about, Mapping) else msgspec.json.decode(self.about)
+        return Newcomer(self.package, self.version, self.license, about)
 
 
 def put(file: PackageFile, channel: Channel, by: Identity) -> bool:
     """Put a file into a channel and mark the index stale; False when it stood there already."""
-    added = _list(ChannelFile.of(file, channel, added_by=by.user))
-    if added:
-        describe(file, channel)
-        Removal.objects.filter(channel=channel, subdir=file.subdir, filename=file.filename).delete()
-        mark_stale(channel, [Touched.by(file), Touched("", file.name)])
-    return added
+    for refusal in refused_by(channel, [file]).values():
+        raise refusal
+    return bool(put_all([file], channel, by))
 
 
-def _list(entry: ChannelFile) -> bool:
-    if ChannelFile.objects.filter(channel=entry.channel_id, file=entry.file_id).exists():
-        return False
-    try:
-        with transaction.atomic():
-            entry.save(force_insert=True)
-    except IntegrityError:  # somebody was faster
-        return False
-    return True
+def put_all(files: Iterable[PackageFile], channel: Channel, by: Identity) -> set[int]:
+    """`put` for several files, none of them `refused_by` the channel; the keys of those that did
+    not stand there."""
+    return _put(
+        [
+            _Entry(
+                file.pk,
+                file.subdir,
+                file.filename,
+                repodata_key(file.filename, schema_version=file.schema_version),
+                file.version,
+                str(file.index.get("license") or ""),
+                file.about,
+                file.package,
+            )
+            for file in files
+        ],
+        channel,
+        by,
+    )
+
+
+def _put(
+    entries: Sequence[_Entry],
+    channel: Channel,
+    by: Identity,
+    *,
+    new: AbstractSet[int] = frozenset(),
+) -> set[int]:
+    """``new`` files were never in any channel."""
+    old = [entry for entry in entries if entry.file_id not in new]
+    if old:
+        standing = ChannelFile.objects.filter(
+            channel=channel, file__in=[entry.file_id for entry in old]
+        )
+        there = set(standing.values_list("file_id", flat=True))
+        entries = [entry for entry in entries if entry.file_id not in there]
+        old = [entry for entry in old if entry.file_id not in there]
+    if not entries:
+        return set()
+    shown = shown_packages({entry.package for entry in entries})
+    bulk.insert(
+        ChannelFile,
+        ("file_id", "subdir", "filename", "name", "repodata_key"),
+        [
+            (entry.file_id, entry.subdir, entry.filename, entry.package.name, entry.repodata_key)
+            for entry in entries
+        ],
+        keep_known=True,
+        channel_id=channel.pk,
+        added_by_id=by.user.pk if by.user else None,
+    )
+    describe((entry.newcomer() for entry in entries), channel, shown=shown)
+    changed = _forget_removals(channel, old)
+    for subdir, filenames in _by_subdir(entries).items():
+        changed |= patched.follow(channel, subdir, filenames)
+    mark_stale(channel, _touched(entries, changed))
+    return {entry.file_id for entry in entries}
+
+
+def _by_subdir(entries: Iterable[_Entry]) -> dict[str, list[str]]:
+    filenames: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        filenames[entry.subdir].append(entry.filename)
+    return filenames
+
+
+def _forget_removals(channel: Channel, entries: Sequence[_Entry]) -> set[Key]:
+    """Let what stands in the channel again not be listed as removed; which of it was."""
+    if not entries:
+        return set()
+    removals = Removal.objects.filter(
+        channel=channel,
+        subdir__in={entry.subdir for entry in entries},
+        filename__in=[entry.filename for entry in entries],
+    )
+    forgotten = set(removals.values_list("subdir", "filename"))
+    if forgotten:
+        removals.delete()
+    return forgotten
+
+
+def _touched(entries: Iterable[_Entry], changed: AbstractSet[Key]) -> list[Touched]:
+    """What new entries make stale; a name as a whole when there are several of it. Of those that
+    ``changed``, the list of removed files does as well."""
+    by_name: defaultdict[Key, list[str]] = defaultdict(list)
+    for entry in entries:
+        by_name[entry.subdir, entry.package.name].append(entry.filename)
+    return [
+        *(
+            Touched(
+                subdir,
+                name,
+                filenames[0] if len(filenames) == 1 else "",
+                removed=any((subdir, filename) in changed for filename in filenames),
+            )
+            for (subdir, name), filenames in by_name.items()
+        ),
+        *(Touched("", name) for name in sorted({name for _, name in by_name})),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,24 +495,33 @@ class Touched:
     subdir: str
     name: str = ""
     filename: str = ""
+    removed: bool = True
+    """Whether the list of removed files changes as well."""
+    hides: bool = False
+    """Whether somebody must not see it any more."""
 
     @classmethod
-    def by(cls, file: PackageFile) -> Touched:
-        return cls(file.subdir, file.name, file.filename)
+    def by(cls, file: PackageFile, *, removed: bool = True) -> Touched:
+        return cls(file.subdir, file.name, file.filename, removed)
 
 
 def mark_stale(channel: Channel, touched: Iterable[Touched]) -> None:
     """Note, in the transaction of the change, what of the channel's indexes it touched."""
-    marks = [
-        StaleMark(
-            channel=channel,
-            subdir=what.subdir,
-            package_name=what.name,
-            filename=what.filename,
+    touched = list(touched)
+    bulk.insert(
+        StaleMark,
+        ("subdir", "package_name", "filename", "removed", "stage"),
+        [
             # The channel's own files are summaries, all of them.
-            stage=StaleMark.Stage.SHARDS if what.subdir else StaleMark.Stage.SUMMARIES,
-        )
-        for what in touched
-    ]
-    StaleMark.objects.bulk_create(marks)
-    tasks.ring(channel.pk, sorted({mark.subdir for mark in marks}))
+            (
+                what.subdir,
+                what.name,
+                what.filename,
+                what.removed,
+                (StaleMark.Stage.SHARDS if what.subdir else StaleMark.Stage.SUMMARIES).value,
+            )
+            for what in touched
+        ],
+        channel_id=channel.pk,
+    )
+    tasks.ring(channel.pk, sorted({what.subdir for what in touched}))

@@ -6,11 +6,14 @@ Two stores behind one face: a folder, and any S3 through django-storages. Keys a
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import filecmp
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +28,7 @@ from portal import processes
 from portal.errors import Refusal, Unavailable
 
 BLOCK_BYTES = 1024 * 1024
+_UPLOADS_AT_ONCE = 8
 
 
 class UploadTooLarge(Refusal):
@@ -150,11 +154,20 @@ def shard_key(channel_id: int, subdir: str, filename: str) -> str:
 class Store(Protocol):
     """Bytes by key. Writing is atomic: a key holds all of its bytes or does not exist."""
 
-    def keep(self, file: BinaryIO, path: Path, key: str) -> None:
+    replaced_kept_seconds: float
+    """For how long after a file was replaced somebody may still open it."""
+
+    def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
         """Make a file of the incoming folder durable under ``key``; a key that is there stays.
 
-        ``file`` is ``path``, open. Afterwards the path may be removed.
+        ``file`` is ``path``, open. Afterwards the path may be removed. What can be made again
+        need not be durable: it is stored without waiting for the disk, and takes the place of
+        other bytes under the key, which the last loss of power may have left there.
         """
+
+    def keep_all(self, files: Mapping[str, str]) -> None:
+        """`keep` for many files of the incoming folder, by their keys, which costs the wait for
+        the disk once. Afterwards they are gone from there."""
 
     def size(self, key: str) -> int | None:
         """How many bytes lie under the key, None for no such key."""
@@ -174,16 +187,64 @@ class Store(Protocol):
         """Every key under ``prefix`` with the time (Unix seconds) it was written."""
 
 
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def _place(path: Path, target: Path) -> None:
+    """Link a file that can be made again to where it belongs."""
+    try:
+        os.link(path, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _place(path, target)
+    except FileExistsError:
+        if not filecmp.cmp(path, target, shallow=False):
+            path.replace(target)
+
+
+def _sync_everything(root: Path, paths: Iterable[str]) -> None:
+    """Make these files or folders durable: at once with all else that waits in the file system,
+    where it can be asked for that, or one by one."""
+    if _syncfs is None:
+        for path in paths:
+            _fsync(Path(path))
+        return
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(root))
+    finally:
+        os.close(descriptor)
+
+
+# Linux has it, and Python doesn't offer it.
+_syncfs: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+
+
+def _move(path: str, target: str) -> None:
+    """Move a durable file to its key. By their texts: for thousands of files, taking paths apart
+    costs more than moving them."""
+    try:
+        # Where the same bytes are already, whoever stored them loses nothing: both are durable.
+        os.rename(path, target)  # noqa: PTH104 - see above
+    except FileNotFoundError:
+        folder = Path(target).parent
+        if folder.is_dir():
+            raise
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        _move(path, target)
+
+
 class FolderStore:
     """Keys are paths below one folder. Renames are durable: file, then rename, then folder."""
+
+    replaced_kept_seconds = 10.0
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -197,19 +258,31 @@ class FolderStore:
         self._make_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir(mode=0o755)
-        _fsync_folder(folder.parent)
+        _fsync(folder.parent)
 
-    def keep(self, file: BinaryIO, path: Path, key: str) -> None:
+    def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
         target = self._path(key)
         with _full_disk_refused():
             file.flush()
+            os.fchmod(file.fileno(), 0o644)
+            if not is_durable:
+                _place(path, target)
+                return
             os.fsync(file.fileno())
             self._make_folder(target.parent)
-            path.chmod(0o644)
             # A link, not a rename: it never replaces what other readers may have open.
             with suppress(FileExistsError):
                 os.link(path, target)
-            _fsync_folder(target.parent)
+            _fsync(target.parent)
+
+    def keep_all(self, files: Mapping[str, str]) -> None:
+        with _full_disk_refused():
+            # First the bytes, then their names: no key is ever seen with less than all of them.
+            _sync_everything(self.root, files.values())
+            for key, path in files.items():
+                _move(path, f"{self.root}/{key}")
+            folders = {key.rpartition("/")[0] for key in files}
+            _sync_everything(self.root, [f"{self.root}/{folder}" for folder in folders])
 
     def size(self, key: str) -> int | None:
         try:
@@ -251,6 +324,8 @@ class S3Store:
     """Keys are objects of one bucket. A PUT is atomic and durable when it is answered."""
 
     def __init__(self) -> None:
+        # An address that was signed a moment ago is still good.
+        self.replaced_kept_seconds = settings.SIGNED_URL_SECONDS + 30.0
         # django-storages keeps the connection, one per thread, and knows the settings.
         self._storage = cast(Any, storages["default"])
         self._bucket: str = self._storage.bucket_name
@@ -259,7 +334,7 @@ class S3Store:
     def _client(self) -> Any:
         return self._storage.connection.meta.client
 
-    def keep(self, file: BinaryIO, path: Path, key: str) -> None:
+    def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
         if self.size(key) is not None:
             return
         file.flush()
@@ -271,6 +346,17 @@ class S3Store:
         with _s3_failures():
             # The transfer closes what it is given.
             self._client.upload_fileobj(_Unclosable(file), self._bucket, key, Config=config)
+
+    def keep_all(self, files: Mapping[str, str]) -> None:
+        def keep(item: tuple[str, str]) -> None:
+            key, path = item
+            with Path(path).open("rb") as file:
+                self.keep(file, Path(path), key)
+            Path(path).unlink()
+
+        with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as threads:
+            for _ in threads.map(keep, files.items()):
+                pass
 
     def size(self, key: str) -> int | None:
         with _s3_failures():

@@ -5,17 +5,16 @@ database, so a lost message costs a delay and a doubled one nothing.
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Iterable
 
 from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from registry import housekeeping, indexing
+from registry import condensing, doorbell, housekeeping, indexing, recovery
+from registry.lanes import Chore, Chores, let_small_work_pass
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +22,9 @@ log = logging.getLogger(__name__)
 @shared_task(ignore_result=True)
 def bring_up_to_date(channel_id: int, subdir: str) -> None:
     indexing.bring_up_to_date(channel_id, subdir)
+    if subdir:
+        # The channel's own files come after what clients wait for, not beside it.
+        indexing.bring_up_to_date(channel_id, "")
 
 
 @shared_task(ignore_result=True)
@@ -37,16 +39,17 @@ def keep_house() -> None:
 
 
 def ring(channel_id: int, subdirs: Iterable[str]) -> None:
-    """Wake a worker once the marks just written are committed.
-
-    Without a broker the worker watches the database by itself.
-    """
+    """Wake a worker once the marks just written are committed."""
     if not settings.CELERY_BROKER_URL:
+        doorbell.ring()
         return
+
+    # The channel's own files are brought up to date along with any of its subdirs.
+    rung_for = [subdir for subdir in subdirs if subdir] or [""]
 
     def send() -> None:
         try:
-            for subdir in subdirs:
+            for subdir in rung_for:
                 bring_up_to_date.delay(channel_id, subdir)
         except (OperationalError, OSError) as error:
             # The upload is committed and stays so; the sweeper finds its marks.
@@ -55,18 +58,19 @@ def ring(channel_id: int, subdirs: Iterable[str]) -> None:
     transaction.on_commit(send)
 
 
+def _sweep() -> None:
+    indexing.run_overdue(older_than_seconds=settings.INDEX_SWEEP_SECONDS)
+
+
 @worker_ready.connect
-def start_sweeper(**_kwargs: object) -> None:
+def prepare_worker(**_kwargs: object) -> None:
     """Watch for overdue marks in the worker itself, so that a broker that is away only delays."""
-
-    def sweep() -> None:
-        while True:
-            time.sleep(settings.INDEX_SWEEP_SECONDS)
-            try:
-                indexing.run_overdue(older_than_seconds=settings.INDEX_SWEEP_SECONDS)
-            except DatabaseError:
-                log.exception("the database does not answer; trying again")
-            finally:
-                close_old_connections()
-
-    threading.Thread(target=sweep, name="sweeper", daemon=True).start()
+    let_small_work_pass()
+    Chores(
+        [
+            Chore(recovery.check_after_restart, every_seconds=600),
+            Chore(_sweep, every_seconds=settings.INDEX_SWEEP_SECONDS),
+            Chore(condensing.condense_some, every_seconds=60, when_idle=True),
+        ],
+        is_idle=lambda: not indexing.overdue(),
+    )

@@ -215,9 +215,10 @@ ODD_INDEXES: dict[str, Mapping[str, object]] = {
             "conda-forge::python[version='>=3.8', build=*cpython]",
             "numpy ^(a+)+$",
             "PyYAML",
-            'a[when="python >=3"]',
         ]
     },
+    # rattler-build wrote conditions before it said the schema.
+    "condition-of-no-schema": {"depends": ['a[when="python >=3"]']},
     "features": {"features": "dummy", "track_features": "a b"},
     "track-features-list": {"track_features": ["a", "b"]},
     "license-list": {"license": ["MIT", "BSD"], "license_family": None},

@@ -67,12 +67,14 @@ class Endpoint(APIView):
 
     def sent(self, serializer: type[Input], *, query: bool = False) -> dict[str, Any]:
         """What was sent, checked against ``serializer``."""
-        data: Any = self.request.data
+        data: Any
         if query:
             # Others may be there: the cursor of the list, and what proxies append.
             fields: Mapping[str, Any] = serializer().fields
             given = self.request.query_params
             data = {name: given[name] for name in fields if name in given}
+        else:
+            data = self.request.data
         checked = serializer(data=data)
         checked.is_valid(raise_exception=True)
         values: dict[str, Any] = dict(checked.validated_data)

@@ -11,9 +11,11 @@ from rest_framework import serializers
 from accounts.api.endpoint import Input
 from accounts.roles import Permission
 from registry.conda.names import MAX_CHANNEL_NAME_LENGTH, MAX_FILENAME_LENGTH, MAX_NAME_LENGTH
+from registry.conda.relations import MAX_RELATION_LENGTH
 from registry.conda.subdirs import MAX_SUBDIR_LENGTH
-from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
+from registry.models import Channel, ChannelFile, Collaborator, Notice, Package, PackageFile
 from registry.models.channel import MAIN
+from registry.notices import MAX_MESSAGE_LENGTH
 
 # --- Shown -------------------------------------------------------------------------------------
 
@@ -25,8 +27,17 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         model = Channel
         fields = [
             "account", "name", "description", "visibility", "is_locked", "lock_note",
-            "created_at",
+            "allows_v3", "base_relation", "overrides_relation", "created_at",
         ]  # fmt: skip
+        read_only_fields = fields
+
+
+class NoticeSerializer(serializers.ModelSerializer[Notice]):
+    channel = serializers.CharField(source="channel.name")
+
+    class Meta:
+        model = Notice
+        fields = ["id", "channel", "message", "level", "created_at", "expires_at"]
         read_only_fields = fields
 
 
@@ -130,6 +141,33 @@ class ChannelChangeInput(Input):
     lock_note = serializers.CharField(
         max_length=200, required=False, allow_blank=True, help_text="Why, for those it stops."
     )
+    allows_v3 = serializers.BooleanField(
+        required=False,
+        help_text="Whether it takes packages of schema_version 3, which older clients don't see.",
+    )
+    base_relation = serializers.CharField(
+        max_length=MAX_RELATION_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The channel that goes before this one (CEP 42), such as ../main; empty: none.",
+    )
+    overrides_relation = serializers.CharField(
+        max_length=MAX_RELATION_LENGTH,
+        required=False,
+        allow_blank=True,
+        help_text="The channel that comes after this one, for what it lacks; empty: none.",
+    )
+
+
+class NoticeQuery(Input):
+    channel = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH, required=False)
+
+
+class NoticeInput(Input):
+    channel = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH)
+    message = serializers.CharField(max_length=MAX_MESSAGE_LENGTH)
+    level = serializers.ChoiceField(choices=Notice.Level.choices, default=Notice.Level.INFO)
+    expires_at = serializers.DateTimeField(help_text="At most a year ahead.")
 
 
 class PackageChangeInput(Input):

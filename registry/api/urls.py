@@ -1,6 +1,6 @@
 from django.urls import path
 
-from registry.api.views import channels, files, packages
+from registry.api.views import channels, files, notices, packages, patches
 
 app_name = "registry-api"
 
@@ -13,6 +13,11 @@ urlpatterns = [
     path(f"{_account}/channels", channels.Channels.as_view(), name="channels"),
     # Names of channels may hold slashes, so they come last.
     path(f"{_account}/channels/<path:channel>", channels.OneChannel.as_view(), name="channel"),
+    path(f"{_account}/notices", notices.Notices.as_view(), name="notices"),
+    path(f"{_account}/notices/<int:notice>", notices.OneNotice.as_view(), name="notice"),
+    path(f"{_account}/patches", patches.Patches.as_view(), name="patches"),
+    path(f"{_account}/patches/<int:patch>", patches.OnePatch.as_view(), name="patch"),
+    path(f"{_account}/patches/<int:patch>/undo", patches.Undo.as_view(), name="patch-undo"),
     path(f"{_account}/packages", packages.Packages.as_view(), name="packages"),
     path(_package, packages.OnePackage.as_view(), name="package"),
     path(f"{_package}/collaborators", packages.Collaborators.as_view(), name="collaborators"),

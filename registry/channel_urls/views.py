@@ -18,7 +18,9 @@ from accounts.scopes import Ability
 from portal.body import open_body
 from portal.errors import InvalidInput, NotFound, Refusal
 from portal.problems import problem_response
-from registry import access, delivery, publishing
+from portal.questions import noted
+from registry import access, delivery, publishing, waiting
+from registry.channel_urls import recall
 from registry.channel_urls.paths import ChannelPath, channel_url, parse_channel_path
 from registry.conda.errors import PackageError
 from registry.conda.names import check_filename
@@ -58,20 +60,25 @@ def place(request: HttpRequest, rest: str) -> HttpResponseBase:
 
 
 def _read(request: HttpRequest, account_name: str, path: ChannelPath | None) -> HttpResponseBase:
-    # Who has no cookie has no session; asking for it would make every answer vary by cookies.
-    identity = identify(request, session=settings.SESSION_COOKIE_NAME in request.COOKIES)
-    if path is None or not account_name.isprintable():
-        raise NotFound
-    channel = access.find_channel(identity, account_name, path.channel)
-    subdir = path.subdir or ""
-    if path.is_package:
-        file, stored = delivery.find_package_file(identity, channel, subdir, path.name)
+    with noted() as questions:
+        # Who has no cookie has no session; asking for it would make every answer vary by cookies.
+        identity = identify(request, session=settings.SESSION_COOKIE_NAME in request.COOKIES)
+        if path is None or not account_name.isprintable():
+            raise NotFound
+        channel = access.find_channel(identity, account_name, path.channel)
+        subdir = path.subdir or ""
+        if path.is_package:
+            file, stored = delivery.find_package_file(identity, channel, subdir, path.name)
+        else:
+            find = delivery.find_shard if path.is_shard else delivery.find_index_file
+            found = find(identity, channel, subdir, path.name)
+            if found is None:
+                raise NotFound
+            file, stored = None, found
+    recall.note(request, questions, identity, stored, file)
+    if file is not None:
         return delivery.deliver_package(request, file, stored)
-    find = delivery.find_shard if path.is_shard else delivery.find_index_file
-    found = find(identity, channel, subdir, path.name)
-    if found is None:
-        raise NotFound
-    return delivery.deliver(request, found)
+    return delivery.deliver(request, stored)
 
 
 # --- Uploading ---------------------------------------------------------------------------------
@@ -92,6 +99,7 @@ def _upload(request: HttpRequest, account_name: str, path: ChannelPath | None) -
         by, account_name, path.channel, Ability.CHANNEL_UPLOAD
     )
     claims = _claims(request, path)
+    wait_seconds = waiting.asked_seconds(request)
     with upload_slot():
         published = publishing.publish_to(
             by=by,
@@ -99,7 +107,7 @@ def _upload(request: HttpRequest, account_name: str, path: ChannelPath | None) -
             body=open_body(request.META, limit_bytes=settings.MAX_UPLOAD_BYTES),
             claims=claims,
         )
-    return _published(published)
+    return waiting.answer_when_visible(_published(published), published, wait_seconds)
 
 
 def _published(published: Published) -> HttpResponseBase:

@@ -5,6 +5,7 @@ may stand in its last member. Only the small metadata files are kept.
 """
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -25,7 +26,15 @@ from registry.conda.names import ArchiveFormat
 from registry.conda.paths import PackageTree, check_path
 from registry.conda.paths_json import PathsJsonScanner
 from registry.conda.run_exports import normalize_run_exports
-from registry.conda.streams import Bzip2Streams, Deflated, Input, Section, ZstdFrame
+from registry.conda.streams import (
+    BLOCK_BYTES,
+    ByteStream,
+    Bzip2Streams,
+    Deflated,
+    Input,
+    Section,
+    ZstdFrame,
+)
 from registry.conda.strict_json import parse_object
 from registry.conda.tar import Kind, Member, TarReader
 from registry.conda.zip_directory import LOCAL_MAGIC, ZipMember, read_directory
@@ -109,12 +118,9 @@ def read_package(
     if found is ArchiveFormat.TAR_BZ2:
         whole = Section(file, start=0, size_bytes=size_bytes, name="The file", crc32=None)
         scan.tar(
-            TarReader(
-                Bzip2Streams(whole, limits),
-                name="The .tar.bz2 file",
-                budget_bytes=limits.payload_bytes(size_bytes),
-                limits=limits,
-            )
+            Bzip2Streams(whole, limits),
+            name="The .tar.bz2 file",
+            budget_bytes=limits.payload_bytes(size_bytes),
         )
         stem = None
     else:
@@ -175,10 +181,8 @@ def _scan_conda(
     for part, budget in (("info", info_budget), ("pkg", limits.payload_bytes(size_bytes))):
         if part in parts:
             packed = _unzipped(file, parts[part], limits)
-            reader = TarReader(
-                ZstdFrame(packed, limits), name=packed.name, budget_bytes=budget, limits=limits
-            )
-            scan.tar(reader, part=part)
+            frame = ZstdFrame(packed, limits)
+            scan.tar(frame, name=packed.name, budget_bytes=budget, part=part)
     return min(stems)
 
 
@@ -220,6 +224,16 @@ def _check_format_version(packed: Input, limits: Limits) -> None:
         )
 
 
+class _Own(threading.local):
+    """What each thread keeps from package to package: it reads one at a time."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(BLOCK_BYTES)
+
+
+_own = _Own()
+
+
 class _Scan:
     """What is gathered while the members of a package stream by."""
 
@@ -231,7 +245,16 @@ class _Scan:
         self._flags: set[str] = set()
         self._unpacked_bytes = 0
 
-    def tar(self, reader: TarReader, *, part: str | None = None) -> None:
+    def tar(
+        self, stream: ByteStream, *, name: str, budget_bytes: int, part: str | None = None
+    ) -> None:
+        reader = TarReader(
+            stream,
+            name=name,
+            budget_bytes=budget_bytes,
+            limits=self._limits,
+            buffer=_own.buffer,
+        )
         for member in reader:
             path = check_path(member.path, limits=self._limits)
             if not path and member.kind is Kind.FOLDER:

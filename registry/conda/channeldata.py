@@ -16,7 +16,9 @@ from registry.conda.run_exports import normalize_run_exports
 
 CHANNELDATA_VERSION = 1
 
-_PLAIN_FIELDS = ("dev_url", "doc_url", "home", "license", "summary")
+_PLAIN_FIELDS = ("dev_url", "doc_url", "home", "summary")
+# The last second of the year 9999: records of old packages count seconds, others milliseconds.
+_LAST_SECOND = 253_402_300_799
 _LINK_SCRIPT = re.compile(
     r"(?:bin/\.|Scripts/\.)[^/]{1,64}-(post-link|pre-link|pre-unlink)\.(?:sh|bat)"
 )
@@ -65,9 +67,9 @@ def channeldata_entry(
     """The member ``"name":{…}`` of one package name.
 
     ``version`` is the newest in the channel, ``about`` the ``info/about.json`` of one of its
-    files; ``timestamp_ms`` the latest ``timestamp`` of all records, which CEP 38, alone among
-    the formats, wants in seconds. ``run_exports`` maps versions to what they export; those
-    that export nothing are left out.
+    files; ``timestamp_ms`` the latest ``timestamp`` of all records, as they have it, which
+    CEP 38, alone among the formats, wants in seconds. ``run_exports`` maps versions to what they
+    export; those that export nothing are left out.
     """
     flags = asdict(traits or InstallTraits())
     entry: dict[str, object] = {
@@ -80,12 +82,15 @@ def channeldata_entry(
             if (normalized := normalize_run_exports(raw))
         },
         "subdirs": sorted(set(subdirs)),
-        "timestamp": (timestamp_ms or 0) // 1000,
+        "timestamp": _seconds(timestamp_ms or 0),
         "version": version,
     }
     for field in _PLAIN_FIELDS:
         if strings := _strings(about.get(field)):
             entry[field] = strings[0]
+    if licenses := _strings(about.get("license")):
+        # None of several holds alone.
+        entry["license"] = ", ".join(licenses)
     if sources := _strings(about.get("source_url")):
         entry["source_url"] = sources[0] if len(sources) == 1 else sources
     return msgspec.json.encode(name) + b":" + msgspec.json.encode(entry, order="deterministic")
@@ -104,6 +109,10 @@ def write_channeldata(out: BinaryIO, *, packages: Iterable[bytes], subdirs: Iter
     document.raw(b"}")
     document.flush()
     return document.offset
+
+
+def _seconds(timestamp: int) -> int:
+    return timestamp // 1000 if timestamp > _LAST_SECOND else timestamp
 
 
 def _strings(value: object) -> list[str]:

@@ -7,59 +7,69 @@ small matcher below doesn't understand counts as satisfied, and chains of pins e
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
+
+import msgspec
 
 from registry.conda.version import VersionOrder
 
 MAX_ROUNDS = 20
-"""Each round reads all rows once. Real channels need two or three."""
+"""Real channels need two or three."""
 
 MAX_SPEC_LENGTH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentRow:
+class CurrentRow(NamedTuple):
     """What there is to know of one package file."""
 
     filename: str
     name: str
     version: str
-    depends: tuple[str, ...]
 
 
-def current_filenames(rows: Iterable[CurrentRow]) -> set[str]:
+class Newest(msgspec.Struct, array_like=True, frozen=True):
+    """The files of the newest version of a name, each with the spelling of its version, and what
+    any of them depends on."""
+
+    name: str
+    files: list[tuple[str, str]]
+    depends: list[str]
+
+
+def current_filenames(
+    newest: Iterable[Newest],
+    more: Callable[[Collection[str]], Iterable[CurrentRow]],
+    depends: Callable[[Collection[str]], Iterable[str]],
+) -> set[str]:
     """Choose the newest version of each name, and older ones that others are pinned to.
 
     As conda-index does, all files of a chosen version are chosen. When no chosen version of
     a name meets what a chosen file depends on, the newest that does is added, with its own
-    pins in turn. Names that don't occur in ``rows`` are somebody else's: another subdir's or
+    pins in turn. Names that don't occur in ``newest`` are somebody else's: another subdir's or
     another channel's.
 
-    ``rows`` come grouped by name and are read several times, so that only what was chosen is
-    held in memory: pass a list, or an object whose ``__iter__`` starts anew.
+    ``newest`` is read twice, so that only what was chosen is held; ``more`` gives all files of the
+    names it is asked for, grouped by name; ``depends`` what the files of these names depend on.
     """
-    if iter(rows) is rows:
-        raise TypeError("rows must be readable several times; an iterator is empty afterwards.")
+    if iter(newest) is newest:
+        raise TypeError("newest must be readable twice; an iterator is empty afterwards.")
     choice = _Choice()
-    for name, versions in _by_version(rows):
-        newest = max(versions, key=attrgetter("order"))
-        choice.add(name, newest, versions)
+    for found in newest:
+        for version, filename in found.files:
+            choice.add(found.name, _Version.of(version), [filename])
+    unmet = choice.unmet_by(spec for found in newest for spec in found.depends)
     for _ in range(MAX_ROUNDS):
-        unmet = choice.take_unmet()
         if not unmet:
             break
-        for name, versions in _by_version(rows, only=unmet):
-            newest_first = sorted(versions, key=attrgetter("order"), reverse=True)
-            for requirement in unmet[name]:
-                if choice.meets(name, requirement):
-                    continue
-                for version in newest_first:
-                    if requirement.allows(version):
-                        choice.add(name, version, versions)
-                        break
+        added: list[str] = []
+        for name, versions in _by_version(more(unmet)):
+            added += choice.meet(name, unmet[name], versions)
+        unmet = choice.unmet_by(depends(added))
     return choice.filenames
 
 
@@ -68,39 +78,63 @@ class _Version:
     text: str
     order: VersionOrder = field(compare=False)
 
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def of(text: str) -> "_Version":
+        return _Version(text, VersionOrder(text))
+
 
 @dataclass(slots=True)
 class _Choice:
-    """What has been chosen so far, and what that depends on."""
+    """What has been chosen so far."""
 
     filenames: set[str] = field(default_factory=set)
     _versions: dict[str, list[_Version]] = field(default_factory=dict)
-    _depends: set[str] = field(default_factory=set)
-    _seen: set[str] = field(default_factory=set)
+    # Hashes: a large channel depends in a hundred thousand ways. What is taken for another one
+    # counts as met, as what isn't understood does.
+    _seen: set[int] = field(default_factory=set)
 
-    def add(self, name: str, version: _Version, versions: dict[_Version, list[CurrentRow]]) -> None:
-        # 1.0 and 1.0.0 are the same version in two spellings.
-        for spelling, rows in versions.items():
-            if spelling.order == version.order:
-                self._versions.setdefault(name, []).append(spelling)
-                for row in rows:
-                    self.filenames.add(row.filename)
-                    self._depends.update(row.depends)
+    def add(self, name: str, version: _Version, filenames: Iterable[str]) -> None:
+        versions = self._versions.setdefault(name, [])
+        if version not in versions:
+            versions.append(version)
+        self.filenames.update(filenames)
+
+    def meet(
+        self,
+        name: str,
+        requirements: Iterable[tuple[str, "_Requirement"]],
+        versions: dict[_Version, list[str]],
+    ) -> list[str]:
+        """Add for each requirement the newest version that meets it; the files that came in."""
+        newest_first = sorted(versions, key=attrgetter("order"), reverse=True)
+        added: list[str] = []
+        for _, requirement in sorted(requirements, key=itemgetter(0)):
+            if self.meets(name, requirement):
+                continue
+            found = next(filter(requirement.allows, newest_first), None)
+            for version in versions if found is not None else ():
+                # All of its spellings: 1.0 and 1.0.0 are the same.
+                if found is not None and version.order == found.order:
+                    self.add(name, version, versions[version])
+                    added += versions[version]
+        return added
 
     def meets(self, name: str, requirement: "_Requirement") -> bool:
         return any(map(requirement.allows, self._versions[name]))
 
-    def take_unmet(self) -> dict[str, list["_Requirement"]]:
-        """Requirements that came in since the last call and that nothing chosen meets."""
-        unmet: dict[str, list[_Requirement]] = {}
-        for dependency in sorted(self._depends - self._seen):
+    def unmet_by(self, dependencies: Iterable[str]) -> dict[str, list[tuple[str, "_Requirement"]]]:
+        """What is required here, was not before, and is met by nothing chosen."""
+        unmet: dict[str, list[tuple[str, _Requirement]]] = {}
+        for dependency in dependencies:
+            if hash(dependency) in self._seen:
+                continue
+            self._seen.add(hash(dependency))
             name, requirement = _parse_dependency(dependency)
             if name not in self._versions or requirement is None:
                 continue
             if not self.meets(name, requirement):
-                unmet.setdefault(name, []).append(requirement)
-        self._seen |= self._depends
-        self._depends = set()
+                unmet.setdefault(name, []).append((dependency, requirement))
         return unmet
 
 
@@ -149,6 +183,7 @@ _DEPENDENCY = re.compile(r"(?:[^\s:\[]+::)?([A-Za-z0-9_.-]+)(.*)", re.DOTALL)
 _CONSTRAINT = re.compile(r"(>=|<=|==|!=|~=|=|>|<)?([a-z0-9._+!]+?)(\.?\*)?", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def _parse_dependency(dependency: str) -> tuple[str, _Requirement | None]:
     """The name, and what is asked of its version; ``None`` if that is nothing or unclear.
 
@@ -184,7 +219,7 @@ def _parse_constraints(text: str) -> tuple[_Constraint, ...] | None:
         elif operator == "!=" and wildcard:
             operator = "!=*"
         try:
-            constraints.append(_Constraint(operator, _Version(bound, VersionOrder(bound))))
+            constraints.append(_Constraint(operator, _Version.of(bound)))
         except ValueError:  # Not a version: some channels hold specs that nobody can read.
             return None
     return tuple(constraints)
@@ -199,12 +234,10 @@ def _starts_with(version: str, prefix: str) -> bool:
 
 
 def _by_version(
-    rows: Iterable[CurrentRow], *, only: dict[str, list[_Requirement]] | None = None
-) -> Iterator[tuple[str, dict[_Version, list[CurrentRow]]]]:
+    rows: Iterable[CurrentRow],
+) -> Iterator[tuple[str, dict[_Version, list[str]]]]:
     for name, group in groupby(rows, key=attrgetter("name")):
-        if only is not None and name not in only:
-            continue
-        by_text: dict[str, list[CurrentRow]] = {}
-        for row in group:
-            by_text.setdefault(row.version, []).append(row)
-        yield name, {_Version(text, VersionOrder(text)): found for text, found in by_text.items()}
+        filenames: dict[_Version, list[str]] = {}
+        for filename, _, version in group:
+            filenames.setdefault(_Version.of(version), []).append(filename)
+        yield name, filenames

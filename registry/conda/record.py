@@ -1,6 +1,6 @@
 """A package's ``info/index.json``, checked, and the record in repodata made from it.
 
-CEP 34 says what stands in index.json, CEP 36 what in a record, CEP 47 what the server adds.
+CEP 34 says what stands in index.json, CEP 36 and 48 what in a record, CEP 47 what the server adds.
 One record that a client cannot read may spoil a whole index for it, so every key that
 some client gives a type is checked here.
 """
@@ -15,12 +15,15 @@ from registry.conda.description import description_fields
 from registry.conda.errors import (
     InvalidMetadataError,
     InvalidSubdirError,
+    PackageError,
     SubdirMismatchError,
     TooLargeError,
     UnsafePathError,
     UnsupportedSchemaError,
     quote,
 )
+from registry.conda.layout import V3_SCHEMA
+from registry.conda.matchspec import needs_v3, v3_spec
 from registry.conda.names import (
     ArchiveFormat,
     Dist,
@@ -32,7 +35,10 @@ from registry.conda.run_exports import normalize_run_exports
 from registry.conda.subdirs import NOARCH, check_subdir, subdir_from_platform
 
 __all__ = [
+    "PATCHABLE_KEYS",
+    "UNPATCHABLE_KEYS",
     "PackageMetadata",
+    "check_member",
     "description_fields",
     "make_record",
     "parse_index",
@@ -79,6 +85,17 @@ _OURS = frozenset(
 )
 
 
+# What is part of a file's name, or proves that it arrived whole, or where it stands in repodata:
+# a client that is told otherwise than the file says, takes it for another or for broken.
+UNPATCHABLE_KEYS = (_OURS - {"run_exports"}) | {
+    "build",
+    "name",
+    "schema_version",
+    "subdir",
+    "version",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PackageMetadata:
     """What a package says it is; ``index`` is its index.json as it may be published."""
@@ -112,8 +129,8 @@ def parse_index(
     """Check an index.json; with ``subdir``, the one it was sent to, it must name the same.
 
     What the uploader says of digests, sizes and URLs is dropped. Keys we do not know stay.
+    The specs of a package for ``v3`` come out in the form that its record has.
     """
-    schema_version = _schema_version(index)
     dist = Dist(
         name=check_package_name(index.get("name")),
         version=check_version(index.get("version")),
@@ -134,7 +151,6 @@ def parse_index(
             f"The package is for {quote(own_subdir)} by its {_INDEX}, but was sent to "
             f"{quote(subdir)}. Send it to its own subdir, or rebuild it."
         )
-    depends, constrains = _specs("depends", index.get("depends")), published.get("constrains")
     build_number = _build_number(index)
     published |= {
         "name": dist.name,
@@ -142,26 +158,26 @@ def parse_index(
         "build": dist.build,
         "build_number": build_number,
         "subdir": own_subdir,
-        "depends": depends or [],
+        "depends": _specs("depends", index.get("depends")) or [],
     }
-    if "schema_version" in index:
+    schema_version = _schema_version(index, published)
+    if "schema_version" in index or schema_version >= V3_SCHEMA:
         published["schema_version"] = schema_version
+    if schema_version >= V3_SCHEMA:
+        published |= _in_v3_form(published)
     if noarch is not None:
         published["noarch"] = noarch
     timestamp_ms = _timestamp_ms(index)
-    if isinstance(index.get("timestamp"), float):
-        published["timestamp"] = timestamp_ms
-    elif index.get("timestamp") is not None:
-        # In seconds or milliseconds, as it was: clients tell them apart as we do.
-        published["timestamp"] = index["timestamp"]
+    if index.get("timestamp") is not None:
+        published["timestamp"] = _timestamp(index)
     return PackageMetadata(
         dist=dist,
         build_number=build_number,
         subdir=own_subdir,
         noarch=noarch,
         timestamp_ms=timestamp_ms,
-        depends=tuple(depends or ()),
-        constrains=tuple(constrains) if isinstance(constrains, list) else (),
+        depends=tuple(_spec_list(published, "depends")),
+        constrains=tuple(_spec_list(published, "constrains")),
         license=str(published.get("license", "")),
         license_family=str(published.get("license_family", "")),
         format=format,
@@ -211,17 +227,68 @@ def record_msgpack(record: Mapping[str, object], run_exports: object) -> bytes:
     )
 
 
+def check_member(key: str, value: object, *, where: str) -> object:
+    """``value`` as a record may have it under a key of `PATCHABLE_KEYS`; ``where`` it stands is
+    for the message of the error."""
+    try:
+        if key in _CHECKED_ALONE:
+            return _CHECKED_ALONE[key]({key: value})
+        return _specs(key, value) if key == "depends" else _CHECKS[key](key, value)
+    except PackageError as error:
+        # The checks speak of index.json.
+        raise type(error)(f"{where} {str(error).removeprefix(f'{_INDEX} ')}") from error
+
+
 # --- One check for each key of index.json ---------------------------------------------------
 
 
-def _schema_version(index: Mapping[str, object]) -> int:
+def _schema_version(index: Mapping[str, object], published: Mapping[str, object]) -> int:
+    """The schema that the package says, or the one that it can't do without.
+
+    Build tools wrote extras, flags and conditions before they said the schema, or say
+    ``repodata_revision`` instead, as rattler-build does. Older clients stumble over all of it.
+    """
     value = index.get("schema_version", 1)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= NEWEST_SCHEMA:
         raise UnsupportedSchemaError(
             f"{_INDEX} gives schema_version as {quote(value)}. We read 1 to {NEWEST_SCHEMA}: "
             f"build the package for one of these."
         )
+    revision = index.get("repodata_revision")
+    if isinstance(revision, int) and revision > NEWEST_SCHEMA:
+        raise UnsupportedSchemaError(
+            f"{_INDEX} gives repodata_revision as {quote(revision)}. We know revisions up to "
+            f"{NEWEST_SCHEMA}: build the package for one of these."
+        )
+    specs = [*_spec_list(published, "depends"), *_spec_list(published, "constrains")]
+    if (
+        revision == V3_SCHEMA
+        or published.get("extra_depends")
+        or published.get("flags")
+        or any(map(needs_v3, specs))
+    ):
+        return max(value, V3_SCHEMA)
     return value
+
+
+def _spec_list(published: Mapping[str, object], key: str) -> list[str]:
+    specs = published.get(key)
+    return specs if isinstance(specs, list) else []
+
+
+def _in_v3_form(published: Mapping[str, object]) -> dict[str, object]:
+    """Everything that holds specs, with each of them as CEP 48 wants it."""
+    written: dict[str, object] = {
+        key: [v3_spec(spec) for spec in _spec_list(published, key)]
+        for key in ("depends", "constrains")
+        if key in published
+    }
+    groups = published.get("extra_depends")
+    if isinstance(groups, dict):
+        written["extra_depends"] = {
+            group: [v3_spec(spec) for spec in specs or ()] for group, specs in groups.items()
+        }
+    return written
 
 
 def _build_number(index: Mapping[str, object]) -> int:
@@ -233,16 +300,28 @@ def _build_number(index: Mapping[str, object]) -> int:
     return value
 
 
+def milliseconds(timestamp: float) -> int:
+    """A ``timestamp`` of a record, which old packages give in seconds."""
+    return int(timestamp if timestamp > _LAST_SECOND else timestamp * 1000)
+
+
 def _timestamp_ms(index: Mapping[str, object]) -> int:
     value = index.get("timestamp")
     if value is None:
         return 0
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _invalid("timestamp", value, "a number of milliseconds since 1970")
-    timestamp_ms = int(value if value > _LAST_SECOND else value * 1000)
+    timestamp_ms = milliseconds(value)
     if value < 0 or timestamp_ms > _LAST_SECOND * 1000 + 999:
         raise _invalid("timestamp", value, "milliseconds since 1970, before the year 10000")
     return timestamp_ms
+
+
+def _timestamp(index: Mapping[str, object]) -> object:
+    timestamp_ms = _timestamp_ms(index)
+    value = index.get("timestamp")
+    # In seconds or milliseconds, as it was: clients tell them apart as we do.
+    return timestamp_ms if isinstance(value, float) else value
 
 
 def _noarch(index: Mapping[str, object]) -> str | None:
@@ -379,6 +458,15 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "track_features": _features,
     "version": _checked_elsewhere,
 }
+
+
+_CHECKED_ALONE: dict[str, Callable[[Mapping[str, object]], object]] = {
+    "build_number": _build_number,
+    "noarch": _noarch,
+    "timestamp": _timestamp,
+}
+PATCHABLE_KEYS = _CHECKS.keys() - UNPATCHABLE_KEYS
+"""Keys that clients know and a patch may change; others that no client knows may stand beside."""
 
 
 def _check_foreign(published: Mapping[str, object]) -> None:

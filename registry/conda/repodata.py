@@ -5,7 +5,7 @@ keeps its ETag.
 """
 
 import bz2
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -35,19 +35,20 @@ class RepodataLayout:
 def write_repodata(
     out: BinaryIO,
     *,
-    subdir: str,
+    info: Mapping[str, object],
     packages: Iterable[bytes],
     conda_packages: Iterable[bytes],
     removed: Iterable[str],
 ) -> RepodataLayout:
-    """Write ``repodata.json`` of one subdir in flat memory.
+    """Write a small ``repodata.json`` of one subdir in flat memory; ``registry.conda.document``
+    writes large ones.
 
     ``packages`` (``.tar.bz2``) and ``conda_packages`` (``.conda``) yield ``"filename":{…}``,
     sorted by filename; ``removed`` comes in any order.
     """
     document = FragmentWriter(out)
     document.raw(b'{"info":')
-    document.value({"subdir": subdir})
+    document.value(info)
     document.raw(b',"packages":')
     document.members(packages)
     document.raw(b',"packages.conda":')
@@ -89,12 +90,19 @@ def compress_zst(src: BinaryIO, out: BinaryIO, *, size_bytes: int, level: int) -
         raise WrongSizeError(f"The document is {read} bytes long, its frame says {size_bytes}.")
 
 
-def compress_bz2(src: BinaryIO, out: BinaryIO) -> None:
-    """Compress for clients that know nothing newer; CEP 36 calls this twin deprecated."""
+def compress_bz2(
+    src: BinaryIO, out: BinaryIO, *, stop: int | None = None, tail: bytes = b""
+) -> None:
+    """Compress for clients that know nothing newer; CEP 36 calls this twin deprecated.
+
+    With ``stop``, only that many bytes, and ``tail`` after them.
+    """
     compressor = bz2.BZ2Compressor()
-    while block := src.read(BLOCK_BYTES):
+    left = stop
+    while block := src.read(BLOCK_BYTES if left is None else min(left, BLOCK_BYTES)):
         out.write(compressor.compress(block))
-    out.write(compressor.flush())
+        left = None if left is None else left - len(block)
+    out.write(compressor.compress(tail) + compressor.flush())
 
 
 _VERSION_MEMBER = b'"repodata_version":%d' % REPODATA_VERSION

@@ -1,6 +1,6 @@
 """What packages add to the requirements of those built against them, as one file (CEP 12).
 
-Never patched: ``run_exports.json`` says what the archives say.
+What the archives say, unless a patch says otherwise (CEP 21).
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,6 +36,11 @@ def run_exports_fragment(filename: str, raw: object) -> bytes:
     return msgspec.json.encode(filename) + b":" + msgspec.json.encode(entry)
 
 
+def run_exports_info(subdir: str) -> dict[str, object]:
+    platform, arch = _platform_and_arch(subdir)
+    return {"arch": arch, "platform": platform, "subdir": subdir, "version": RUN_EXPORTS_VERSION}
+
+
 def write_run_exports(
     out: BinaryIO,
     *,
@@ -48,16 +53,9 @@ def write_run_exports(
     Fragments come sorted by filename, one for every file in repodata, also for those that
     export nothing: a file that is not listed makes clients open its archive.
     """
-    platform, arch = _platform_and_arch(subdir)
-    info = {
-        "arch": arch,
-        "platform": platform,
-        "subdir": subdir,
-        "version": RUN_EXPORTS_VERSION,
-    }
     document = FragmentWriter(out)
     document.raw(b'{"info":')
-    document.value(info)
+    document.value(run_exports_info(subdir))
     document.raw(b',"packages":')
     document.members(packages)
     document.raw(b',"packages.conda":')

@@ -6,6 +6,8 @@ file itself is none of the uploader's making and passes through.
 """
 
 import bz2
+import io
+import threading
 import weakref
 import zlib
 from typing import IO, BinaryIO, Protocol, cast
@@ -23,6 +25,9 @@ from registry.conda.errors import (
 from registry.conda.limits import Limits
 
 BLOCK_BYTES = 256 * 1024
+
+# Up to this size a frame is unpacked at once, if it says that what it holds is small as well.
+_SMALL_FRAME_BYTES = 64 * 1024
 
 _ZSTD_MAGIC = 0xFD2FB528
 _ZSTD_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
@@ -81,6 +86,16 @@ class Section:
         return block
 
 
+class _Own(threading.local):
+    """Making a decompressor takes longer than unpacking a small frame with it."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_own = _Own()
+
+
 class ZstdFrame:
     """One zstd frame that fills its section exactly (RFC 8878).
 
@@ -99,15 +114,13 @@ class ZstdFrame:
         self._skip = 0
         self._has_checksum = False
         self._started = self._last_block_seen = self._complete = False
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=limits.zstd_window_bytes)
-        # It asks for nothing but read(), whatever its annotation says. The library's objects are
-        # not seen by the garbage collector, so a reference back would never be given up, and with
-        # it a window of up to 128 MiB for each package.
-        source = cast("IO[bytes]", weakref.proxy(self))
-        self._reader = self._decompressor.stream_reader(source, read_size=BLOCK_BYTES)
+        self._content_bytes = 0
+        self._reader: ByteStream | None = None
 
     def readinto(self, buffer: memoryview) -> int:
         try:
+            if self._reader is None:
+                self._reader = self._open()
             count = self._reader.readinto(buffer)
         except zstandard.ZstdError as error:
             raise CorruptArchiveError(
@@ -117,6 +130,21 @@ class ZstdFrame:
         if not count:
             self._finish()
         return count
+
+    def _open(self) -> ByteStream:
+        if self._section.remaining > _SMALL_FRAME_BYTES:
+            # It asks for nothing but read(), whatever its annotation says. The library's objects
+            # are not seen by the garbage collector, so a reference back would never be given up,
+            # and with it a window of up to 128 MiB for each package.
+            return self._stream(cast("IO[bytes]", weakref.proxy(self)))
+        packed = b"".join(iter(lambda: self.read(_SMALL_FRAME_BYTES), b""))
+        if self._complete and self._content_bytes <= BLOCK_BYTES:
+            return io.BytesIO(_own.decompressor.decompress(packed))
+        return self._stream(packed)
+
+    def _stream(self, source: IO[bytes] | bytes) -> ByteStream:
+        decompressor = zstandard.ZstdDecompressor(max_window_size=self._max_window_bytes)
+        return decompressor.stream_reader(source, read_size=BLOCK_BYTES)
 
     def read(self, size: int) -> bytes:
         """What the decompressor calls for more input."""
@@ -198,6 +226,7 @@ class ZstdFrame:
             )
         self._started = True
         self._has_checksum = parameters.has_checksum
+        self._content_bytes = parameters.content_size
         descriptor = block[4]
         single_segment = descriptor >> 5 & 1
         content_size_bytes = (single_segment, 2, 4, 8)[descriptor >> 6]

@@ -7,6 +7,7 @@ libarchive's reader might take differently is refused here.
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
@@ -93,12 +94,21 @@ class TarReader:
     no more than ``budget_bytes``.
     """
 
-    def __init__(self, stream: ByteStream, *, name: str, budget_bytes: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        stream: ByteStream,
+        *,
+        name: str,
+        budget_bytes: int,
+        limits: Limits,
+        buffer: bytearray | None = None,
+    ) -> None:
         self._stream = stream
         self._name = name
         self._budget_bytes = budget_bytes
         self._limits = limits
-        self._buffer = bytearray(BLOCK_BYTES)
+        # Clearing a fresh one costs more than reading a small package.
+        self._buffer = bytearray(BLOCK_BYTES) if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._position = self._end = 0
         self._payload_left = self._padding = 0
@@ -142,9 +152,8 @@ class TarReader:
         fields = _HEADER.unpack_from(self._buffer, start)
         name, mode, uid, gid, size, mtime, checksum, typeflag, linkname, magic = fields[:10]
         devmajor, devminor, prefix, padding = fields[12:]
-        header = self._view[start : start + BLOCK]
         # The checksum's own field counts as eight spaces.
-        if _number(checksum) != sum(header) - sum(checksum) + 256:
+        if _number(checksum) != self._sum(start) - sum(checksum) + 256:
             raise CorruptArchiveError(
                 f"{self._name} is damaged or no tar archive: a header has a wrong checksum. "
                 f"Upload the file again."
@@ -171,6 +180,13 @@ class TarReader:
         return self._member(
             typeflag, path, _text(linkname), size_bytes, mode_bits, overrides=overrides
         )
+
+    def _sum(self, start: int) -> int:
+        """All bytes of a header added up. Adler-32 does so in its lower half, modulo 65521, which
+        256 bytes do not reach; adding them up in Python took a third of reading a package."""
+        middle, end = start + BLOCK // 2, start + BLOCK
+        first, second = self._view[start:middle], self._view[middle:end]
+        return (zlib.adler32(first) & 0xFFFF) + (zlib.adler32(second) & 0xFFFF) - 2
 
     def _member(
         self,

@@ -9,6 +9,7 @@ are equal, ordered and hashed as their keys are, in Python as in a database.
 """
 
 import re
+from functools import lru_cache
 from typing import Self
 
 from registry.conda.errors import InvalidVersionError, quote
@@ -68,6 +69,7 @@ class VersionOrder:
         return self.key >= other.key if isinstance(other, VersionOrder) else NotImplemented
 
 
+@lru_cache(maxsize=4096)  # one package asks several times, and many have the same version
 def sort_key(version: str) -> bytes:
     """Bytes that order as the versions do; equal versions have equal bytes.
 

@@ -6,7 +6,7 @@ from registry.models.file import PackageFile, Record
 from registry.models.index import ChanneldataEntry, NewestFiles, PublishedIndex, StaleMark
 from registry.models.notice import Notice
 from registry.models.package import Package
-from registry.models.patch import Patch, PatchedRecord
+from registry.models.patch import Patch, PatchChunk, PatchedRecord
 
 __all__ = [
     "Blob",
@@ -20,6 +20,7 @@ __all__ = [
     "Package",
     "PackageFile",
     "Patch",
+    "PatchChunk",
     "PatchedRecord",
     "PublishedIndex",
     "Record",

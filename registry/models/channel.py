@@ -69,6 +69,14 @@ class ChannelFile(models.Model):
     file = models.ForeignKey(
         "registry.PackageFile", on_delete=models.CASCADE, related_name="entries"
     )
+    # The file's, without a look at the file: an index reads hundreds.
+    record = models.ForeignObject(
+        "registry.Record",
+        from_fields=["file"],
+        to_fields=["file"],
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+    )
     subdir = models.CharField(max_length=32)
     filename = models.CharField(max_length=255)
     name = models.CharField(max_length=64)
@@ -96,7 +104,9 @@ class ChannelFile(models.Model):
         ]
         indexes = [
             models.Index(fields=["channel", "subdir", "repodata_key"], name="repodatas_order"),
-            models.Index(fields=["channel", "subdir", "name"], name="names_of_a_subdir"),
+            models.Index(
+                fields=["channel", "subdir", "name", "repodata_key"], name="names_of_a_subdir"
+            ),
         ]
 
     @classmethod

@@ -27,6 +27,10 @@ class StaleMark(models.Model):
     subdir = models.CharField(max_length=32, blank=True)
     package_name = models.CharField(max_length=64, blank=True)
     filename = models.CharField(max_length=255, blank=True)
+    # Whether the list of removed files changes as well.
+    removed = models.BooleanField(default=True)
+    # Whether even what nobody waits for must follow at once: it shows what is hidden now.
+    is_urgent = models.BooleanField(default=False)
     stage = models.PositiveSmallIntegerField(choices=Stage.choices, default=Stage.SHARDS)
     marked_at = models.DateTimeField(auto_now_add=True)
 
@@ -57,7 +61,10 @@ class PublishedIndex(models.Model):
     record_count = models.BigIntegerField(default=0)
     published_at = models.DateTimeField(null=True, blank=True)
     documents_at = models.DateTimeField(null=True, blank=True)
+    documents_ahead_bytes = models.BigIntegerField(default=0)  # at documents_at
+    condensed_at = models.DateTimeField(null=True, blank=True)
     summaries_at = models.DateTimeField(null=True, blank=True)
+    summaries_claimed_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
 
@@ -79,9 +86,7 @@ class NewestFiles(models.Model):
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
     subdir = models.CharField(max_length=32)
     package_name = models.CharField(max_length=64)
-    versions: models.JSONField[list[str], list[str]] = models.JSONField()
-    filenames: models.JSONField[list[str], list[str]] = models.JSONField()
-    depends: models.JSONField[list[str], list[str]] = models.JSONField()
+    rows = models.BinaryField()  # `registry.conda.current.Newest`, packed
 
     class Meta:
         constraints = [

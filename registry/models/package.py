@@ -35,6 +35,14 @@ class Package(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["account", "name"], name="package_names_differ")
         ]
+        indexes = [
+            # Few are private, and every index asks which.
+            models.Index(
+                fields=["account", "name"],
+                condition=models.Q(is_private=True),
+                name="private_packages",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.account.name}/{self.name}"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
@@ -18,12 +18,15 @@ class Patch(models.Model):
     class Kind(models.TextChoices):
         # A whole set, in the form of conda-forge's: it takes the place of the one before it.
         INSTRUCTIONS = "instructions", "Patch instructions"
+        # Of one file, over what the set says of it.
         EDIT = "edit", "An edited record"
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="patches")
     subdir = models.CharField(max_length=32)
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    instructions: models.JSONField[dict[str, object], dict[str, object]] = models.JSONField()
+    filename = models.CharField(max_length=255, blank=True)  # of the file that was edited
+    # What came of it: how many files it changed, and what it says to no effect.
+    summary: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     note = models.CharField(max_length=500, blank=True)
     applied_at = models.DateTimeField(auto_now_add=True)
     applied_by = models.ForeignKey(
@@ -36,9 +39,30 @@ class Patch(models.Model):
 
     if TYPE_CHECKING:
         channel_id: int
+        chunks: models.Manager[PatchChunk]
 
     class Meta:
-        indexes = [models.Index(fields=["channel", "subdir"], name="patches_of_a_subdir")]
+        indexes = [models.Index(fields=["channel", "subdir", "filename"], name="patches_of_a_file")]
+
+
+class PatchChunk(models.Model):
+    """What a patch says of the dists from ``first`` to ``last``, compressed.
+
+    A set may speak of as many files as conda-forge has: a row for each would take minutes to
+    write, and the whole in one row would be read for every file that is put into the channel.
+    """
+
+    patch = models.ForeignKey(Patch, on_delete=models.CASCADE, related_name="chunks")
+    # Bytes, for they sort alike everywhere, and text by a language's rules.
+    first = models.BinaryField()
+    last = models.BinaryField()
+    data = models.BinaryField()
+
+    if TYPE_CHECKING:
+        patch_id: int
+
+    class Meta:
+        indexes = [models.Index(fields=["patch", "first"], name="chunks_of_a_patch")]
 
 
 class PatchedRecord(models.Model):
@@ -49,6 +73,8 @@ class PatchedRecord(models.Model):
     )
     json = models.BinaryField()
     msgpack = models.BinaryField()
+    # Null where the file's own is good (CEP 21).
+    run_exports_json = models.BinaryField(null=True)
 
     if TYPE_CHECKING:
         entry_id: int

@@ -15,11 +15,11 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
 from accounts.views.frame import act_of, administered, form_page, page, page_of, settings_frame
-from portal.errors import Conflict
-from registry import access, publishing
+from portal.errors import Conflict, InvalidInput, NotFound
+from registry import access, notices, publishing
 from registry import channels as acts
-from registry.forms import ChannelForm, LockForm, NewChannelForm
-from registry.models import Channel, ChannelFile
+from registry.forms import ChannelSettingsForm, LockForm, NewChannelForm, NoticeForm
+from registry.models import Channel, ChannelFile, Notice
 from registry.models.channel import MAIN
 
 
@@ -28,7 +28,8 @@ def _managed(request: HttpRequest, name: str) -> tuple[Identity, Account]:
     return administered(request, name, Ability.WRITE)
 
 
-def _channel(request: HttpRequest, account: str, name: str) -> tuple[Identity, Channel]:
+def managed_channel(request: HttpRequest, account: str, name: str) -> tuple[Identity, Channel]:
+    """Who asks, and the channel of that name, which is theirs to manage."""
     identity, found = _managed(request, account)
     return identity, access.find_channel(identity, found.name, name)
 
@@ -76,21 +77,25 @@ def _render(
     request: HttpRequest,
     channel: Channel,
     *,
-    form: ChannelForm | None = None,
+    form: ChannelSettingsForm | None = None,
     lock_form: LockForm | None = None,
+    notice_form: NoticeForm | None = None,
 ) -> HttpResponse:
     """The page of a channel's settings; with a form that was wrong, as the answer to it."""
-    kept = {"description": channel.description, "visibility": channel.visibility}
-    wrong = any(each is not None and each.errors for each in (form, lock_form))
-    context = _frame(request, channel) | {
-        "form": form or ChannelForm(initial=kept),
+    kept = {name: getattr(channel, name) for name in ChannelSettingsForm.base_fields}
+    wrong = any(each is not None and each.errors for each in (form, lock_form, notice_form))
+    context = channel_frame(request, channel) | {
+        "form": form or ChannelSettingsForm(initial=kept),
         "lock_form": lock_form or LockForm(auto_id="lock_%s"),
+        "notice_form": notice_form or NoticeForm(auto_id="notice_%s"),
+        "notices": notices.live_notices().filter(channel=channel),
         "is_main": channel.name == MAIN,
     }
     return render(request, "registry/channel_change.html", context, status=422 if wrong else 200)
 
 
-def _frame(request: HttpRequest, channel: Channel, *further: str) -> dict[str, Any]:
+def channel_frame(request: HttpRequest, channel: Channel, *further: str) -> dict[str, Any]:
+    """The context of a page of a channel's settings; ``further`` are the steps below it."""
     context = settings_frame(request, channel.account, "channels", channel.name, *further)
     context["crumbs"][2]["url"] = _list_url(channel.account)
     if further:
@@ -101,20 +106,57 @@ def _frame(request: HttpRequest, channel: Channel, *further: str) -> dict[str, A
 
 @form_page
 def channel_change(request: HttpRequest, account: str, channel: str) -> HttpResponse:
-    identity, found = _channel(request, account, channel)
+    identity, found = managed_channel(request, account, channel)
     if request.method != "POST":
         return _render(request, found)
-    form = ChannelForm(request.POST)
+    form = ChannelSettingsForm(request.POST)
     if not form.is_valid():
         return _render(request, found, form=form)
-    acts.change_channel(by=identity, channel=found, **form.cleaned_data)
+    try:
+        acts.change_channel(by=identity, channel=found, **form.cleaned_data)
+    except (Conflict, InvalidInput) as refusal:
+        show_refusal(form, refusal)
+        _, unchanged = managed_channel(request, account, channel)
+        return _render(request, unchanged, form=form)
     messages.success(request, f"{found.name} is saved.")
     return _page_of(found)
 
 
 @act_of("registry:channel-change")
+def notice_add(request: HttpRequest, account: str, channel: str) -> HttpResponse:
+    identity, found = managed_channel(request, account, channel)
+    form = NoticeForm(request.POST, auto_id="notice_%s")
+    if form.is_valid():
+        try:
+            notices.add_notice(
+                by=identity,
+                channel=found,
+                message=form.cleaned_data["message"],
+                level=form.cleaned_data["level"],
+                expires_at=form.expiry(),
+            )
+        except (Conflict, InvalidInput) as refusal:
+            show_refusal(form, refusal)
+    if form.errors:
+        return _render(request, found, notice_form=form)
+    messages.success(request, f"conda shows it to those who use {found.name}.")
+    return _page_of(found)
+
+
+@act_of("registry:channel-change", "notice")
+def notice_withdraw(request: HttpRequest, account: str, channel: str, notice: int) -> HttpResponse:
+    identity, found = managed_channel(request, account, channel)
+    row = Notice.objects.select_related("channel__account").filter(channel=found, pk=notice).first()
+    if row is None:
+        raise NotFound
+    notices.withdraw_notice(by=identity, notice=row)
+    messages.success(request, "The notice is withdrawn. Who was shown it already was.")
+    return _page_of(found)
+
+
+@act_of("registry:channel-change")
 def channel_lock(request: HttpRequest, account: str, channel: str) -> HttpResponse:
-    identity, found = _channel(request, account, channel)
+    identity, found = managed_channel(request, account, channel)
     form = LockForm(request.POST, auto_id="lock_%s")
     if not form.is_valid():
         return _render(request, found, lock_form=form)
@@ -127,7 +169,7 @@ def channel_lock(request: HttpRequest, account: str, channel: str) -> HttpRespon
 
 @act_of("registry:channel-change")
 def channel_unlock(request: HttpRequest, account: str, channel: str) -> HttpResponse:
-    identity, found = _channel(request, account, channel)
+    identity, found = managed_channel(request, account, channel)
     acts.change_channel(by=identity, channel=found, is_locked=False, lock_note="")
     messages.success(request, f"{found.name} takes files again.")
     return _page_of(found)
@@ -135,7 +177,7 @@ def channel_unlock(request: HttpRequest, account: str, channel: str) -> HttpResp
 
 @form_page
 def channel_delete(request: HttpRequest, account: str, channel: str) -> HttpResponse:
-    identity, found = _channel(request, account, channel)
+    identity, found = managed_channel(request, account, channel)
     form = TypedNameForm(request.POST or None, name=found.name)
     if request.method == "POST" and form.is_valid():
         try:
@@ -145,7 +187,7 @@ def channel_delete(request: HttpRequest, account: str, channel: str) -> HttpResp
         else:
             messages.success(request, f"{channel} is deleted. Its files are kept.")
             return redirect(_list_url(found.account))
-    context = _frame(request, found, "Delete") | {
+    context = channel_frame(request, found, "Delete") | {
         "form": form,
         "files": ChannelFile.objects.filter(channel=found).count(),
         "is_main": found.name == MAIN,

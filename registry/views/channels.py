@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
 from accounts.models import Account
-from registry import access
+from registry import access, notices
 from registry.conda.subdirs import NOARCH
 from registry.forms import PositionForm
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
@@ -89,6 +89,7 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
         "variants": channel_variants(identity, found),
         "totals": _counted(identity, found.account, [found]).get(found.pk, {}),
         "index": _index_state(identity, found),
+        "notices": notices.live_notices().filter(channel=found),
         **packages_part(request, packages, files),
     }
     return render(request, "registry/channel.html", context)
@@ -125,7 +126,7 @@ def _index_state(identity: Identity, channel: Channel) -> _IndexState:
     known = access.visible_packages(identity, channel.account).order_by().values("name")
     marks = {
         row["subdir"]: row
-        for row in StaleMark.objects.filter(channel=channel)
+        for row in StaleMark.objects.filter(channel=channel, stage__lt=StaleMark.Stage.SUMMARIES)
         .exclude(subdir="")
         .filter(Q(package_name="") | Q(package_name__in=known))
         .values("subdir")

@@ -13,15 +13,17 @@ from django.views.decorators.http import require_safe
 
 from accounts.forms import TypedNameForm
 from accounts.identity import Identity
+from accounts.rights import may_administer
 from accounts.roles import Permission
 from accounts.views.frame import act_of, form_page
 from portal.errors import Conflict, Forbidden, NotFound
-from registry import access, placement, publishing
+from registry import access, patched, placement, publishing
 from registry.conda.errors import InvalidVersionError
 from registry.conda.version import sort_key
 from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
 from registry.models import Channel, ChannelFile, Package, PackageFile
 from registry.views import listing
+from registry.views.diffs import shown_changes
 from registry.views.frame import (
     package_context,
     preference,
@@ -101,7 +103,7 @@ def _filtered(
 # --- One file ----------------------------------------------------------------------------------
 
 
-def _find(
+def find_file(
     identity: Identity, account: str, package: str, subdir: str, filename: str
 ) -> PackageFile:
     found = access.find_package(identity, account, package)
@@ -127,7 +129,7 @@ def file(
     request: HttpRequest, account: str, package: str, subdir: str, filename: str
 ) -> HttpResponse:
     identity = viewer(request)
-    found = _find(identity, account, package, subdir, filename)
+    found = find_file(identity, account, package, subdir, filename)
     return _render_file(request, identity, found)
 
 
@@ -141,7 +143,7 @@ def _render_file(
     context = package_context(identity, package, "files", file.version, file.filename)
     context["crumbs"][2]["url"] = _version_url(file)
     entries = sorted(
-        visible_entries(identity, account).filter(file=file),
+        visible_entries(identity, account).filter(file=file).select_related("patched"),
         key=lambda entry: preference(entry.channel),
     )
     standing = {entry.channel.name for entry in entries}
@@ -155,6 +157,7 @@ def _render_file(
     channel = entries[0].channel if entries else None
     context |= {
         "file": file,
+        "may_patch": context["may_administer"] and may_administer(identity, account),
         "entries": [_entry(identity, entry, file) for entry in entries],
         "others": others,
         "put_form": put_form or PutForm(channels=others),
@@ -183,7 +186,13 @@ def _entry(identity: Identity, entry: ChannelFile, file: PackageFile) -> dict[st
         file.build,
         is_private=file.package.is_private,
     )
-    return {"entry": entry, "channel": entry.channel, "command": variants[0]["command"]}
+    entry.file = file
+    return {
+        "entry": entry,
+        "channel": entry.channel,
+        "command": variants[0]["command"],
+        "changes": shown_changes(patched.differences(entry)),
+    }
 
 
 def _info(file: PackageFile) -> dict[str, Any]:
@@ -211,7 +220,7 @@ def file_put(
 ) -> HttpResponse:
     """Put it into one more channel."""
     identity = viewer(request)
-    file = _find(identity, account, package, subdir, filename)
+    file = find_file(identity, account, package, subdir, filename)
     access.require_package(identity, file.package, Permission.WRITE)
     names = access.visible_channels(identity, file.account).values_list("name", flat=True)
     form = PutForm(request.POST, channels=list(names))
@@ -230,7 +239,7 @@ def file_put(
     return redirect(url_of(file))
 
 
-def _standing_in(identity: Identity, file: PackageFile, name: str) -> Channel:
+def standing_in(identity: Identity, file: PackageFile, name: str) -> Channel:
     channel = access.find_channel(identity, file.account.name, name)
     if not ChannelFile.objects.filter(channel=channel, file=file).exists():
         raise NotFound
@@ -243,9 +252,9 @@ def file_remove(
 ) -> HttpResponse:
     """Take it out of a channel; putting it back is one press, so nothing is asked before."""
     identity = viewer(request)
-    file = _find(identity, account, package, subdir, filename)
+    file = find_file(identity, account, package, subdir, filename)
     access.require_package(identity, file.package, Permission.WRITE)
-    target = _standing_in(identity, file, channel)
+    target = standing_in(identity, file, channel)
     try:
         placement.remove_from_channel(by=identity, file=file, channel=target)
     except publishing.ChannelLocked as refusal:
@@ -263,7 +272,7 @@ def file_delete(
     request: HttpRequest, account: str, package: str, subdir: str, filename: str
 ) -> HttpResponse:
     identity = viewer(request)
-    file = _find(identity, account, package, subdir, filename)
+    file = find_file(identity, account, package, subdir, filename)
     access.require_delete(identity, file)
     form = TypedNameForm(request.POST or None, name=file.filename)
     if request.method == "POST" and form.is_valid():

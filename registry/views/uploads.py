@@ -96,7 +96,7 @@ class _IncomingFiles(FileUploadHandler):
 
 
 @contextmanager
-def _receiving(request: HttpRequest) -> Iterator[None]:
+def receiving(request: HttpRequest) -> Iterator[None]:
     with upload_slot(), ExitStack() as stack:
         request.upload_handlers = [_IncomingFiles(request, stack)]
         yield
@@ -117,7 +117,7 @@ def upload(request: HttpRequest, account: str) -> HttpResponse:
         return _form(request, identity, found, channel)
     destination = publishing.open_destination(identity, found.name, channel)
     stop_here_if_asked(request.META)
-    with _receiving(request):
+    with receiving(request):
         return _publish(request, identity, destination)
 
 

@@ -22,6 +22,7 @@ from registry.views import (
     files,
     home,
     packages,
+    patches,
     redirects,
     uploads,
 )
@@ -44,6 +45,7 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{file}/put", files.file_put, "file-put"),
         (f"{file}/delete", files.file_delete, "file-delete"),
         (f"{file}/remove/<channel:channel>", files.file_remove, "file-remove"),
+        (f"{file}/patch/<channel:channel>", patches.file_patch, "file-patch"),
         (f"{package}/channels", packages.package_channels, "package-channels"),
         (settings, collaborators.package_settings, "package-settings"),
         (f"{settings}/collaborators", collaborators.collaborators, "collaborators"),
@@ -92,6 +94,27 @@ urlpatterns: list[URLPattern] = [
         f"{_settings}/unlock/<channel:channel>",
         channel_settings.channel_unlock,
         name="channel-unlock",
+    ),
+    path(f"{_settings}/patches/<channel:channel>", patches.channel_patches, name="channel-patches"),
+    path(
+        f"{_settings}/apply-patches/<channel:channel>",
+        patches.patches_apply,
+        name="patches-apply",
+    ),
+    path(
+        f"{_settings}/undo-patch/<int:patch>/<channel:channel>",
+        patches.patch_undo,
+        name="patch-undo",
+    ),
+    path(
+        f"{_settings}/notices/add/<channel:channel>",
+        channel_settings.notice_add,
+        name="notice-add",
+    ),
+    path(
+        f"{_settings}/notices/<int:notice>/withdraw/<channel:channel>",
+        channel_settings.notice_withdraw,
+        name="notice-withdraw",
     ),
     path(
         f"{_settings}/delete/<channel:channel>",

@@ -1,7 +1,8 @@
 """Solve and install with py-rattler, the core of pixi, as a process of its own.
 
 ``python rattler_install.py CHANNEL SPEC PREFIX CACHE``: exit code 1 and the client's own words on
-stderr where it can't. ``RATTLER_AUTH_FILE`` names credentials, as for pixi.
+stderr where it can't. ``RATTLER_AUTH_FILE`` names credentials, as for pixi. With ``WITHOUT_SHARDS``
+set it reads repodata.json as a whole.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import os
 import sys
 from pathlib import Path
 
-from rattler import Gateway, install, solve
+from rattler import Gateway, SourceConfig, install, solve
 from rattler.networking import Client
 
 
 async def main(channel: str, spec: str, prefix: str, cache: str) -> None:
     client = Client.default_client()
-    gateway = Gateway(cache_dir=Path(cache, "repodata"), client=client)
+    sources = SourceConfig(sharded_enabled="WITHOUT_SHARDS" not in os.environ)
+    gateway = Gateway(cache_dir=Path(cache, "repodata"), default_config=sources, client=client)
     records = await solve(
         [channel],
         [spec],

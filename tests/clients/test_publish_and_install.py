@@ -142,6 +142,22 @@ def test_the_commands_of_the_forgejo_document_work(
     install(f"{registry}/stable", tmp_path)
 
 
+def test_what_a_client_of_quetz_uploads_is_installed_without_a_pause_in_between(
+    published: Deployment, built: dict[str, Path], tmp_path: Path
+) -> None:
+    token = published.token("api:read", "api:write")
+
+    for channel in ("neutrons/fast", "neutrons%2Fslow"):
+        arguments = (str(built["conda"]), f"{published.url}/quetz", channel)
+        run_client("quetz_upload.py", *arguments, token, home=tmp_path)
+
+        folder = tmp_path / channel.replace("/", "-")
+        folder.mkdir()
+        install(f"{published.url}/conda/{channel.replace('%2F', '/')}", folder)
+
+    assert token not in published.server.log()
+
+
 def test_both_formats_of_a_build_stand_side_by_side(
     published: Deployment, built: dict[str, Path]
 ) -> None:

@@ -1,4 +1,4 @@
-"""nginx with the configuration that we ship, in front of a live server."""
+"""nginx and Caddy with the configurations that we ship, in front of a live server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import LOOPBACK, PROJECT, LiveServer, ServerFailed, free_port
+from tests.servers import LOOPBACK, PROJECT, LiveServer, ServerFailed, free_port, run_manage
 
 DEPLOY = PROJECT / "deploy"
+CADDY = shutil.which("caddy")
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """A running nginx: its address, and what it logged of requests and of itself."""
+    """A running front server: its address, and what it logged of requests and of itself."""
 
     url: str
     port: int
@@ -67,18 +68,75 @@ def nginx_in_front(
         process.wait(10)
 
 
+@contextmanager
+def caddy_in_front(server: LiveServer, folder: Path, *, port: int) -> Iterator[Front]:
+    """Run Caddy without TLS; it serves from the server's folder."""
+    folder.mkdir(parents=True)
+    front = Front(f"http://{LOOPBACK}:{port}", port, folder / "access.log", folder / "error.log")
+    assert CADDY is not None
+    # Its own administration listens on a fixed port: off, for several may run here.
+    configuration = _replaced(
+        (DEPLOY / "Caddyfile").read_text(encoding="utf-8"),
+        {
+            "{\n\tservers": "{\n\tadmin off\n\tservers",
+            "output stdout": f"output file {front.access_log}",
+        },
+    )
+    (folder / "Caddyfile").write_text(configuration, encoding="utf-8")
+    env = {
+        **os.environ,
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "CONDARIUM_SITE": front.url,
+        "CONDARIUM_UPSTREAM": f"{LOOPBACK}:{server.port}",
+        "CONDARIUM_TREE": str(Path(server.env["CONDARIUM_DATA"], "files", "tree")),
+    }
+    with front.error_log.open("ab") as log:
+        process = subprocess.Popen(
+            [CADDY, "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=env,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(port, process, front.error_log)
+        yield front
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def make_ida(server: LiveServer, *scopes: str) -> list[str]:
+    """Make the user ida, and a token of hers for each of the scopes."""
+    command = ["createuser", "ida", "--email", "ida@example.org", "--password-stdin"]
+    made = run_manage(command, server.env, input="correct horse battery staple\n")
+    assert made.returncode == 0, made.stderr
+    tokens = []
+    for number, scope in enumerate(scopes):
+        arguments = ["createtoken", "ida", "--name", f"t{number}", "--scope", scope]
+        answer = run_manage(arguments, server.env)
+        assert answer.returncode == 0, answer.stderr
+        tokens.append(answer.stdout.strip())
+    return tokens
+
+
 def _write_configuration(server: LiveServer, folder: Path, *, port: int, s3_endpoint: str) -> None:
     kind = "s3" if s3_endpoint else "folder"
+    data = server.env["CONDARIUM_DATA"].rstrip("/") + "/"
     files = _replaced(
         (DEPLOY / f"nginx-files-{kind}.conf").read_text(encoding="utf-8"),
         {"s3:8333": s3_endpoint.removeprefix("http://")}
         if s3_endpoint
-        else {"/var/lib/condarium/": server.env["CONDARIUM_DATA"].rstrip("/") + "/"},
+        else {"/var/lib/condarium/": data},
     )
     (folder / "files.conf").write_text(files, encoding="utf-8")
     main = _replaced(
         (DEPLOY / "nginx.conf").read_text(encoding="utf-8"),
         {
+            "/var/lib/condarium/": data,
             "server web:8080": f"server {LOOPBACK}:{server.port}",
             "listen 8080": f"listen {LOOPBACK}:{port}",
             "/etc/nginx/condarium-files.conf": str(folder / "files.conf"),
@@ -106,7 +164,9 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             if probe.connect_ex((LOOPBACK, port)) == 0:
                 return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise ServerFailed(f"nginx did not start.\n{log.read_text(encoding='utf-8')}")
+            raise ServerFailed(
+                f"The front server did not start.\n{log.read_text(encoding='utf-8')}"
+            )
         time.sleep(0.02)
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import zstandard
+
+from benchmarks.channel import Channel, write_repodata
+from benchmarks.packages import small_payload
+from registry.conda.archive import read_package
 from tests.servers import PROJECT
 
 
@@ -29,10 +36,54 @@ def test_the_benchmarks_measure_everything_and_leave_nothing_behind(tmp_path: Pa
     assert list(work.iterdir()) == []
     sections = json.loads(figures_path.read_text(encoding="utf-8"))["sections"]
     values = {
-        (title, figure["what"]): figure["value"]
-        for title, figures in sections.items()
-        for figure in figures
+        (section["title"], section["column"], figure["what"]): figure["value"]
+        for section in sections
+        for figure in section["figures"]
     }
-    assert len(values) > 30
+    assert len(values) > 100
     assert [what for what, value in values.items() if value <= 0] == []
-    assert all(title in done.stdout for title in sections)
+    assert all(section["title"] in done.stdout for section in sections)
+
+
+@pytest.mark.parametrize("records", [0, 1, 2, 700])
+def test_a_made_up_channel_has_as_many_records_as_asked_for(records: int) -> None:
+    channel = Channel(records)
+
+    entries = list(channel.entries())
+
+    assert len({entry.filename for entry in entries}) == records
+    assert {entry.name for entry in entries} == set(channel.names)
+    for formats in (".conda", ".tar.bz2"):
+        filenames = [entry.filename for entry in entries if entry.filename.endswith(formats)]
+        assert filenames == sorted(filenames)
+
+
+def test_the_same_seed_makes_the_same_channel() -> None:
+    one, same, other = (list(Channel(200, seed=seed).entries()) for seed in (1, 1, 2))
+
+    assert one == same
+    assert one != other
+
+
+def test_a_made_up_channel_packs_as_real_ones_do(tmp_path: Path) -> None:
+    path = tmp_path / "repodata.json"
+    write_repodata(path, Channel(10_000))
+    text = path.read_bytes()
+
+    assert 520 < len(text) / 10_000 < 580
+    assert 95 < len(zstandard.compress(text, 3)) / 10_000 < 110
+
+
+@pytest.mark.parametrize("extension", [".conda", ".tar.bz2"])
+def test_a_made_up_record_becomes_a_package_that_can_be_taken_in(
+    tmp_path: Path, extension: str
+) -> None:
+    entry = next(each for each in Channel(400).entries() if each.filename.endswith(extension))
+
+    package = small_payload(tmp_path / "payload").package_of(entry)
+
+    data = package.data()
+    contents = read_package(io.BytesIO(data), size_bytes=len(data))
+    assert package.filename == entry.filename
+    assert contents.index["depends"] == entry.record["depends"]
+    assert contents.run_exports == entry.run_exports

@@ -125,7 +125,7 @@ def test_every_path_that_is_named_exists(document: Path) -> None:
 def test_every_variable_that_is_named_is_read(document: Path) -> None:
     settings = set(re.findall(r'"(CONDARIUM_[A-Z0-9_]+)"', read("portal/settings.py")))
     # The secret of a CI, and what the Caddyfile reads.
-    others = {"CONDARIUM_TOKEN", "CONDARIUM_SITE"}
+    others = {"CONDARIUM_TOKEN", "CONDARIUM_SITE", "CONDARIUM_TREE"}
     named = set(re.findall(r"CONDARIUM_[A-Z0-9_]+", document.read_text(encoding="utf-8")))
 
     assert named <= settings | others

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from tests.builders import BuiltPackage, build_conda
-from tests.portal.front import NGINX, Front, free_front_port, nginx_in_front
-from tests.servers import LOOPBACK, LiveServer, S3Server, run_manage
+from tests.portal.front import NGINX, Front, free_front_port, make_ida, nginx_in_front
+from tests.servers import LOOPBACK, LiveServer, S3Server
 
 pytestmark = pytest.mark.skipif(
     NGINX is None and not os.environ.get("CI"),
@@ -83,24 +83,12 @@ def house(
             server, folder / "nginx", port=port, s3_endpoint=s3.endpoint if s3 else ""
         ) as front,
     ):
-        writing, reading = _make_ida(server)
+        writing, reading = make_ida(server, "api:write", "conda:download")
         package = build_conda("hello", "1.0", files={"share/hello.bin": os.urandom(2 * MIB)})
         made = House(front, writing, reading, package)
         assert made.put(package, writing).status_code == 201
         made.wait_for(package)
         yield made
-
-
-def _make_ida(server: LiveServer) -> tuple[str, str]:
-    command = ["createuser", "ida", "--email", "ida@example.org", "--password-stdin"]
-    made = run_manage(command, server.env, input="correct horse battery staple\n")
-    assert made.returncode == 0, made.stderr
-    tokens = []
-    for name, scope in (("write", "api:write"), ("read", "conda:download")):
-        answer = run_manage(["createtoken", "ida", "--name", name, "--scope", scope], server.env)
-        assert answer.returncode == 0, answer.stderr
-        tokens.append(answer.stdout.strip())
-    return tokens[0], tokens[1]
 
 
 # --- Bytes -------------------------------------------------------------------------------------
@@ -223,7 +211,14 @@ def test_an_upload_comes_through(house: House, tmp_path: Path, how: str) -> None
 
 
 @pytest.mark.parametrize("how", ["length", "chunked"])
-@pytest.mark.parametrize("path", ["/conda/ida/noarch/x-1.0-0.conda", "/api/v1/upload/ida"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/conda/ida/noarch/x-1.0-0.conda",
+        "/api/v1/upload/ida",
+        "/quetz/api/channels/ida%2Fdev/upload/x-1.0-0.conda",
+    ],
+)
 def test_an_early_refusal_never_becomes_a_502(
     house: House, tmp_path: Path, how: str, path: str
 ) -> None:

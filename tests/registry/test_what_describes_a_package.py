@@ -6,7 +6,7 @@ import pytest
 
 from portal.errors import NotFound
 from registry import channels, placement, publishing
-from registry.describing import describe
+from registry.describing import Newcomer, describe
 from registry.models import Channel, ChannelFile, Package, PackageFile
 from tests.builders import build_conda
 from tests.cast import Person
@@ -101,9 +101,12 @@ def test_describing_a_package_does_not_show_one_that_was_hidden_meanwhile(
     read_before = PackageFile.objects.select_related("package").get()
     Package.objects.update(is_private=True)
 
-    describe(read_before, channel.row)
+    newcomer = Newcomer(read_before.package, "1.0", "", {"summary": "Described anew"})
+    describe([newcomer], channel.row, shown=set())
 
-    assert Package.objects.get().is_private
+    package = Package.objects.get()
+    assert package.is_private
+    assert package.summary == "Described anew"
 
 
 def test_a_channel_that_is_deleted_while_a_file_comes_in_takes_none(

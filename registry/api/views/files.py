@@ -15,10 +15,13 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.rights import require_ability
 from accounts.scopes import Ability
+from portal.errors import NotFound
 from registry import access
+from registry.api import patch_serializers as patch_shapes
 from registry.api import serializers as shapes
 from registry.api.views.channels import CHANNEL_NAME
-from registry.models import ChannelFile, PackageFile
+from registry.models import Channel, ChannelFile, PackageFile
+from registry.patching import edit_record
 from registry.placement import add_to_channel, copy_file, delete_file, remove_from_channel
 from registry.publishing import Outcome
 
@@ -135,6 +138,45 @@ class Entries(_FileEndpoint):
 
 @extend_schema(tags=["files"], parameters=[CHANNEL_NAME])
 class OneEntry(_FileEndpoint):
+    public_reads = True
+
+    @extend_schema(operation_id="entries_get", responses=patch_shapes.EntryRecordSerializer)
+    def get(
+        self, _request: Request, account: str, subdir: str, filename: str, channel: str
+    ) -> Response:
+        """What the channel says of the file, and what the file says of itself."""
+        file = self.found(account, subdir, filename)
+        return self.answer_entry(file, access.find_channel(self.identity, account, channel))
+
+    @extend_schema(
+        operation_id="entries_edit",
+        request=patch_shapes.RecordInput,
+        responses=patch_shapes.EntryRecordSerializer,
+    )
+    def patch(
+        self, _request: Request, account: str, subdir: str, filename: str, channel: str
+    ) -> Response:
+        """Have the channel say that the file depends on, or constrains, something else.
+
+        It is a patch, which can be undone; the file stays as it is.
+        """
+        file = self.found(account, subdir, filename)
+        target = access.find_channel(self.identity, account, channel)
+        access.require_patching(self.identity, target)
+        sent = self.sent(patch_shapes.RecordInput)
+        edit_record(by=self.identity, channel=target, file=file, **sent)
+        return self.answer_entry(file, target)
+
+    def answer_entry(self, file: PackageFile, channel: Channel) -> Response:
+        entry = (
+            ChannelFile.objects.select_related("channel", "file", "patched")
+            .filter(channel=channel, file=file)
+            .first()
+        )
+        if entry is None:
+            raise NotFound
+        return self.shown(entry, patch_shapes.EntryRecordSerializer)
+
     @extend_schema(
         operation_id="entries_put",
         request=None,

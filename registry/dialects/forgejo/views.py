@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import bz2
 import hashlib
-import threading
 from dataclasses import replace
-from typing import IO, BinaryIO, cast
+from functools import partial
 from urllib.parse import quote
 
 from django.conf import settings
@@ -20,7 +19,7 @@ from django.http.response import HttpResponseBase
 from accounts.identity import Identity
 from accounts.scopes import Ability
 from portal.errors import CredentialNeeded, NotFound
-from registry import access, delivery, generations, publishing
+from registry import access, delivery, publishing, waiting
 from registry.conda.repodata import compress_bz2, forgejo_tail
 from registry.delivery import Stored
 from registry.dialects.forgejo.forms import open_archive
@@ -40,12 +39,11 @@ from registry.dialects.forgejo.wording import (
     word,
     worded,
 )
+from registry.generations import Derived
 from registry.models import Channel
 from registry.models import ChannelFile as Entry
 from registry.publishing import Claims, Outcome
 from registry.receiving import upload_slot
-
-_compressing = threading.Lock()
 
 
 @worded(word, "GET", "PUT")
@@ -85,6 +83,7 @@ def _upload(request: HttpRequest, by: Identity, account: str, rest: str) -> Http
     if upload is None:
         return answer_empty(404)
     destination = publishing.open_destination(by, account, upload.channel, Ability.CHANNEL_UPLOAD)
+    wait_seconds = waiting.asked_seconds(request)
     with upload_slot():
         published = publishing.publish_to(
             by=by,
@@ -92,9 +91,9 @@ def _upload(request: HttpRequest, by: Identity, account: str, rest: str) -> Http
             body=open_archive(request, limit_bytes=settings.MAX_UPLOAD_BYTES),
             claims=Claims(format=upload.format, subdir=upload.subdir, minimal=True),
         )
-    if published.outcome is Outcome.UNCHANGED:
-        return answer_error(409, DUPLICATE)
-    return answer_empty(201)
+    unchanged = published.outcome is Outcome.UNCHANGED
+    answer = answer_error(409, DUPLICATE) if unchanged else answer_empty(201)
+    return waiting.answer_when_visible(answer, published, wait_seconds)
 
 
 # --- Documents of a subdir ---------------------------------------------------------------------
@@ -123,24 +122,14 @@ def _compressed(stored: Stored, removed_offset: int) -> Stored:
         etag = f'"{hashlib.sha256(data).hexdigest()[:40]}"'
         return replace(changed, data=data, size_bytes=len(data), etag=etag)
 
-    def compress(plain: IO[bytes], out: BinaryIO) -> None:
-        # The document is a copy of our own, so its end can be rewritten in place.
-        plain.truncate(removed_offset)
-        plain.seek(removed_offset)
-        plain.write(forgejo_tail())
-        plain.seek(0)
-        compress_bz2(cast(BinaryIO, plain), out)
-
-    source: dict[str, object] = {"key": stored.key, "size": stored.size_bytes}
-    # It takes a while for a large channel: once for all who wait for it.
-    with _compressing:
-        made = generations.derived_file(source, "forgejo.bz2", compress)
-    return replace(
-        changed,
-        key=str(made["key"]),
-        size_bytes=int(cast(int, made["size"])),
-        etag=str(made["etag"]),
+    if stored.compressed is None:
+        raise NotFound
+    derived = Derived(
+        stored.compressed,
+        "forgejo.bz2",
+        partial(compress_bz2, stop=removed_offset, tail=forgejo_tail()),
     )
+    return replace(changed, derived=None).made_by(derived)
 
 
 # --- Package files -----------------------------------------------------------------------------

@@ -16,11 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts.authentication import identify
 from portal.body import open_body
 from portal.errors import InvalidInput, NotFound, Refusal
-from registry import publishing
+from registry import publishing, waiting
 from registry.delivery import MethodNotAllowed
 from registry.dialects.prefix.form import FilePart
 from registry.models.channel import MAIN
-from registry.publishing import Claims, FileExists, Outcome
+from registry.publishing import Claims, FileExists, Outcome, Published
 from registry.receiving import upload_slot
 
 MAX_TEXT_LENGTH = 512
@@ -66,6 +66,7 @@ def upload(request: HttpRequest, rest: str) -> HttpResponse:
         raise NotFound
     destination = publishing.open_destination(by, account_name, channel_name or MAIN)
     is_forced = _is_forced(request)
+    wait_seconds = waiting.asked_seconds(request)
     with upload_slot():
         # The form is a little more than the file; the file itself is held against the limit.
         limit_bytes = settings.MAX_UPLOAD_BYTES + 2**20
@@ -82,6 +83,11 @@ def upload(request: HttpRequest, rest: str) -> HttpResponse:
                     f"{refusal.detail} Files are never replaced here, so force changes nothing."
                 ) from refusal
             raise
+    answer = _published(published, is_forced=is_forced)
+    return waiting.answer_when_visible(answer, published, wait_seconds)
+
+
+def _published(published: Published, *, is_forced: bool) -> HttpResponse:
     file, channel = published.file, published.channel
     place = f"{file.subdir}/{file.filename}"
     if published.outcome is Outcome.UNCHANGED and not is_forced:

@@ -12,6 +12,7 @@ from registry.models import Channel, StaleMark
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they would load every page
     help = "Write the index files of all channels, of an account's, or of one channel anew."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,5 +39,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{count} subdirs of {len(ids)} channels are up to date.")
 
     def _waiting(self, ids: list[int]) -> list[tuple[int, str]]:
-        marks = StaleMark.objects.filter(channel__in=ids).order_by("id")
+        # What others changed meanwhile is the worker's, and may wait.
+        marks = StaleMark.objects.filter(channel__in=ids, package_name="").order_by("id")
         return list(dict.fromkeys(marks.values_list("channel_id", "subdir")))

@@ -9,67 +9,65 @@ import time
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, close_old_connections
 
-from registry import housekeeping, indexing
+from registry import condensing, housekeeping, indexing, recovery
+from registry.doorbell import Doorbell
+from registry.lanes import Chore, Chores, Lanes, let_small_work_pass
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.02
-_LOOK_ANYWAY_SECONDS = 2.0
-_POLL_SECONDS = 0.2  # where the database can't be asked cheaply whether anything changed
-_HOUSEKEEPING_SECONDS = 600.0
-_SWEEP_SECONDS = 20.0
+_LANES = 3
+# For what rang in vain, and for what gets due by the time alone.
+_LOOK_ANYWAY_SECONDS = 1.0
+# The rings of a burst are answered in one go, and looking takes a part of the time only.
+_PAUSE_SECONDS = 0.005
+_PAUSE_PER_LOOK = 4
+# What is being indexed may end in that time. What doesn't is found by its marks at the next start.
+_PATIENCE_SECONDS = 1.0
+
+_CHORES = (
+    Chore(recovery.check_after_restart, every_seconds=600),
+    Chore(housekeeping.sweep_abandoned_uploads, every_seconds=20),
+    Chore(housekeeping.keep_house, every_seconds=600),
+    Chore(condensing.condense_some, every_seconds=60, when_idle=True),
+)
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they would load every page
     help = "Index what was published and keep house, without a broker."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # No threading.Event: its lock can't be taken by a signal that interrupts its own wait.
-        told_to_stop: list[int] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: told_to_stop.append(number))
-        parent = os.getppid()
-        housekeeping_due = sweep_due = time.monotonic()
-        changes = Changes()
-        while not told_to_stop and os.getppid() == parent:
-            try:
-                if changes.seen():
-                    indexing.run_overdue()
-                if time.monotonic() >= sweep_due:
-                    sweep_due = time.monotonic() + _SWEEP_SECONDS
-                    housekeeping.sweep_abandoned_uploads()
-                if time.monotonic() >= housekeeping_due:
-                    housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
-                    housekeeping.keep_house()
-            except DatabaseError:
-                log.exception("the database does not answer; trying again")
-                close_old_connections()
-                time.sleep(1)
-            time.sleep(changes.pause_seconds)
+        let_small_work_pass()
+        with Doorbell() as doorbell:
+            lanes = Lanes(_LANES, indexing.bring_up_to_date, finished=doorbell.nudge)
+            Chores(_CHORES, is_idle=lambda: not lanes.busy and not indexing.overdue())
+            _work(doorbell, lanes)
+            if not lanes.wait_until_idle(_PATIENCE_SECONDS):
+                log.info("stopped while indexing; the next worker goes on")
+                # At once: the end of the interpreter would wait for what computes without it.
+                os._exit(0)
 
 
-class Changes:
-    """Tells whether the database may hold new marks since it was last asked.
-
-    SQLite counts the commits of other connections, and telling the number costs microseconds,
-    so it is asked fifty times a second. Elsewhere the marks are looked for right away.
-    """
-
-    def __init__(self) -> None:
-        self._counts = connection.vendor == "sqlite"
-        self._version = -1
-        self._looked = 0.0
-        self.pause_seconds = _LOOK_SECONDS if self._counts else _POLL_SECONDS
-
-    def seen(self) -> bool:
-        if not self._counts:
-            return True
-        with connection.cursor() as cursor:
-            version = cursor.execute("PRAGMA data_version").fetchone()[0]
-        now = time.monotonic()
-        if version == self._version and now - self._looked < _LOOK_ANYWAY_SECONDS:
-            return False
-        self._version, self._looked = version, now
-        return True
+def _work(doorbell: Doorbell, lanes: Lanes) -> None:
+    """Give the lanes what is due, until told to stop or alone."""
+    # No threading.Event: its lock can't be taken by a signal that interrupts its own wait.
+    told_to_stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: told_to_stop.append(number))
+    signal.set_wakeup_fd(doorbell.wakeup_fd, warn_on_full_buffer=False)
+    parent = os.getppid()
+    while not told_to_stop and os.getppid() == parent:
+        started = time.monotonic()
+        try:
+            if lanes.free:
+                lanes.take(indexing.overdue())
+        except DatabaseError:
+            log.exception("the database does not answer; trying again")
+            close_old_connections()
+            time.sleep(1)
+        looked_seconds = time.monotonic() - started
+        doorbell.wait(lanes.seconds_to_next_try(at_most=_LOOK_ANYWAY_SECONDS))
+        if lanes.busy:
+            time.sleep(max(_PAUSE_SECONDS, _PAUSE_PER_LOOK * looked_seconds))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
 from accounts.models import Event, Token
@@ -51,6 +53,11 @@ HELLO = "noarch/hello-1.0-0.conda"
         ("PUT", f"/accounts/acme/files/{HELLO}/channels/theirs", None),
         ("DELETE", f"/accounts/acme/files/{HELLO}/channels/theirs", None),
         ("GET", "/accounts/acme/files?channel=theirs", None),
+        ("GET", "/accounts/acme/patches?channel=theirs", None),
+        ("POST", "/accounts/acme/patches?channel=theirs&subdir=noarch", {}),
+        ("GET", "/accounts/acme/patches/{patch}", None),
+        ("POST", "/accounts/acme/patches/{patch}/undo", None),
+        ("PATCH", "/accounts/globex/files/noarch/buried-1.0-0.conda/channels/secret", {}),
     ],
 )
 def test_a_name_or_id_of_another_organization_is_missing(
@@ -63,7 +70,7 @@ def test_a_name_or_id_of_another_organization_is_missing(
     events = Event.objects.count()
 
     answer = olga.call(method, path.format(**theirs.ids), body)
-    missing = olga.call(method, path.format(token=10**9, invitation=10**9), body)
+    missing = olga.call(method, path.format_map(defaultdict(lambda: 10**9)), body)
 
     assert answer.status_code == 404
     assert answer.content == missing.content == NOT_FOUND
@@ -98,5 +105,6 @@ def test_no_name_in_a_path_breaks_anything(name: str, olga: Caller) -> None:
 
 @pytest.mark.parametrize("number", [0, 2**63, 10**30, "9" * 5000])
 def test_no_number_in_a_path_breaks_anything(number: object, olga: Caller) -> None:
+    assert olga.get(f"/accounts/acme/patches/{number}").status_code == 404
     for kind in ("tokens", "invitations"):
         assert olga.call("DELETE", f"/accounts/acme/{kind}/{number}").status_code == 404

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
@@ -36,6 +37,9 @@ HIDE = {"is_private": True}
 WRITE = {"permission": "write"}
 TO_DEV = {"account": "acme", "channel": "dev"}
 TO_SVEN = {"account": "sven"}
+NEXT_WEEK = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+EDIT = {"depends": ["python >=3.10"]}
+NOTICE = {"channel": "main", "message": "Moves on Monday", "expires_at": NEXT_WEEK}
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,18 @@ TABLE = [Row(*row) for row in (
     ("DELETE", f"{_A}/channels/dev", None,                "401 403 403 403 204 204", "403 204 403 204 204 403 204 204"),
     ("DELETE", f"{_A}/channels/main", None,               "401 403 403 403 409 409", "403 409 403 409 409 403 403 409"),
     ("DELETE", f"{_A}/channels/secret", None,             "404 404 403 403 204 204", "403 404 404 204 204 403 404 204"),
+    ("GET",    f"{_A}/notices", None,                     "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
+    ("POST",   f"{_A}/notices", NOTICE,                   "401 403 403 403 201 201", "403 201 403 201 201 403 403 201"),
+    ("DELETE", f"{_A}/notices/{{notice}}", None,          "401 403 403 403 204 204", "403 204 403 204 204 403 403 204"),
+    ("DELETE", f"{_A}/notices/{{hidden_notice}}", None,   "404 404 403 403 204 204", "403 404 404 204 204 403 404 204"),
+    ("GET",    f"{_A}/patches?channel=main", None,        "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
+    ("GET",    f"{_A}/patches?channel=secret", None,      "404 404 403 403 200 200", "200 404 404 200 200 403 404 200"),
+    ("POST",   f"{_A}/patches?channel=main&subdir=noarch", {},
+                                                          "401 403 403 403 201 201", "403 201 403 201 201 403 403 201"),
+    ("POST",   f"{_A}/patches?channel=main&subdir=noarch&dry_run=1", {},
+                                                          "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
+    ("GET",    f"{_A}/patches/{{patch}}", None,           "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
+    ("POST",   f"{_A}/patches/{{patch}}/undo", None,      "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
     ("GET",    f"{_A}/packages", None,                    "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
     ("GET",    f"{_A}/packages/hello", None,              "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
     ("GET",    f"{_A}/packages/hidden", None,             "404 404 200 200 200 200", "200 404 404 200 200 200 200 200"),
@@ -134,6 +150,11 @@ TABLE = [Row(*row) for row in (
     ("DELETE", BURIED, None,                              "404 404 403 204 204 204", "403 404 404 204 204 403 404 204"),
     ("GET",    f"{HELLO}/channels", None,                 "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
     ("GET",    f"{BURIED}/channels", None,                "404 404 200 200 200 200", "200 404 404 200 200 200 404 200"),
+    ("GET",    f"{HELLO}/channels/main", None,            "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
+    ("GET",    f"{HELLO}/channels/dev", None,             "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
+    ("GET",    f"{BURIED}/channels/secret", None,         "404 404 200 200 200 200", "200 404 404 200 200 200 404 200"),
+    ("PATCH",  f"{HELLO}/channels/main", EDIT,            "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
+    ("PATCH",  f"{BURIED}/channels/secret", EDIT,         "404 404 403 403 200 200", "403 404 404 200 200 403 404 200"),
     ("PUT",    f"{HELLO}/channels/dev", None,             "401 403 403 201 201 201", "403 201 403 201 201 403 201 201"),
     ("PUT",    f"{HELLO}/channels/main", None,            "401 403 403 200 200 200", "403 200 403 200 200 403 403 200"),
     ("PUT",    f"{HELLO}/channels/secret", None,          "404 404 403 201 201 201", "403 404 404 201 201 403 404 201"),
@@ -203,9 +224,9 @@ def test_the_table_has_every_operation_of_the_api() -> None:
         for method in view.http_method_names
         if hasattr(view, method) and method != "options"
     }
+    ids = dict.fromkeys(("token", "invitation", "notice", "hidden_notice", "patch"), 1)
     listed = {
-        (row.method, resolve(API + row.path.partition("?")[0].format(token=1, invitation=1)).route)
-        for row in TABLE
+        (row.method, resolve(API + row.path.partition("?")[0].format(**ids)).route) for row in TABLE
     }
     assert listed == offered
     assert {route for _, route in offered} == set(ENDPOINTS)
@@ -230,6 +251,8 @@ EXAMPLES = {
     "<str:group>": ["helpers", "members"],
     "<int:invitation>": ["1"],
     "<int:token>": ["1"],
+    "<int:notice>": ["1"],
+    "<int:patch>": ["1"],
     "<str:package>": ["hello", "collaborators", "channels"],
     "<str:subdir>": ["noarch", "channels"],
     "<str:filename>": ["hello-1.0-0.conda", "copies", "channels"],

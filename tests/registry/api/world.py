@@ -18,7 +18,8 @@ from accounts.tokens import make_secret, revoke_token
 from registry import publishing
 from registry.channels import create_channel
 from registry.collaboration import set_collaborator, set_privacy
-from registry.models import Channel, Package, PackageFile
+from registry.models import Channel, Notice, Package, PackageFile, Patch
+from registry.notices import add_notice
 from registry.publishing import Claims
 from tests.builders import build_conda
 from tests.cast import Person
@@ -100,16 +101,26 @@ class World:
     token: Token
     secret: str
     invitation: Invitation
+    notice: Notice
+    hidden_notice: Notice
+    patch: Patch
     callers: dict[str, Caller] = field(default_factory=dict)
 
     @property
     def ids(self) -> dict[str, int]:
-        return {"token": self.token.pk, "invitation": self.invitation.pk}
+        return {
+            "token": self.token.pk,
+            "invitation": self.invitation.pk,
+            "notice": self.notice.pk,
+            "hidden_notice": self.hidden_notice.pk,
+            "patch": self.patch.pk,
+        }
 
 
 def make_world(name: str, owner: Person, *, organization: Organization | None = None) -> World:
     """``main`` and ``dev`` are public, ``secret`` is private. ``hello`` stands in main,
-    ``buried`` in secret only, and ``hidden`` is a private package in main."""
+    ``buried`` in secret only, and ``hidden`` is a private package in main. main and
+    secret have a notice each; a patch of main says nothing."""
     organization = organization or make_organization(name, owner=owner.user)
     account = organization.account
     publish(owner, name, "main", "hello", about={"summary": "Says hello"})
@@ -138,7 +149,31 @@ def make_world(name: str, owner: Person, *, organization: Organization | None = 
         expires_at=timezone.now() + timedelta(days=1),
         invited_by=owner.user,
     )
-    return World(organization, owner, group, made.token, made.secret, invitation)
+    notice, hidden_notice = (
+        add_notice(
+            by=owner.identity,
+            channel=Channel.objects.get(account=account, name=channel),
+            message=f"{channel} moves",
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+        for channel in ("main", "secret")
+    )
+    patch = Patch.objects.create(
+        channel=Channel.objects.get(account=account, name="main"),
+        subdir="noarch",
+        kind=Patch.Kind.INSTRUCTIONS,
+    )
+    return World(
+        organization,
+        owner,
+        group,
+        made.token,
+        made.secret,
+        invitation,
+        notice,
+        hidden_notice,
+        patch,
+    )
 
 
 ROLES = ("nobody", "sven", "rita", "maria", "adam", "olga")

@@ -41,6 +41,14 @@ def test_a_package_without_timestamp_counts_as_old() -> None:
 
 
 @pytest.mark.parametrize(
+    ("timestamp", "seconds"),
+    [(1_700_000_000_999, 1_700_000_000), (1_500_000_000, 1_500_000_000), (0, 0)],
+)
+def test_the_timestamp_is_in_seconds_whatever_records_count(timestamp: int, seconds: int) -> None:
+    assert entry(timestamp_ms=timestamp)["timestamp"] == seconds
+
+
+@pytest.mark.parametrize(
     ("about", "field", "value"),
     [
         ({"home": "https://example.org"}, "home", "https://example.org"),
@@ -48,6 +56,7 @@ def test_a_package_without_timestamp_counts_as_old() -> None:
         ({"source_url": ["https://a.example"]}, "source_url", "https://a.example"),
         ({"source_url": ["u1", "u2"]}, "source_url", ["u1", "u2"]),
         ({"license": "MIT", "summary": None}, "license", "MIT"),
+        ({"license": ["MIT", "BSD-3-Clause"]}, "license", "MIT, BSD-3-Clause"),
     ],
 )
 def test_what_the_package_says_of_itself_is_taken_over(
@@ -113,3 +122,14 @@ def test_the_file_holds_names_and_subdirs() -> None:
         b'"subdirs":["linux-64","noarch"]}'
     )
     assert size_bytes == len(out.getvalue())
+
+
+def test_what_one_file_does_not_say_is_left_out_and_what_is_required_never() -> None:
+    """CEP 38, key by key."""
+    found = entry(about={"home": "https://example.org", "description": "long", "tags": ["x"]})
+    flags = {"activate.d", "binary_prefix", "deactivate.d", "post_link", "pre_link", "pre_unlink",
+             "text_prefix"}  # fmt: skip
+
+    assert found.keys() == flags | {"home", "run_exports", "subdirs", "timestamp", "version"}
+    assert {type(found[flag]) for flag in flags} == {bool}
+    assert type(found["timestamp"]) is int

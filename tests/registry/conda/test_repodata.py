@@ -32,7 +32,7 @@ def written(
     out = io.BytesIO()
     layout = write_repodata(
         out,
-        subdir="linux-64",
+        info={"subdir": "linux-64"},
         packages=packages,
         conda_packages=conda_packages,
         removed=removed,
@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_the_channel() -> None:
     with Path(os.devnull).open("wb") as nowhere:
         tracemalloc.start()
         layout = write_repodata(
-            nowhere, subdir="noarch", packages=[], conda_packages=many(50_000), removed=[]
+            nowhere, info={"subdir": "noarch"}, packages=[], conda_packages=many(50_000), removed=[]
         )
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

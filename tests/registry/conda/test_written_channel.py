@@ -19,8 +19,9 @@ import zstandard
 from rattler import Channel, Gateway, MatchSpec, SourceConfig, solve
 from rattler.index import index_fs
 
+from registry.conda.layout import repodata_key
 from registry.conda.repodata import compress_zst, write_repodata
-from registry.conda.shards import build_shard, write_shard_index
+from registry.conda.shards import ShardIndex, build_shard
 
 PACKAGES: list[dict[str, Any]] = [
     {"name": "lib", "version": "1.0", "build": "0"},
@@ -113,7 +114,7 @@ def write_channel(folder: Path, found: list[Archive]) -> None:
     with (noarch / "repodata.json").open("wb") as out:
         layout = write_repodata(
             out,
-            subdir="noarch",
+            info={"subdir": "noarch"},
             packages=(archive.fragment() for archive in parts["packages"]),
             conda_packages=(archive.fragment() for archive in parts["conda_packages"]),
             removed=removed,
@@ -126,18 +127,21 @@ def write_channel(folder: Path, found: list[Archive]) -> None:
     digests = []
     for name in sorted({archive.index["name"] for archive in found}):
         shard = build_shard(
-            packages=packed(parts["packages"], name),
-            conda_packages=packed(parts["conda_packages"], name),
+            packed(kept, name),
             removed=[a.filename for a in found if a.removed and a.index["name"] == name],
         )
         (noarch / "shards" / shard.filename).write_bytes(shard.data)
         digests.append((name, shard.digest))
     with (noarch / "repodata_shards.msgpack.zst").open("wb") as out:
-        write_shard_index(out, subdir="noarch", shards=digests)
+        out.write(ShardIndex({"subdir": "noarch"}, dict(digests)).encode())
 
 
-def packed(found: list[Archive], name: str) -> list[tuple[str, bytes]]:
-    return [(a.filename, a.packed_record()) for a in found if a.index["name"] == name]
+def packed(found: list[Archive], name: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (repodata_key(a.filename, schema_version=1), a.packed_record())
+        for a in found
+        if a.index["name"] == name
+    ]
 
 
 @pytest.fixture

@@ -57,6 +57,10 @@ PAGES = {
     "/acme/settings/channels/new": ADMINS,
     "/acme/settings/channels/general/dev": ADMINS,
     "/acme/settings/channels/delete/dev": ADMINS,
+    "/acme/settings/channels/patches/dev": ADMINS,
+    f"{HELLO_FILE}/patch/main": ADMINS,
+    f"{HELLO_FILE}/patch/dev": (302, 404, 404, 404, 404, 404),
+    "/acme/hidden/files/noarch/hidden-1.0-0.conda/patch/main": HIDDEN_ADMINS,
     "/acme/upload": WRITERS,
     "/acme/upload?channel=dev": WRITERS,
 }
@@ -122,6 +126,8 @@ CONTROLS = [
     (HELLO, "/acme/hello/settings", (False, False, False, False, True, True)),
     (HELLO_FILE, f"{HELLO_FILE}/delete", (False, False, False, True, True, True)),
     (HELLO_FILE, f"{HELLO_FILE}/put", (False, False, False, True, True, True)),
+    (HELLO_FILE, f"{HELLO_FILE}/patch/main", (False, False, False, False, True, True)),
+    ("/acme/channels/dev", "/patches/dev", (False, False, False, False, True, True)),
     (HELLO_FILE, f"{HELLO_FILE}/remove/main", (False, False, False, True, True, True)),
 ]
 
@@ -151,6 +157,9 @@ POSTS: dict[str, dict[str, str]] = {
     "/acme/settings/channels/lock/dev": {},
     "/acme/settings/channels/unlock/dev": {},
     "/acme/settings/channels/delete/dev": {"typed": "dev"},
+    "/acme/settings/channels/apply-patches/dev": {"subdir": "noarch"},
+    "/acme/settings/channels/undo-patch/1/main": {},
+    f"{HELLO_FILE}/patch/main": {"depends": "x"},
     "/acme/upload": {},
 }
 

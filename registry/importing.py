@@ -1,0 +1,405 @@
+"""Taking many package files in: a folder of them, or what another channel has.
+
+The same act as publishing, for a few hundred files at a time: archives are read by processes of
+their own, then bytes are stored, then rows are written in one transaction. Whatever interrupts
+it, what was committed is there, and what was not is found again the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeAlias
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit
+from accounts.identity import Identity
+from accounts.models import Account
+from portal import failpoints, processes
+from portal.errors import Conflict, Refusal
+from registry import access, storage
+from registry.access import Destination
+from registry.conda.facts import FileFacts
+from registry.entering import Key, KnownFile, claim, known_files
+from registry.importing_readers import Bad, Known, Pending, Read, Readers, Task
+from registry.importing_sources import Candidate, Source
+from registry.models import Channel, ChannelFile, PackageFile
+from registry.publishing import (
+    Outcome,
+    Registered,
+    channel_of,
+    put_all,
+    refuse_early,
+    refuse_locked,
+    refuse_other_bytes,
+    refused_by,
+    register,
+)
+
+# A commit waits for the disk; but SQLite takes a thousand values in a query, and who else
+# publishes should not wait for long.
+_FILES_PER_COMMIT = 900
+_BYTES_PER_COMMIT = 512 * 1024**2
+_FETCHES_AT_ONCE = 8
+_REFUSALS_TOLD = 10_000
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an import has come."""
+
+    total: int
+    started: float = field(default_factory=time.monotonic)
+    read: int = 0
+    created: int = 0
+    added: int = 0
+    unchanged: int = 0
+    stored_bytes: int = 0
+    conflicts: int = 0
+    refused: int = 0
+    differing: int = 0
+    """Files of which the source's index says other dependencies than they do themselves."""
+    refusals: list[tuple[str, str]] = field(default_factory=list)
+    """Names of files with the reason why they are not in; the first thousands of them."""
+
+    @property
+    def done(self) -> int:
+        return self.created + self.added + self.unchanged + self.conflicts + self.refused
+
+    def count(self, registered: Registered) -> None:
+        facts = registered.facts
+        match registered.outcome:
+            case Refusal() as refusal:
+                self.refuse(f"{facts.subdir}/{facts.filename}", refusal)
+                return
+            case Outcome.CREATED:
+                self.created += 1
+            case Outcome.ADDED:
+                self.added += 1
+            case Outcome.UNCHANGED:
+                self.unchanged += 1
+        self.stored_bytes += facts.digests.size_bytes
+
+    def refuse(self, name: str, reason: Refusal | str) -> None:
+        if isinstance(reason, Conflict):
+            self.conflicts += 1
+        else:
+            self.refused += 1
+        if len(self.refusals) < _REFUSALS_TOLD:
+            self.refusals.append((name, str(reason)))
+
+
+Tick: TypeAlias = Callable[[Progress], None]
+
+
+def scratch_path() -> Path:
+    """What the names of this process's temporary files begin with."""
+    # With the owner in their names, whatever is left of a killed import is swept.
+    name = f"import-{processes.HOST}_{os.getpid()}_"
+    return Path(settings.INCOMING_FOLDER, name)
+
+
+def import_files(
+    *,
+    by: Identity,
+    destination: Destination,
+    source: Source,
+    readers: int,
+    link: bool = False,
+    tick: Tick,
+) -> Progress:
+    """Take in all files of a source that are not there yet, and tell what became of them.
+
+    A file that can't be taken in stops nothing; its reason is told. ``tick`` is called every
+    now and then. What ``by`` may not do, and a store or a source that fails, is raised.
+    """
+    with _Import(by, destination, source, link=link, tick=tick) as work:
+        return work.run(readers)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Files that are read together, and then committed together."""
+
+    candidates: dict[int, Candidate]
+    known: dict[Key, KnownFile]
+    present: list[KnownFile]
+    pending: Pending
+
+
+class _Import:
+    def __init__(
+        self, by: Identity, destination: Destination, source: Source, *, link: bool, tick: Tick
+    ) -> None:
+        self._by = by
+        self._destination = destination
+        self._account = destination.account
+        self._source = source
+        self._link = link
+        self._tick = tick
+        self._progress = Progress(total=0)
+        self._scratch = scratch_path()
+        self._number = 0
+        self._fetched: dict[int, Candidate] = {}
+        # Where files of the same name may stand, when a source doesn't say it.
+        self._subdirs = set(
+            PackageFile.objects.filter(account=self._account)
+            .order_by()
+            .values_list("subdir", flat=True)
+            .distinct()
+        )
+
+    def __enter__(self) -> Self:
+        self._scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+        for path in self._scratch.parent.glob(f"{self._scratch.name}*"):
+            path.unlink(missing_ok=True)
+
+    def run(self, readers: int) -> Progress:
+        self._progress.total = self._source.count()
+        self._progress.started = time.monotonic()
+        is_remote = self._source.fetch is not None
+        with Readers(
+            readers,
+            fetch=self._fetch if is_remote else None,
+            fetches=_FETCHES_AT_ONCE if is_remote else 0,
+        ) as pool:
+            # One batch is read while the one before it is committed.
+            begun: deque[_Batch] = deque()
+            for candidates in _batches(self._source.candidates()):
+                begun.append(self._begin(candidates, pool))
+                if len(begun) > 1:
+                    self._finish(begun.popleft())
+            while begun:
+                self._finish(begun.popleft())
+        return self._progress
+
+    # --- Reading -------------------------------------------------------------------------------
+
+    def _begin(self, candidates: Sequence[Candidate], pool: Readers) -> _Batch:
+        """Have everything read that is not known to be there."""
+        known = known_files(
+            self._account, [key for candidate in candidates for key in self._keys(candidate)]
+        )
+        tasks: list[Task] = []
+        present: list[KnownFile] = []
+        numbered: dict[int, Candidate] = {}
+        for candidate in candidates:
+            same_name = [known[key] for key in self._keys(candidate) if key in known]
+            try:
+                there = _present(self._account, candidate, same_name)
+            except Conflict as refusal:
+                self._progress.refuse(candidate.name, refusal)
+                continue
+            if there is not None:
+                present.append(there)
+                continue
+            self._number += 1
+            numbered[self._number] = candidate
+            tasks.append(self._task(candidate, same_name))
+        self._fetched.update(numbered)
+        return _Batch(numbered, known, present, pool.read(tasks))
+
+    def _keys(self, candidate: Candidate) -> list[Key]:
+        if candidate.subdir:
+            return [(candidate.subdir, candidate.filename)]
+        return [(subdir, candidate.filename) for subdir in sorted(self._subdirs)]
+
+    def _kept_as(self, number: int) -> str:
+        return f"{self._scratch}{number}"
+
+    def _task(self, candidate: Candidate, same_name: Iterable[KnownFile]) -> Task:
+        kept_as = self._kept_as(self._number)
+        is_remote = self._source.fetch is not None
+        return Task(
+            number=self._number,
+            path=kept_as if is_remote else candidate.place,
+            keep_as=kept_as,
+            link=self._link,
+            filename=candidate.filename,
+            limit_bytes=settings.MAX_UPLOAD_BYTES,
+            subdir=candidate.subdir,
+            size_bytes=candidate.size_bytes,
+            sha256=candidate.sha256,
+            md5=candidate.md5,
+            known=tuple(file.sha256 for file in same_name if not file.is_deleted),
+        )
+
+    def _fetch(self, task: Task) -> Bad | None:
+        fetch = self._source.fetch
+        if fetch is None:
+            return None
+        candidate = self._fetched[task.number]
+        trouble = fetch(candidate, Path(task.path), limit_bytes=task.limit_bytes)
+        return None if trouble is None else Bad(task.number, trouble)
+
+    # --- Committing ----------------------------------------------------------------------------
+
+    def _finish(self, batch: _Batch) -> None:
+        """Wait until a batch is read, store its bytes, and write its rows."""
+        read: dict[int, FileFacts] = {}
+        for result in batch.pending.results(lambda: self._tick(self._progress)):
+            candidate = batch.candidates[result.number]
+            match result:
+                case Read(facts=facts):
+                    try:
+                        refuse_early(self._destination, facts, batch.known.get(facts.key))
+                    except Refusal as refusal:
+                        self._progress.refuse(candidate.name, refusal)
+                        continue
+                    read[result.number] = facts
+                    self._compare(candidate, facts)
+                case Known(sha256=sha256):
+                    batch.present.append(
+                        next(
+                            batch.known[key]
+                            for key in self._keys(candidate)
+                            if key in batch.known and batch.known[key].sha256 == sha256
+                        )
+                    )
+                case Bad(reason=reason):
+                    self._progress.refuse(candidate.name, reason)
+        self._refuse_forbidden(batch, read)
+        files = {
+            storage.blob_key(facts.digests.sha256): self._kept_as(number)
+            for number, facts in read.items()
+        }
+        if read or batch.present:
+            self._commit(batch.present, list(read.values()), files)
+        stored = set(files.values())
+        for number in batch.candidates:
+            del self._fetched[number]
+            if (left := self._kept_as(number)) not in stored:
+                Path(left).unlink(missing_ok=True)
+        self._tick(self._progress)
+
+    def _compare(self, candidate: Candidate, facts: FileFacts) -> None:
+        said = candidate.depends
+        self._progress.differing += said is not None and said != (facts.depends, facts.constrains)
+
+    def _refuse_forbidden(self, batch: _Batch, read: dict[int, FileFacts]) -> None:
+        names = {facts.name for facts in read.values()}
+        names |= {file.name for file in batch.present}
+        allowed = access.publishable_names(self._by, self._account, names)
+        if names <= allowed:
+            return
+
+        def refuse(name: str, shown: str) -> None:
+            reason = access.not_publishable(self._by, self._destination, name)
+            self._progress.refuse(shown, reason.detail)
+
+        for number, facts in list(read.items()):
+            if facts.name not in allowed:
+                del read[number]
+                refuse(facts.name, batch.candidates[number].name)
+        for file in batch.present:
+            if file.name not in allowed:
+                refuse(file.name, f"{file.subdir}/{file.filename}")
+        batch.present = [file for file in batch.present if file.name in allowed]
+
+    def _commit(
+        self, present: Sequence[KnownFile], read: Sequence[FileFacts], files: Mapping[str, str]
+    ) -> None:
+        blobs = claim([facts.digests for facts in read]) if read else {}
+        storage.store().keep_all(files)
+        failpoints.reach("stored")
+        with transaction.atomic():
+            channel = channel_of(self._by, self._destination)
+            refuse_locked(channel)
+            added = self._put_present(present, channel)
+            registered = [
+                one
+                for some in _rounds(read)
+                for one in register(by=self._by, channel=channel, files=some, blobs=blobs)
+            ]
+            self._record(channel, registered, added)
+            failpoints.reach("before-commit")
+        failpoints.reach("after-commit")
+        self._subdirs.update(facts.subdir for facts in read)
+        for one in registered:
+            self._progress.count(one)
+
+    def _put_present(self, present: Sequence[KnownFile], channel: Channel) -> int:
+        """Put files that the account has into the channel, where they don't stand there."""
+        ids = {file.id for file in present}
+        standing = ChannelFile.objects.filter(channel=channel, file__in=ids)
+        missing = ids - set(standing.values_list("file_id", flat=True))
+        files = (
+            PackageFile.objects.present()
+            .select_for_update(of=("self",))
+            .select_related("package")
+            .filter(pk__in=missing)
+            .order_by("pk")
+        )
+        found = list(files) if missing else []
+        refused = refused_by(channel, found)
+        for filename, refusal in refused.items():
+            self._progress.refuse(filename, refusal)
+        put = put_all([one for one in found if one.filename not in refused], channel, self._by)
+        self._progress.added += len(put)
+        self._progress.unchanged += len(present) - len(put) - len(refused)
+        return len(put)
+
+    def _record(self, channel: Channel, registered: Sequence[Registered], added: int) -> None:
+        """One event for a commit: who, when and whence. The files' own rows say the rest, and
+        twenty thousand lines would bury what else happened."""
+        outcomes = [one.outcome for one in registered]
+        created = outcomes.count(Outcome.CREATED)
+        added += outcomes.count(Outcome.ADDED)
+        if created or added:
+            audit.record(
+                by=self._by,
+                account=self._account,
+                action="file.import",
+                target=channel.name,
+                detail={
+                    "channel": channel.name,
+                    "from": self._source.shown,
+                    "published": created,
+                    "added": added,
+                },
+            )
+
+
+def _present(
+    account: Account, candidate: Candidate, same_name: Sequence[KnownFile]
+) -> KnownFile | None:
+    """The file of the account that a candidate certainly is; a `Conflict` for other bytes."""
+    for file in same_name:
+        if candidate.sha256 is not None:
+            refuse_other_bytes(account, file, sha256=candidate.sha256)
+        same = candidate.sha256 is not None or candidate.md5 == file.md5
+        if same and not file.is_deleted:
+            return file
+    return None
+
+
+def _batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
+    batch: list[Candidate] = []
+    size_bytes = 0
+    for candidate in candidates:
+        batch.append(candidate)
+        size_bytes += candidate.size_bytes or 0
+        if len(batch) == _FILES_PER_COMMIT or size_bytes >= _BYTES_PER_COMMIT:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def _rounds(files: Iterable[FileFacts]) -> Iterator[list[FileFacts]]:
+    """Files in as few lists as it takes for no name to stand twice in one of them."""
+    left = list(files)
+    while left:
+        first: dict[Key, FileFacts] = {}
+        left = [facts for facts in left if first.setdefault(facts.key, facts) is not facts]
+        yield list(first.values())

@@ -1,0 +1,345 @@
+"""Reading package files in processes of their own.
+
+Those know nothing of the database: they are told of a file, copy it beside the store, and say
+what is to be kept of it. Messages are msgpack, so that nothing but what stands here crosses.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import hashlib
+import io
+import multiprocessing
+import os
+import queue
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import BinaryIO, Self, TypeAlias
+
+import msgspec
+
+from registry.conda.archive import read_package
+from registry.conda.errors import PackageError
+from registry.conda.facts import Digests, FileFacts, file_facts
+from registry.conda.names import ArchiveFormat
+
+_BLOCK_BYTES = 1024 * 1024
+_FICLONE = 0x40049409  # two files share their blocks until one is written to (XFS, btrfs)
+_PIPE_BYTES = 1024 * 1024
+_FILES_PER_MESSAGE = 32
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A file to be read; every claim made of it is held against what it is."""
+
+    number: int
+    path: str
+    keep_as: str
+    """Where the copy goes that will be stored; where the file itself lies if that is ours."""
+    link: bool
+    filename: str
+    limit_bytes: int
+    subdir: str | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    known: tuple[str, ...] = ()
+    """The sha256 of bytes that need not be read again."""
+
+
+class Read(msgspec.Struct, frozen=True, tag="read"):
+    number: int
+    facts: FileFacts
+
+
+class Known(msgspec.Struct, frozen=True, tag="known"):
+    number: int
+    sha256: str
+
+
+class Bad(msgspec.Struct, frozen=True, tag="bad"):
+    number: int
+    reason: str
+
+
+Result: TypeAlias = Read | Known | Bad
+
+
+class ReaderEnded(Exception):
+    """A process that reads was killed, most likely for its memory."""
+
+
+# --- In the process --------------------------------------------------------------------------
+
+
+def serve(asked: Connection, answers: Connection) -> None:
+    """Read what is asked for until nobody asks any more."""
+    # Ctrl-C is for the one who started us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o022)  # what is stored others may read: it says so once, not for each file
+    gc.set_threshold(50_000)  # reading makes many small objects, and next to no circles
+    decoder = msgspec.msgpack.Decoder(list[Task])
+    reader = _Reader()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            tasks = decoder.decode(asked.recv_bytes())
+            answers.send_bytes(msgspec.msgpack.encode([reader.read(task) for task in tasks]))
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray(_BLOCK_BYTES))
+
+    def read(self, task: Task) -> Result:
+        try:
+            # By its text: taking paths apart costs as much here as hashing what they lead to.
+            with open(task.path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
+                return self._read(task, file)
+        except PackageError as error:
+            return Bad(task.number, str(error))
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                return Bad(task.number, "The host has no room for this file.")
+            return Bad(task.number, f"It can't be read: {error.strerror}.")
+
+    def _read(self, task: Task, file: io.FileIO) -> Result:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return Bad(task.number, "It is no plain file.")
+        if status.st_size > task.limit_bytes:
+            return Bad(
+                task.number,
+                f"The file is larger than {task.limit_bytes:,} bytes, the most this host takes.",
+            )
+        if status.st_size < _BLOCK_BYTES:
+            return self._read_small(task, file.read())
+        return self._read_large(task, file)
+
+    def _read_small(self, task: Task, data: bytes) -> Result:
+        digests = Digests(
+            hashlib.sha256(data).hexdigest(),
+            hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            len(data),
+        )
+        if result := _settled(task, digests):
+            return result
+        result = _facts(task, digests, io.BytesIO(data))
+        if task.keep_as != task.path:
+            self._copy(task, lambda copy: _write(copy, memoryview(data)))
+        return result
+
+    def _read_large(self, task: Task, file: io.FileIO) -> Result:
+        """What is read is the copy: the source may change while we look."""
+        if task.known:
+            known = self._digests(file)
+            if result := _settled(task, known):
+                return result
+            file.seek(0)
+        if task.keep_as == task.path:
+            return self._read_kept(task)
+        self._copy(task, lambda copy: self._clone(file, copy))
+        result = self._read_kept(task)
+        if not isinstance(result, Read):
+            os.unlink(task.keep_as)  # noqa: PTH108 - see above
+        return result
+
+    def _read_kept(self, task: Task) -> Result:
+        with open(task.keep_as, "rb", buffering=0) as kept:  # noqa: PTH123 - see above
+            digests = self._digests(kept)
+            return _settled(task, digests) or _facts(task, digests, io.BufferedReader(kept))
+
+    def _copy(self, task: Task, fill: Callable[[int], None]) -> None:
+        if task.link:
+            os.link(task.path, task.keep_as)
+            return
+        copy = os.open(task.keep_as, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            fill(copy)
+        finally:
+            os.close(copy)
+
+    def _clone(self, file: io.FileIO, copy: int) -> None:
+        with suppress(OSError):  # only some file systems can
+            fcntl.ioctl(copy, _FICLONE, file.fileno())
+            return
+        while count := file.readinto(self._buffer):
+            _write(copy, self._buffer[:count])
+
+    def _digests(self, file: io.FileIO) -> Digests:
+        sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        while count := file.readinto(self._buffer):
+            block = self._buffer[:count]
+            sha256.update(block)
+            md5.update(block)
+            size_bytes += count
+        return Digests(sha256.hexdigest(), md5.hexdigest(), size_bytes)
+
+
+def _settled(task: Task, digests: Digests) -> Result | None:
+    """What can be said of a file before it is opened as an archive."""
+    if mismatch := digests.mismatch(sha256=task.sha256, md5=task.md5):
+        return Bad(task.number, mismatch)
+    if task.size_bytes not in (None, digests.size_bytes):
+        return Bad(
+            task.number,
+            f"{digests.size_bytes} bytes arrived, but {task.size_bytes} were announced.",
+        )
+    if digests.sha256 in task.known:
+        return Known(task.number, digests.sha256)
+    return None
+
+
+def _facts(task: Task, digests: Digests, file: BinaryIO) -> Result:
+    extension = ArchiveFormat.CONDA if task.filename.endswith(".conda") else ArchiveFormat.TAR_BZ2
+    try:
+        contents = read_package(file, size_bytes=digests.size_bytes, format=extension)
+        facts = file_facts(
+            contents,
+            digests,
+            now_ms=time.time_ns() // 1_000_000,
+            subdir=task.subdir,
+            filename=task.filename,
+        )
+    except PackageError as error:
+        return Bad(task.number, str(error))
+    return Read(task.number, facts)
+
+
+def _write(descriptor: int, block: memoryview) -> None:
+    written = os.write(descriptor, block)
+    while written < len(block):
+        written += os.write(descriptor, block[written:])
+
+
+# --- Beside it -------------------------------------------------------------------------------
+
+
+class Pending:
+    """Files that are being read; results come in any order."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._results: queue.SimpleQueue[list[Result] | BaseException] = queue.SimpleQueue()
+
+    def put(self, results: list[Result] | BaseException) -> None:
+        self._results.put(results)
+
+    def results(self, tick: Callable[[], None]) -> Iterator[Result]:
+        """Wait for all of them, and let ``tick`` be called every now and then."""
+        while self._left:
+            try:
+                results = self._results.get(timeout=0.5)
+            except queue.Empty:
+                tick()
+                continue
+            if isinstance(results, BaseException):
+                raise results
+            self._left -= len(results)
+            yield from results
+            tick()
+
+
+class _Process:
+    """One process, which one thread at a time may ask."""
+
+    _decoder = msgspec.msgpack.Decoder(list[Result])
+
+    def __init__(self) -> None:
+        # Not forked: that would share the connections to the database.
+        context = multiprocessing.get_context("spawn")
+        asked, self._questions = context.Pipe(duplex=False)
+        self._answers, answers = context.Pipe(duplex=False)
+        with suppress(AttributeError, OSError):
+            # Room for a whole answer, so that the process goes on while nobody takes it.
+            fcntl.fcntl(answers.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self.process: SpawnProcess = context.Process(
+            target=serve, args=(asked, answers), name="reader", daemon=True
+        )
+        self.process.start()
+        asked.close()
+        answers.close()
+
+    def ask(self, tasks: Sequence[Task]) -> list[Result]:
+        try:
+            self._questions.send_bytes(msgspec.msgpack.encode(tasks))
+            return self._decoder.decode(self._answers.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise ReaderEnded from error
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self._questions.close()
+        self._answers.close()
+
+
+Fetch: TypeAlias = Callable[[Task], Bad | None]
+
+
+class Readers:
+    """Threads that fetch files where that is needed, and have processes read them."""
+
+    def __init__(self, count: int, *, fetch: Fetch | None = None, fetches: int = 0) -> None:
+        self._fetch = fetch
+        self._threads = max(count, fetches)
+        self._chunks: queue.SimpleQueue[tuple[list[Task], Pending] | None] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
+        self._processes = [_Process() for _ in range(count)]
+        for process in self._processes:
+            self._idle.put(process)
+        for _ in range(self._threads):
+            # Daemons: nobody waits for a slow server at the end.
+            threading.Thread(target=self._work, name="import", daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for _ in range(self._threads):
+            self._chunks.put(None)
+        for process in self._processes:
+            process.end()
+
+    def read(self, tasks: Sequence[Task]) -> Pending:
+        """Begin to read files; returns at once."""
+        pending = Pending(len(tasks))
+        size = 1 if self._fetch else _FILES_PER_MESSAGE
+        for start in range(0, len(tasks), size):
+            self._chunks.put((list(tasks[start : start + size]), pending))
+        return pending
+
+    def _work(self) -> None:
+        while chunk := self._chunks.get():
+            tasks, pending = chunk
+            try:
+                pending.put(self._results(tasks))
+            except Exception as error:  # noqa: BLE001 - it is raised where the results are taken
+                pending.put(error)
+
+    def _results(self, tasks: list[Task]) -> list[Result]:
+        failed: list[Result] = []
+        if self._fetch:
+            failed = [bad for task in tasks if (bad := self._fetch(task))]
+            missing = {bad.number for bad in failed}
+            tasks = [task for task in tasks if task.number not in missing]
+        if not tasks:
+            return failed
+        process = self._idle.get()
+        try:
+            return failed + process.ask(tasks)
+        finally:
+            self._idle.put(process)

@@ -1,0 +1,413 @@
+"""Where package files are imported from: a folder, or the address of a channel."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+import zstandard
+from urllib3.exceptions import HTTPError, MaxRetryError
+
+from portal.errors import InvalidInput
+from registry.conda.errors import PackageError
+from registry.conda.names import check_filename
+from registry.conda.repodata_stream import NotRepodataError, read_member, read_records
+from registry.conda.subdirs import KNOWN_SUBDIRS, is_subdir
+
+_EXTENSIONS = (".conda", ".tar.bz2")
+_BLOCK_BYTES = 256 * 1024
+_MAX_REPODATA_BYTES = 2 * 1024**3
+_MAX_CHANNELDATA_BYTES = 256 * 1024**2
+_TRIES = 4
+# So many files in a row that can't be fetched: then the trouble is not theirs.
+_MAX_FAILURES_IN_A_ROW = 20
+_TOKEN = re.compile(r"/t/[^/]+")
+
+
+class SourceUnusable(InvalidInput):
+    title = "Nothing can be imported from there"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that a source has, and what it says of it."""
+
+    filename: str
+    subdir: str | None
+    place: str
+    """Its path, or its address."""
+    size_bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    depends: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """What the source's index says under ``depends`` and ``constrains``."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.subdir}/{self.filename}" if self.subdir else self.filename
+
+
+class Fetch(Protocol):
+    """Fetches a file into one of ours; returns what was in the way, or None."""
+
+    def __call__(self, candidate: Candidate, target: Path, *, limit_bytes: int) -> str | None: ...
+
+
+class Source(Protocol):
+    """Files that are to be imported."""
+
+    shown: str
+    """What it is called to people: no secret is in it."""
+
+    @property
+    def fetch(self) -> Fetch | None:
+        """How to get hold of a file that is not on this machine."""
+
+    def count(self) -> int:
+        """How many files it has; asked before the first of them."""
+
+    def candidates(self) -> Iterator[Candidate]: ...
+
+    def close(self) -> None:
+        """Give up what it holds open."""
+
+
+def open_source(
+    text: str, *, subdirs: Sequence[str] = (), packages: Sequence[str] = (), scratch: Path
+) -> Source:
+    """The source of that path or address. ``packages`` are patterns, of which one must match."""
+    for subdir in subdirs:
+        if not is_subdir(subdir):
+            raise SourceUnusable(f"{subdir!r} is no subdir. Write noarch, linux-64 or the like.")
+    if "://" in text:
+        return Mirror(text, subdirs=subdirs, packages=packages, scratch=scratch)
+    folder = Path(text)
+    if not folder.is_dir():
+        raise SourceUnusable(f"{text!r} is neither a folder nor an address like https://….")
+    return Folder(folder, subdirs=subdirs, packages=packages)
+
+
+def _is_wanted(filename: str, patterns: Sequence[str]) -> bool:
+    if not patterns:
+        return True
+    # Only the last two dashes separate.
+    name = filename.rsplit("-", 2)[0]
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+class Folder:
+    """Package files in a folder, and in those of its folders that are named like subdirs."""
+
+    fetch = None
+
+    def __init__(self, path: Path, *, subdirs: Sequence[str], packages: Sequence[str]) -> None:
+        self.shown = str(path.absolute())
+        self._path = path.absolute()
+        self._subdirs = subdirs
+        self._packages = packages
+        try:
+            self._files = list(self._listed())
+        except OSError as error:
+            raise SourceUnusable(f"{error.filename!r} can't be read: {error.strerror}.") from error
+
+    def _listed(self) -> Iterator[tuple[str | None, str, int]]:
+        folders: list[tuple[str | None, Path]] = [(None, self._path)]
+        with os.scandir(self._path) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        folders += [(name, self._path / name) for name in names if is_subdir(name)]
+        for subdir, folder in folders:
+            if self._subdirs and subdir not in self._subdirs:
+                continue
+            with os.scandir(folder) as entries:
+                files = sorted(
+                    (entry.name, entry.stat().st_size)
+                    for entry in entries
+                    if entry.name.endswith(_EXTENSIONS) and entry.is_file()
+                )
+            for filename, size_bytes in files:
+                if _is_wanted(filename, self._packages):
+                    yield subdir, filename, size_bytes
+
+    def count(self) -> int:
+        return len(self._files)
+
+    def candidates(self) -> Iterator[Candidate]:
+        for subdir, filename, size_bytes in self._files:
+            place = f"{self._path}/{subdir}/{filename}" if subdir else f"{self._path}/{filename}"
+            yield Candidate(filename, subdir, place, size_bytes)
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """The repodata of a subdir, lying in a file that has no name any more: no sweep takes it."""
+
+    subdir: str
+    file: BinaryIO
+    is_packed: bool
+
+    @contextmanager
+    def text(self) -> Iterator[BinaryIO]:
+        self.file.seek(0)
+        if not self.is_packed:
+            yield self.file
+            return
+        unpacker = zstandard.ZstdDecompressor(max_window_size=128 * 1024**2)
+        with unpacker.stream_reader(self.file, read_across_frames=True, closefd=False) as unpacked:
+            yield cast(BinaryIO, unpacked)
+
+    def records(self) -> Iterator[tuple[str, Mapping[str, object]]]:
+        with self.text() as text:
+            yield from read_records(text)
+
+    def base_url(self, url: str) -> str:
+        with self.text() as text:
+            info = read_member(text, "info")
+        base_url = info.get("base_url") if isinstance(info, dict) else None  # CEP 15
+        return urljoin(url, base_url.rstrip("/") + "/") if isinstance(base_url, str) else url
+
+
+@dataclass
+class _Failures:
+    """How many files could not be fetched since the last one that could."""
+
+    in_a_row: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, *, failed: bool) -> bool:
+        with self.lock:
+            self.in_a_row = self.in_a_row + 1 if failed else 0
+            return self.in_a_row >= _MAX_FAILURES_IN_A_ROW
+
+
+class Mirror:
+    """Another channel: its repodata says which files there are."""
+
+    def __init__(
+        self, url: str, *, subdirs: Sequence[str], packages: Sequence[str], scratch: Path
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+                raise ValueError
+        except ValueError:
+            raise SourceUnusable(
+                "The address must be like https://conda.example.org/name."
+            ) from None
+        if parts.query or parts.fragment:
+            raise SourceUnusable("The address of a channel has no '?' and no '#'.")
+        host = parts.netloc.rpartition("@")[2]
+        self._url = urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/", "", ""))
+        self.shown = _TOKEN.sub("/t/…", self._url).rstrip("/")
+        self._origin = (parts.scheme, host)
+        self._headers: dict[str, str] = {}
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            token = base64.b64encode(pair.encode()).decode()
+            self._headers["Authorization"] = f"Basic {token}"
+        self._subdirs = subdirs
+        self._packages = packages
+        self._scratch = scratch
+        self._http = _manager(parts.scheme, parts.hostname)
+        self._failures = _Failures()
+        self._indexes: list[_Index] = []
+
+    def count(self) -> int:
+        """Fetches the repodata of all subdirs."""
+        total = 0
+        for subdir in self._subdirs or self._all_subdirs():
+            index = self._fetch_index(subdir)
+            if index is not None:
+                self._indexes.append(index)
+                total += self._count(index)
+            elif self._subdirs:
+                raise SourceUnusable(f"{self.shown} has no {subdir}/repodata.json for us.")
+        if not self._indexes:
+            raise SourceUnusable(
+                f"{self.shown} has no repodata for us: there is no channel, or it needs other "
+                "credentials."
+            )
+        return total
+
+    def _all_subdirs(self) -> list[str]:
+        """Those that everybody knows, and those that the channel itself names."""
+        names: object = None
+        fetched = self._fetched("channeldata.json", _MAX_CHANNELDATA_BYTES)
+        if not isinstance(fetched, _Trouble):
+            with fetched, suppress(NotRepodataError):
+                names = read_member(fetched, "subdirs")
+        own = names if isinstance(names, list) else []
+        return list(
+            dict.fromkeys([*KNOWN_SUBDIRS, *(name for name in map(str, own) if is_subdir(name))])
+        )
+
+    def _fetch_index(self, subdir: str) -> _Index | None:
+        for name in ("repodata.json.zst", "repodata.json"):
+            fetched = self._fetched(f"{subdir}/{name}", _MAX_REPODATA_BYTES)
+            if not isinstance(fetched, _Trouble):
+                return _Index(subdir, fetched, is_packed=name.endswith(".zst"))
+            if not fetched.is_absence:
+                raise SourceUnusable(f"{subdir}/{name} of {self.shown}: {fetched}")
+        return None
+
+    def _fetched(self, place: str, limit_bytes: int) -> BinaryIO | _Trouble:
+        self._scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._scratch.with_name(f"{self._scratch.name}index")
+        try:
+            trouble = self._download(place, path, limit_bytes)
+            return path.open("rb") if trouble is None else trouble
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _count(self, index: _Index) -> int:
+        try:
+            return sum(_is_wanted(name, self._packages) for name, _ in index.records())
+        except (NotRepodataError, zstandard.ZstdError) as error:
+            raise SourceUnusable(
+                f"The repodata of {index.subdir} in {self.shown} can't be read."
+            ) from error
+
+    def candidates(self) -> Iterator[Candidate]:
+        for index in self._indexes:
+            base_url = index.base_url(urljoin(self._url, f"{index.subdir}/"))
+            for filename, record in index.records():
+                if _is_wanted(filename, self._packages):
+                    yield _candidate(index.subdir, base_url, filename, record)
+
+    def close(self) -> None:
+        for index in self._indexes:
+            index.file.close()
+        self._http.clear()
+
+    def fetch(self, candidate: Candidate, target: Path, *, limit_bytes: int) -> str | None:
+        try:
+            check_filename(candidate.filename)
+        except PackageError as error:
+            return str(error)
+        limit_bytes = min(limit_bytes, candidate.size_bytes or limit_bytes)
+        trouble = self._download(candidate.place, target, limit_bytes)
+        if self._failures.note(failed=trouble is not None):
+            raise SourceUnusable(
+                f"The last {_MAX_FAILURES_IN_A_ROW} files could not be fetched from {self.shown}: "
+                f"{trouble}"
+            )
+        return None if trouble is None else f"It could not be fetched: {trouble}"
+
+    def _download(self, place: str, target: Path, limit_bytes: int) -> _Trouble | None:
+        """Fetch what lies at an address, relative to the channel's, into a file."""
+        url = urljoin(self._url, place)
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"}:
+            return _Trouble("its address is none of http or https.")
+        # What opens this channel is no other server's business.
+        headers = self._headers if (parts.scheme, parts.netloc) == self._origin else {}
+        trouble = _Trouble("")
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(0.5 * 2**attempt)
+            try:
+                trouble_or_none = self._download_once(url, headers, target, limit_bytes)
+            except MaxRetryError as error:
+                return _Trouble(f"{_what(error)}.")
+            except (HTTPError, TimeoutError) as error:  # cut short: worth another try
+                trouble = _Trouble(f"{_what(error)}.")
+            else:
+                return trouble_or_none
+        return trouble
+
+    def _download_once(
+        self, url: str, headers: dict[str, str], target: Path, limit_bytes: int
+    ) -> _Trouble | None:
+        answer = self._http.request(
+            "GET", url, headers=headers, preload_content=False, decode_content=False
+        )
+        try:
+            if answer.status != 200:
+                return _Trouble(
+                    f"the answer was {answer.status}.", answer.status in {403, 404, 410}
+                )
+            size_bytes = 0
+            with target.open("wb") as file:
+                target.chmod(0o644)
+                for block in answer.stream(_BLOCK_BYTES, decode_content=False):
+                    size_bytes += len(block)
+                    if size_bytes > limit_bytes:
+                        answer.close()
+                        return _Trouble(f"it is larger than {limit_bytes:,} bytes.")
+                    file.write(block)
+        finally:
+            answer.release_conn()
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    text: str
+    is_absence: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _what(error: Exception) -> str:
+    """The kind of a failure: the words of the library may hold the address, and with it a token."""
+    reason = getattr(error, "reason", None)
+    return f"{type(reason if isinstance(reason, Exception) else error).__name__}"
+
+
+def _manager(scheme: str, host: str) -> urllib3.PoolManager:
+    retries = urllib3.Retry(
+        total=_TRIES,
+        redirect=5,
+        backoff_factor=0.5,
+        status_forcelist=(429, 500, 502, 503, 504),
+        retry_after_max=300,
+        raise_on_status=False,
+    )
+    options: dict[str, Any] = {
+        "retries": retries,
+        "timeout": urllib3.Timeout(connect=10, read=60),
+        "maxsize": 16,
+        "headers": {"User-Agent": "condarium-import"},
+    }
+    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
+    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+
+
+def _candidate(
+    subdir: str, base_url: str, filename: str, record: Mapping[str, object]
+) -> Candidate:
+    def text(key: str) -> str | None:
+        value = record.get(key)
+        return value.lower() if isinstance(value, str) and value else None
+
+    def specs(key: str) -> tuple[str, ...]:
+        value = record.get(key)
+        return tuple(str(spec) for spec in value) if isinstance(value, list) else ()
+
+    size = record.get("size")
+    sha256 = text("sha256")
+    return Candidate(
+        filename,
+        subdir,
+        urljoin(base_url, quote(filename, safe="")),
+        size_bytes=size if isinstance(size, int) and size > 0 else None,
+        sha256=sha256,
+        # The weaker one only where there is no other.
+        md5=None if sha256 else text("md5"),
+        depends=(specs("depends"), specs("constrains")),
+    )
