@@ -510,7 +510,7 @@ def mark_stale(channel: Channel, touched: Iterable[Touched]) -> None:
     touched = list(touched)
     bulk.insert(
         StaleMark,
-        ("subdir", "package_name", "filename", "removed", "stage"),
+        ("subdir", "package_name", "filename", "removed", "is_urgent", "stage"),
         [
             # The channel's own files are summaries, all of them.
             (
@@ -518,6 +518,7 @@ def mark_stale(channel: Channel, touched: Iterable[Touched]) -> None:
                 what.name,
                 what.filename,
                 what.removed,
+                what.hides,
                 (StaleMark.Stage.SHARDS if what.subdir else StaleMark.Stage.SUMMARIES).value,
             )
             for what in touched

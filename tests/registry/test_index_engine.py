@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 import zstandard
-from django.conf import settings
+from django.conf import settings as house_settings
+from django.db import connection
+from pytest_django import Settings
 
 from accounts.models import Organization
 from registry import (
@@ -23,6 +25,7 @@ from registry import (
     indexing,
     placement,
     recovery,
+    rows,
     storage,
 )
 from registry.conda import document, splice
@@ -194,7 +197,7 @@ class History:
         return self.random.choice([*entries, None])
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_after_any_history_the_index_is_the_one_written_anew(
     seed: int, owner: Person, acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +208,7 @@ def test_after_any_history_the_index_is_the_one_written_anew(
     monkeypatch.setattr(document, "CUT_ONE_IN", 3)
     history = History(owner, acme, seed)
     chunk_counts = [0]
-    for _ in range(6):
+    for _ in range(4):
         for _ in range(8):
             history.act()
             if history.random.random() < 0.5:
@@ -293,7 +296,7 @@ def test_a_restart_of_the_machine_mends_what_was_not_written(
         key = generations.map_key(row.files["repodata.json.zst"])
     else:
         key = str(row.files[name]["key"])
-    path = settings.FILES_FOLDER / key
+    path = house_settings.FILES_FOLDER / key
     if damage == "cut":
         os.truncate(path, 10)
     elif damage == "zeros":
@@ -306,6 +309,44 @@ def test_a_restart_of_the_machine_mends_what_was_not_written(
     run_pending_tasks()
     assert published() == whole
     assert recovery.check_after_restart() == 0
+
+
+def test_an_ordinary_frame_says_the_same_and_can_be_left_again(
+    owner: Person, channel: ChannelAddress, settings: Settings
+) -> None:
+    for number, spliced in enumerate((True, False, False, True, True)):
+        settings.SPLICED_INDEXES = spliced
+        owner.upload(build_conda("hello", f"1.{number}"), to=channel)
+        run_pending_tasks()
+        assert_right(published())
+
+
+def test_what_is_hidden_leaves_the_summaries_of_large_channels_at_once(
+    owner: Person, channel: ChannelAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "SUMMARIES_AT_ONCE_BELOW", 0)
+    for name in ("hello", "other"):
+        owner.upload(build_conda(name), to=channel)
+        run_pending_tasks()
+
+    def current() -> list[str]:
+        answer = get(channel.url("noarch/current_repodata.json"))
+        return sorted(json.loads(answer.body)["packages.conda"])
+
+    assert current() == ["hello-1.0-0.conda"], "the second publish waits for its minute"
+    package = Package.objects.get(name="hello")
+    collaboration.set_privacy(by=owner.identity, package=package, is_private=True)
+    run_pending_tasks()
+    assert current() == ["other-1.0-0.conda"]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="small tables are read whole elsewhere")
+def test_an_index_reads_only_what_it_needs(acme: Organization, channel: ChannelAddress) -> None:
+    audience = rows.Audience(channel.row, "noarch")
+    of_a_name = audience.listed.filter(name__in=["hello"]).order_by("name", "repodata_key")
+    assert "names_of_a_subdir" in of_a_name.explain()
+    of_a_chunk = audience.listed.filter(repodata_key__gte=b"\x01", repodata_key__lt=b"\x02")
+    assert "repodatas_order" in of_a_chunk.order_by("repodata_key").explain()
 
 
 def test_a_name_too_large_for_a_shard_keeps_its_newest_files(
