@@ -127,9 +127,10 @@ class _Job:
             for number in document.todo:
                 chunk = document.chunks[number]
                 key = str(document.facts["key"])
-                blocks = store.blocks(key, start=chunk.offset, length=chunk.size_bytes)
-                text = decompress_chunk(b"".join(blocks), text_bytes=chunk.text_bytes)
-                packed = compress_chunk(text, level=BEST_LEVEL)
+                blocks = b"".join(store.blocks(key, start=chunk.offset, length=chunk.size_bytes))
+                text = decompress_chunk(blocks, text_bytes=chunk.text_bytes)
+                # Of a short text the best is not always the shortest.
+                packed = min(compress_chunk(text, level=BEST_LEVEL), blocks, key=len)
                 document.packed[number] = (self._file.tell(), len(packed))
                 self._file.write(packed)
                 yield

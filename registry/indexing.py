@@ -459,7 +459,7 @@ def switch(
 
 
 # Files that were replaced, and since when.
-_replaced: deque[tuple[float, str]] = deque()
+_replaced: deque[tuple[float, storage.Store, str]] = deque()
 
 
 def _give_up(generations: list[Generation]) -> None:
@@ -468,17 +468,17 @@ def _give_up(generations: list[Generation]) -> None:
     Whoever was given an address a moment ago may still open it. What this process does not come
     to, housekeeping does.
     """
-    now = time.monotonic()
+    now, store = time.monotonic(), storage.store()
     for generation in generations:
         kept = {facts["key"] for facts in generation.files.values()}
         for facts in generation.replaced.values():
             if facts["key"] not in kept:
-                _replaced.append((now, str(facts["key"])))
-    store = storage.store()
-    border = now - store.replaced_kept_seconds
+                _replaced.append((now, store, str(facts["key"])))
     expired: set[str] = set()
-    while _replaced and _replaced[0][0] < border:
-        expired.add(_replaced.popleft()[1])
+    while _replaced and _replaced[0][0] < now - store.replaced_kept_seconds:
+        _, where, key = _replaced.popleft()
+        if where is store:
+            expired.add(key)
     if expired:
         for key in expired - _served_keys(expired):
             store.delete(key)

@@ -95,15 +95,15 @@ def _has_its_chunks(facts: Facts) -> bool:
 
 def _is_the_text_of(key: str, compressed: Facts) -> bool:
     sha256 = hashlib.sha256()
-    source = storage.store().open_local(str(compressed["key"]))
-    if source is None:
-        return True
-    with source:
-        try:
+    try:
+        source = storage.store().open_local(str(compressed["key"]))
+        if source is None:
+            return True
+        with source:
             for block in zstandard.ZstdDecompressor().read_to_iter(source):
                 sha256.update(block)
-        except zstandard.ZstdError:
-            return False
+    except (FileNotFoundError, zstandard.ZstdError):
+        return False
     return sha256.hexdigest() == _sha256(key)
 
 

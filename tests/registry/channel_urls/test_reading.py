@@ -449,7 +449,7 @@ def test_a_read_costs_a_handful_of_queries(maintainer: Person, channel: ChannelA
         ("linux-64/repodata_shards.msgpack.zst", 2),
         ("linux-64/hello-1.0-0.conda", 2),
         (f"linux-64/shards/{digest.hex()}.msgpack.zst", 2),
-        ("notices.json", 1),
+        ("notices.json", 2),
     ):
         for credential, more in ((None, 0), (token, 1)):
             with CaptureQueriesContext(connection) as queries:
