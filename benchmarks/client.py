@@ -41,16 +41,24 @@ class Client:
         self._connection.request("GET", path, headers=headers)
         return self._answer({200, 304} if etag else {200})
 
-    def drain(self, path: str) -> int:
-        """GET without keeping what comes; returns how many bytes came."""
+    def head(self, path: str, *, etag: str = "") -> Answer:
+        headers = {**self._headers, "If-None-Match": etag} if etag else self._headers
+        self._connection.request("HEAD", path, headers=headers)
+        return self._answer({200, 304} if etag else {200})
+
+    def blocks(self, path: str) -> Iterator[memoryview]:
+        """GET without keeping what comes."""
         self._connection.request("GET", path, headers=self._headers)
         response = self._connection.getresponse()
         if response.status != 200:
             raise UnexpectedAnswer(f"GET {path}: {response.status} {response.read()[:300]!r}")
-        buffer, received = bytearray(_SEND_BYTES), 0
+        buffer = memoryview(bytearray(_SEND_BYTES))
         while count := response.readinto(buffer):
-            received += count
-        return received
+            yield buffer[:count]
+
+    def drain(self, path: str) -> int:
+        """GET, and return how many bytes came."""
+        return sum(len(block) for block in self.blocks(path))
 
     def put(self, path: str, package: Package, *, chunked: bool = False) -> float:
         """Upload, and return how many seconds it took until it was acknowledged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.client import Client, UnexpectedAnswer, connected
+from benchmarks.cost import PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
 ACCOUNT = "bench"
 STORED = "stored"  # where those keep files that Condarium is compared to
 _READY_SECONDS = 60.0
@@ -38,21 +39,26 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class Condarium(Host):
-    worker_pid: int
-    token: str
+class House:
+    """A data folder with one user and their token, whether it is served or not."""
+
     data: Path
+    port: int
+    token: str
 
     @property
     def credentials(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
-    def worker_cpu_seconds(self) -> float:
-        return machine.cpu_seconds(self.worker_pid)
-
-    def environ(self) -> Mapping[str, str]:
+    def environ(self, **more: str) -> Mapping[str, str]:
         """For another process that works on the same data."""
-        return _environment(self.data, self.port)
+        return {**_environment(self.data, self.port), **more}
+
+    def copied_to(self, folder: Path) -> House:
+        """The same in another data folder; nothing may work on this one meanwhile."""
+        data = folder / "data"
+        shutil.copytree(self.data, data)
+        return House(data, machine.free_port(), self.token)
 
     def forget_stored_bytes(self) -> None:
         """Unlink what was uploaded. Condarium would keep it; the next upload needs the room."""
@@ -61,21 +67,43 @@ class Condarium(Host):
                 path.unlink()
 
 
-@contextmanager
-def condarium(folder: Path) -> Iterator[Condarium]:
-    """A host with an empty data folder, one user and their token."""
-    data, log = folder / "data", folder / "serve.log"
-    port = machine.free_port()
+@dataclass(frozen=True, slots=True)
+class Condarium(Host):
+    worker_pid: int
+    house: House
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        return self.house.credentials
+
+    def worker_cpu_seconds(self) -> float:
+        return machine.cpu_seconds(self.worker_pid)
+
+    def forget_stored_bytes(self) -> None:
+        self.house.forget_stored_bytes()
+
+
+def empty_house(folder: Path) -> House:
+    """A new data folder, with nothing in it but one user."""
+    data, port = folder / "data", machine.free_port()
     environment = _environment(data, port)
+    _manage(environment, "migrate")
+    _manage(environment, "createuser", ACCOUNT, "--email", "bench@example.org",
+            "--password-stdin", standard_input="nobody signs in here\n")  # fmt: skip
+    token = _manage(environment, "createtoken", ACCOUNT, "--name", "bench", "--scope", "conda")
+    return House(data, port, token.strip())
+
+
+@contextmanager
+def condarium(here: House, **settings: str) -> Iterator[Condarium]:
+    """Web and worker, as ``condarium serve`` starts them."""
+    log = here.data.parent / "serve.log"
     command = [sys.executable, "manage.py", "serve"]
-    with _running(command, log, environment) as process:
-        _wait_until_live(process, port, "/livez", log)
-        _manage(environment, "createuser", ACCOUNT, "--email", "bench@example.org",
-                "--password-stdin", standard_input="nobody signs in here\n")  # fmt: skip
-        token = _manage(environment, "createtoken", ACCOUNT, "--name", "bench", "--scope", "conda")
-        web, worker = _web_and_worker(process.pid)
+    with _running(command, log, here.environ(**settings)) as process:
+        _wait_until_live(process, here.port, "/livez", log)
+        web, worker = web_and_worker(process.pid)
         try:
-            yield Condarium(port, web, worker, token.strip(), data)
+            yield Condarium(here.port, web, worker, here)
         except UnexpectedAnswer:
             print(log.read_text(encoding="utf-8")[-4000:], file=sys.stderr)
             raise
@@ -144,7 +172,7 @@ def _status(client: Client, path: str) -> int:
         return 1  # any answer shows that it listens
 
 
-def _web_and_worker(supervisor_pid: int) -> tuple[int, int]:
+def web_and_worker(supervisor_pid: int) -> tuple[int, int]:
     web = worker = 0
     for child in machine.children_of(supervisor_pid):
         if "portal.webserver" in machine.command_of(child):

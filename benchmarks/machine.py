@@ -55,6 +55,11 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
 def description() -> str:
     """The machine and what else it was doing, for the head of a table."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ another build string, and the three are joined when they are sent.
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
 import json
@@ -24,6 +25,8 @@ from typing import IO
 
 import zstandard
 
+from benchmarks.channel import Entry
+
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
@@ -32,7 +35,12 @@ _FORMAT_VERSION = json.dumps({"conda_pkg_format_version": 2}).encode()
 # What level 19 looks back over, and the most that clients unpack. Who unpacks holds it in memory.
 USUAL_WINDOW_LOG, WIDEST_WINDOW_LOG = 23, 27
 _FILE_BYTES = 16 * 1024 * 1024
+_README = "share/hello/README"
+_HELLO = {_README: b"Says hello.\n"}
+_OF_THE_FILE = {"md5", "sha256", "size"}
 _numbers = count(1)
+
+Index = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +119,32 @@ class Payload:
         finally:
             path.unlink(missing_ok=True)
 
-    def package(self, name: str, version: str = "1.0") -> Package:
+    def package(self, name: str, version: str = "1.0", *, subdir: str = "noarch") -> Package:
         """The next package: other bytes under another filename than all before."""
-        build = f"bench_{next(_numbers)}"
-        stem = f"{name}-{version}-{build}"
-        info = _info(name, version, build, self._paths)
+        index: Index = {
+            "name": name,
+            "version": version,
+            "build": f"bench_{next(_numbers)}",
+            "build_number": 0,
+            "subdir": subdir,
+            **({"noarch": "generic"} if subdir == "noarch" else {}),
+            "depends": ["python >=3.11", "numpy >=1.26,<3", f"{name}-base >={version}"],
+            "license": "BSD-3-Clause",
+            "timestamp": 1_767_225_600_000,
+        }
+        return self._packed(f"{name}-{version}-{index['build']}", _info_files(index, self._paths))
+
+    def package_of(self, entry: Entry) -> Package:
+        """A small package with the metadata of a record; its digests and size are its own."""
+        index = {key: value for key, value in entry.record.items() if key not in _OF_THE_FILE}
+        files = _info_files(index, self._paths, entry.run_exports)
+        if entry.filename.endswith(".conda"):
+            return self._packed(entry.filename.removesuffix(".conda"), files)
+        data = bz2.compress(_tar({**files, "info/files": f"{_README}\n".encode(), **_HELLO}), 1)
+        return Package(entry.filename, entry.name, data, memoryview(b""), b"")
+
+    def _packed(self, stem: str, info_files: Mapping[str, bytes]) -> Package:
+        info = zstandard.compress(_tar(info_files))
         members = (
             Member("metadata.json", len(_FORMAT_VERSION), zlib.crc32(_FORMAT_VERSION)),
             Member(f"pkg-{stem}.tar.zst", len(self._data), self._crc32),
@@ -130,15 +159,14 @@ class Payload:
         directory_offset = offsets[2] + len(described) + len(info)
         end = _END.pack(b"PK\5\6", 0, 0, 3, 3, len(directory), directory_offset, 0)
         tail = described + info + directory + end
-        return Package(f"{stem}.conda", name, head, self._data, tail)
+        return Package(f"{stem}.conda", stem.rsplit("-", 2)[0], head, self._data, tail)
 
 
 def small_payload(path: Path) -> Payload:
     """A payload of one small file, for packages whose bytes do not matter."""
-    content = b"Says hello.\n"
-    data = zstandard.compress(_tar({"share/hello/README": content}))
+    data = zstandard.compress(_tar(_HELLO))
     path.write_bytes(data)
-    return Payload(path, memoryview(data), [_path_entry("share/hello/README", content)])
+    return Payload(path, memoryview(data), [_path_entry(*each) for each in _HELLO.items()])
 
 
 def _write_noise(
@@ -168,27 +196,21 @@ def _path_entry(path: str, content: bytes) -> Mapping[str, object]:
     }
 
 
-def _info(name: str, version: str, build: str, paths: list[Mapping[str, object]]) -> bytes:
-    """The folder ``info/`` (CEP 34), packed."""
+def _info_files(
+    index: Mapping[str, object],
+    paths: list[Mapping[str, object]],
+    run_exports: Mapping[str, object] | None = None,
+) -> dict[str, bytes]:
+    """The folder ``info/`` (CEP 34)."""
     documents: dict[str, object] = {
-        "index": {
-            "name": name,
-            "version": version,
-            "build": build,
-            "build_number": 0,
-            "subdir": "noarch",
-            "noarch": "generic",
-            "depends": ["python >=3.11", "numpy >=1.26,<3", f"{name}-base >={version}"],
-            "license": "BSD-3-Clause",
-            "timestamp": 1_767_225_600_000,
-        },
+        "index": index,
         "paths": {"paths_version": 1, "paths": paths},
         "about": {"summary": "Made to be measured", "license": "BSD-3-Clause"},
+        **({"run_exports": run_exports} if run_exports else {}),
     }
-    files = {
+    return {
         f"info/{document}.json": json.dumps(value).encode() for document, value in documents.items()
     }
-    return zstandard.compress(_tar(files))
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:

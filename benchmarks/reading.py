@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import zstandard
 
+from benchmarks.channel import SUBDIR
 from benchmarks.client import Client, UnexpectedAnswer, connected
 from benchmarks.hosts import ACCOUNT, Condarium
 from benchmarks.packages import Payload
@@ -19,7 +21,7 @@ _MAX_INDEX_BYTES = 64 * 2**20
 
 def measure_reading(host: Condarium, *, channel: str, requests: int, rounds: int) -> list[Figure]:
     """GET and 304 of a channel's index files, in requests per CPU-second of the web process."""
-    folder = f"/conda/{ACCOUNT}/{channel}/noarch"
+    folder = f"/conda/{ACCOUNT}/{channel}/{SUBDIR}"
     with connected(host.port) as client:
         shards = f"{folder}/shards"
         index = client.get(f"{folder}/repodata_shards.msgpack.zst").body
@@ -65,9 +67,20 @@ def measure_download(
 
 def shards_of(index: bytes) -> dict[str, bytes]:
     """The digest of each package name's shard."""
-    unpacked = zstandard.ZstdDecompressor().decompress(index, max_output_size=_MAX_INDEX_BYTES)
-    shards: dict[str, bytes] = msgspec.msgpack.decode(unpacked)["shards"]
+    shards: dict[str, bytes] = _unpacked(index)["shards"]
     return shards
+
+
+def shard_of(shard: bytes) -> set[str]:
+    """The filenames that a shard lists."""
+    document = _unpacked(shard)
+    return {*document["packages"], *document["packages.conda"]}
+
+
+def _unpacked(data: bytes) -> dict[str, Any]:
+    packed = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_INDEX_BYTES)
+    document: dict[str, Any] = msgspec.msgpack.decode(packed)
+    return document
 
 
 def _per_cpu_second(host: Condarium, path: str, etag: str, requests: int) -> float:

@@ -20,7 +20,7 @@ from benchmarks import machine
 from benchmarks.client import connected
 from benchmarks.hosts import ACCOUNT, STORED, Condarium, Host
 from benchmarks.packages import Package, Payload
-from benchmarks.report import Figure, median_of
+from benchmarks.report import Figure, Goal, at_least, median_of
 
 BLOCK_BYTES = 1024 * 1024
 _PLACE = f"/conda/{ACCOUNT}/uploads/noarch"
@@ -74,7 +74,7 @@ def measure_uploads(
         pairs = zip(plain.cpu_seconds, way.cpu_seconds, strict=True)
         return [least / cost for least, cost in pairs]
 
-    goal = "goal: ≥ 0.8" if count == 1 else ""
+    goal = at_least(0.8) if count == 1 else None
     unit, factor = ("CPU-s", 1.0) if count == 1 else ("CPU-ms each", 1000.0)
     wall_unit = "s wall" if count == 1 else "ms wall each"
     each = factor / count
@@ -85,7 +85,9 @@ def measure_uploads(
         cost = worker_seconds * each / rounds / 2  # two of the ways are ours
         figures.append(Figure("Condarium's worker, indexing meanwhile", cost, unit))
     figures += [
-        median_of(f"{way.name}: share of the least", shares(way), "", "" if way is theirs else goal)
+        median_of(
+            f"{way.name}: share of the least", shares(way), "×", None if way is theirs else goal
+        )
         for way in (ours, chunked, theirs)
     ]
     figures += [
@@ -95,7 +97,7 @@ def measure_uploads(
     return figures
 
 
-def measure_memory(host: Condarium, payload: Payload, *, goal: str = "") -> list[Figure]:
+def measure_memory(host: Condarium, payload: Payload, *, goal: Goal | None = None) -> list[Figure]:
     """The most memory of the web process while several large uploads arrive at once."""
     packages = [payload.package("at-once") for _ in range(AT_ONCE)]
     before = machine.peak_memory_bytes(host.web_pid)

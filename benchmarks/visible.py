@@ -1,98 +1,247 @@
-"""How long an acknowledged upload takes to be seen by clients."""
+"""How long an acknowledged upload takes to be seen by clients, with web and worker as they run."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from statistics import median
 
+import zstandard
+
+from benchmarks import machine
+from benchmarks.channel import SUBDIR, Channel
 from benchmarks.client import Client, connected
-from benchmarks.hosts import ACCOUNT, PROJECT, Condarium, HostFailed
-from benchmarks.packages import Payload, small_payload
-from benchmarks.reading import shards_of
-from benchmarks.report import Figure, median_of, percentile
+from benchmarks.hosts import ACCOUNT, Condarium
+from benchmarks.increments import name_of
+from benchmarks.packages import Package, Payload
+from benchmarks.reading import shard_of, shards_of
+from benchmarks.report import Figure, Goal, Section, at_least, at_most, median_of, percentile
 
-_PAUSE_SECONDS = 0.002
-_PATIENCE_SECONDS = 60.0
-_SEED_SECONDS = 240.0
+SHARD_INDEX = "repodata_shards.msgpack.zst"
+BURST = 200
+AT_ONCE = 8
+_PAUSE_SECONDS = 0.001
+# So that an upload finds a worker that rests: one after another is measured as a burst.
+_REST_SECONDS = 0.5
+_PATIENCE_SECONDS = 120.0
+_versions = count(100)
 
 
 class NeverVisible(RuntimeError):
     """An upload was acknowledged and did not appear in the index."""
 
 
-def fill(host: Condarium, folder: Path, *, channel: str, first: int, count: int) -> None:
-    """Publish records number ``first`` and on (see `benchmarks.seed`), and wait for their index."""
-    command = [sys.executable, "-m", "benchmarks.seed", str(folder), ACCOUNT, channel]
-    done = subprocess.run(
-        [*command, str(first), str(count)],
-        cwd=PROJECT,
-        env=dict(host.environ()),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SEED_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise HostFailed(f"Filling the channel failed.\n{done.stderr[-4000:]}")
-    host.forget_stored_bytes()
-    # What is published now is seen last, so everything before it is in the index too.
-    with connected(host.port, host.credentials) as client:
-        _upload_and_watch(client, small_payload(folder / "last"), channel, f"last-{first}")
+# --- One by one --------------------------------------------------------------------------------
 
 
-def measure_visible(host: Condarium, folder: Path, *, channel: str, count: int) -> list[Figure]:
-    """Uploads of new packages one by one; each waits until the one before is seen."""
-    payload = small_payload(folder / "hello")
-    shard_ms, repodata_ms = [], []
-    before = host.worker_cpu_seconds()
+def visible_section(
+    host: Condarium, channel: Channel, payload: Payload, *, uploads: int
+) -> Section:
+    """Uploads of new builds of names that are there; each waits until the one before is seen."""
+    folder = folder_of(name_of(channel.records))
+    packages = _packages(channel, payload, uploads)
+    answered: list[float] = []
+    shards: list[float] = []
+    documents: list[float] = []
+    cpu = 0.0
     with connected(host.port, host.credentials) as client:
-        records = client.get(f"/conda/{ACCOUNT}/{channel}/noarch/repodata.json").body.count(b'"fn"')
-        for number in range(count):
-            in_shards, in_repodata = _upload_and_watch(
-                client, payload, channel, f"seen-{records}-{number}"
-            )
-            shard_ms.append(in_shards * 1000)
-            repodata_ms.append(in_repodata * 1000)
-    worker_ms = (host.worker_cpu_seconds() - before) / count * 1000
-    return [
-        figure
-        for what, values in (("shard index", shard_ms), ("repodata.json", repodata_ms))
-        for figure in (
-            median_of(f"until the {what} names it, p50", values, "ms wall"),
-            Figure(f"until the {what} names it, p95", percentile(values, 95), "ms wall"),
-        )
-    ] + [Figure("the worker's indexing", worker_ms, "CPU-ms each")]
+        _settle(client, folder, payload)
+        machine.forget_peak(host.worker_pid)
+        for package in packages:
+            time.sleep(_REST_SECONDS)
+            before = host.worker_cpu_seconds()
+            answered.append(_upload_and_watch(client, folder, package, shards, documents))
+            cpu += host.worker_cpu_seconds() - before
+        _require_all(client, folder, packages)
+    peak = machine.peak_memory_bytes(host.worker_pid)
+    goal = at_most(40) if channel.records >= 600_000 else None
+    figures = [
+        median_of("the upload until it is answered", _ms(answered), "ms"),
+        median_of("from there until the shard index has it, p50", _ms(shards), "ms", goal),
+        Figure("from there until the shard index has it, p95", percentile(_ms(shards), 95), "ms"),
+        median_of("from there until repodata.json.zst has it, p50", _ms(documents), "ms"),
+        Figure("the worker's share", cpu / uploads * 1000, "CPU-ms each"),
+        Figure("the worker's memory", peak / 2**20, "MiB peak"),
+    ]
+    title = f"With the hop to the worker, {uploads} uploads one by one, by records of the subdir"
+    return Section(title, figures, f"{channel.records:,}")
 
 
 def _upload_and_watch(
-    client: Client, payload: Payload, channel: str, name: str
-) -> tuple[float, float]:
-    """Seconds from the acknowledgement to the answers that name the package."""
-    package = payload.package(name)
-    folder = f"/conda/{ACCOUNT}/{channel}/noarch"
-    shards, repodata = f"{folder}/repodata_shards.msgpack.zst", f"{folder}/repodata.json"
-    etags = {shards: client.get(shards).etag, repodata: client.get(repodata).etag}
-    seen: dict[str, float] = {}
-    client.put(f"{folder}/{package.filename}", package)
+    client: Client, folder: str, package: Package, shards: list[float], documents: list[float]
+) -> float:
+    """Upload, and note the seconds from the answer until each index is another."""
+    index, document = f"{folder}/{SHARD_INDEX}", f"{folder}/repodata.json.zst"
+    first = client.get(index)
+    digest = shards_of(first.body).get(package.name)
+    etag = client.head(document).etag
+    took = client.put(f"{folder}/{package.filename}", package)
     started = time.perf_counter()
-    while len(seen) < len(etags):
-        for path in etags.keys() - seen.keys():
-            answer = client.get(path, etag=etags[path])
-            arrived = time.perf_counter() - started
-            if answer.status == 304:
-                continue
-            etags[path] = answer.etag
-            is_named = (
-                name in shards_of(answer.body)
-                if path == shards
-                else package.filename.encode() in answer.body
-            )
-            if is_named:
-                seen[path] = arrived
-        if time.perf_counter() - started > _PATIENCE_SECONDS:
-            raise NeverVisible(f"{package.filename} did not appear in {folder}.")
-        time.sleep(_PAUSE_SECONDS)
-    return seen[shards], seen[repodata]
+    seen, known = first, digest
+    while known == digest:
+        _wait(started, package)
+        answer = client.get(index, etag=seen.etag)
+        arrived = time.perf_counter() - started
+        if answer.status == 200:
+            seen, known = answer, shards_of(answer.body).get(package.name)
+    shards.append(arrived)
+    while client.head(document, etag=etag).status == 304:
+        _wait(started, package)
+    documents.append(time.perf_counter() - started)
+    return took
+
+
+def _settle(client: Client, folder: str, payload: Payload) -> None:
+    """Once not measured: what is stale since it was not served is written first."""
+    _upload_and_watch(client, folder, payload.package("settled", subdir=SUBDIR), [], [])
+
+
+def _require_all(client: Client, folder: str, packages: Sequence[Package]) -> None:
+    """That the index changed was seen; that it names the packages is looked for once."""
+    missing = {package.filename.encode() for package in packages}
+    longest = max(map(len, missing))
+    unpacker, tail = zstandard.ZstdDecompressor().decompressobj(), b""
+    for block in client.blocks(f"{folder}/repodata.json.zst"):
+        text = tail + unpacker.decompress(block)
+        missing = {filename for filename in missing if filename not in text}
+        tail = text[-longest:]
+    if missing:
+        raise NeverVisible(f"{len(missing)} packages are not in {folder}/repodata.json.zst.")
+
+
+# --- Many at once ------------------------------------------------------------------------------
+
+
+def measure_burst(host: Condarium, channel: Channel, payload: Payload, *, uploads: int) -> Section:
+    """Uploads by several clients at once: from the last answer until the shards have them all."""
+    folder = folder_of(name_of(channel.records))
+    packages = _packages(channel, payload, uploads)
+    with connected(host.port, host.credentials) as client:
+        _settle(client, folder, payload)
+        cpu = host.worker_cpu_seconds()
+        wall = upload_at_once(host, folder, packages, AT_ONCE)
+        answered = time.perf_counter()
+        _wait_for_shards(client, folder, packages)
+        shards = time.perf_counter() - answered
+        cpu = host.worker_cpu_seconds() - cpu
+        _wait_for_documents(client, folder, packages)
+        documents = time.perf_counter() - answered
+    title = f"{uploads} uploads by {AT_ONCE} clients into {channel.records:,} records"
+    return Section(
+        title,
+        [
+            Figure("until all are answered", wall, "s"),
+            Figure("from there until the shards have all", shards, "s", at_most(1)),
+            Figure("from there until repodata.json.zst has all", documents, "s"),
+            Figure("the worker until then", cpu, "CPU-s"),
+        ],
+    )
+
+
+def _wait_for_shards(client: Client, folder: str, packages: Sequence[Package]) -> None:
+    """Until the shards that the index names hold all of them."""
+    missing = {package.name: package.filename for package in packages}
+    started, etag, digests = time.perf_counter(), "", dict[str, bytes]()
+    while missing:
+        answer = client.get(f"{folder}/{SHARD_INDEX}", etag=etag)
+        if answer.status == 200:
+            etag, now = answer.etag, shards_of(answer.body)
+            for name in [name for name in missing if now.get(name) != digests.get(name)]:
+                path = f"{folder}/shards/{now[name].hex()}.msgpack.zst"
+                if missing[name] in shard_of(client.get(path).body):
+                    del missing[name]
+            digests = now
+        _wait(started, *packages[:1])
+
+
+def _wait_for_documents(client: Client, folder: str, packages: Sequence[Package]) -> None:
+    started = time.perf_counter()
+    while True:
+        try:
+            _require_all(client, folder, packages)
+        except NeverVisible:
+            _wait(started, *packages[:1])
+        else:
+            return
+
+
+# --- Uploads a second --------------------------------------------------------------------------
+
+
+def measure_rates(
+    host: Condarium, channel: Channel | None, payload: Payload, *, uploads: int, rounds: int
+) -> Section:
+    """Small packages by one client and by several, in turn, the worker indexing meanwhile."""
+    records = channel.records if channel else 0
+    folder = folder_of(name_of(records))
+    rates: dict[int, list[float]] = {1: [], AT_ONCE: []}
+    web = worker = 0.0
+    with connected(host.port, host.credentials) as client:
+        _settle(client, folder, payload)
+    for number in range(rounds):
+        for clients in sorted(rates, reverse=number % 2 == 1):
+            packages = _packages(channel, payload, uploads)
+            cpu = host.cpu_seconds(), host.worker_cpu_seconds()
+            rates[clients].append(uploads / upload_at_once(host, folder, packages, clients))
+            web += host.cpu_seconds() - cpu[0]
+            worker += host.worker_cpu_seconds() - cpu[1]
+    each = 1000 / (2 * uploads * rounds)
+    goal: Goal | None = at_least(22)
+    faster = median(rates[AT_ONCE]) / median(rates[1])
+    figures = [
+        median_of("1 client", rates[1], "uploads/s", goal),
+        median_of(f"{AT_ONCE} clients", rates[AT_ONCE], "uploads/s", goal),
+        Figure(f"{AT_ONCE} clients / 1 client", faster, "×", at_least(1)),
+        Figure("web process", web * each, "CPU-ms each"),
+        Figure("worker, indexing meanwhile", worker * each, "CPU-ms each"),
+    ]
+    return Section("Uploads a second, by records of the subdir", figures, f"{records:,}")
+
+
+def upload_at_once(
+    host: Condarium, folder: str, packages: Sequence[Package], clients: int
+) -> float:
+    """Seconds until all are answered, shared among so many connections."""
+
+    def upload(some: Sequence[Package]) -> None:
+        with connected(host.port, host.credentials) as client:
+            for package in some:
+                client.put(f"{folder}/{package.filename}", package)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(upload, [packages[number::clients] for number in range(clients)]))
+    return time.perf_counter() - started
+
+
+# --- What all of them need ---------------------------------------------------------------------
+
+
+def folder_of(channel: str) -> str:
+    return f"/conda/{ACCOUNT}/{channel}/{SUBDIR}"
+
+
+def _packages(channel: Channel | None, payload: Payload, uploads: int) -> list[Package]:
+    """New builds: of names that the channel has, each once, or of new ones where it has none."""
+    version = next(_versions)
+    names = _names_once(channel, version) if channel else (f"new-{number}" for number in count())
+    return [payload.package(next(names), f"{version}.0", subdir=SUBDIR) for _ in range(uploads)]
+
+
+def _names_once(channel: Channel, seed: int) -> Iterator[str]:
+    """As `Channel.names_of_uploads`, without repetition, then names that it does not have."""
+    drawn = channel.names_of_uploads(4 * len(channel.names), seed=seed)
+    yield from dict.fromkeys(drawn)
+    yield from (f"new-{number}" for number in count())
+
+
+def _wait(since: float, *packages: Package) -> None:
+    if time.perf_counter() - since > _PATIENCE_SECONDS:
+        raise NeverVisible(f"{packages[0].filename} and others did not appear in time.")
+    time.sleep(_PAUSE_SECONDS)
+
+
+def _ms(seconds: Sequence[float]) -> list[float]:
+    return [value * 1000 for value in seconds]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -103,14 +103,15 @@ class _Choice:
     def meet(
         self,
         name: str,
-        requirements: Iterable[tuple[str, "_Requirement"]],
+        dependencies: Iterable[str],
         versions: dict[_Version, list[str]],
     ) -> list[str]:
-        """Add for each requirement the newest version that meets it; the files that came in."""
+        """Add for each dependency the newest version that meets it; the files that came in."""
         newest_first = sorted(versions, key=attrgetter("order"), reverse=True)
         added: list[str] = []
-        for _, requirement in sorted(requirements, key=itemgetter(0)):
-            if self.meets(name, requirement):
+        for dependency in sorted(dependencies):
+            _, requirement = _parse_dependency(dependency)
+            if requirement is None or self.meets(name, requirement):
                 continue
             found = next(filter(requirement.allows, newest_first), None)
             for version in versions if found is not None else ():
@@ -123,9 +124,9 @@ class _Choice:
     def meets(self, name: str, requirement: "_Requirement") -> bool:
         return any(map(requirement.allows, self._versions[name]))
 
-    def unmet_by(self, dependencies: Iterable[str]) -> dict[str, list[tuple[str, "_Requirement"]]]:
+    def unmet_by(self, dependencies: Iterable[str]) -> dict[str, list[str]]:
         """What is required here, was not before, and is met by nothing chosen."""
-        unmet: dict[str, list[tuple[str, _Requirement]]] = {}
+        unmet: dict[str, list[str]] = {}
         for dependency in dependencies:
             if hash(dependency) in self._seen:
                 continue
@@ -134,7 +135,7 @@ class _Choice:
             if name not in self._versions or requirement is None:
                 continue
             if not self.meets(name, requirement):
-                unmet.setdefault(name, []).append((dependency, requirement))
+                unmet.setdefault(name, []).append(dependency)
         return unmet
 
 

@@ -1,0 +1,87 @@
+"""Taking in a folder of packages that are all new, beside the indexers' first look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.channel import SUBDIR, Channel
+from benchmarks.cost import Cost, cost_of, figures_of
+from benchmarks.hosts import ACCOUNT, House
+from benchmarks.packages import Payload
+from benchmarks.peers import CONDA_INDEX, CONDA_INDEX_SHARDS, Peer
+from benchmarks.report import Figure, Section, at_least, at_most
+
+_SEED = 7
+
+
+def measure_imports(
+    empty: House,
+    folder: Path,
+    payload: Payload,
+    peers: Sequence[Peer],
+    *,
+    packages: int,
+    rounds: int,
+) -> Section:
+    """Condarium takes the packages over and checks each one whole; an indexer reads what their
+    metadata says and leaves them where they are, as ``--link`` does."""
+    source = folder / "packages"
+    write_packages(source, payload, packages)
+    copied: list[Cost] = []
+    linked: list[Cost] = []
+    theirs: dict[str, list[Cost]] = {
+        peer.name: [] for peer in peers if peer.name != CONDA_INDEX_SHARDS
+    }
+    for number in range(rounds):
+        copied.append(_import(empty, folder, source))
+        linked.append(_import(empty, folder, source, "--link"))
+        for peer in peers:
+            # Minutes each time: once has to do.
+            if peer.name in theirs and (number == 0 or peer.name != CONDA_INDEX):
+                theirs[peer.name].append(_first_index(peer, source, folder / "cold"))
+    figures = figures_of("condarium import", copied, memory_goal=at_most(200))
+    figures += figures_of("condarium import --link", linked)
+    for name, costs in theirs.items():
+        figures += figures_of(f"{name}, first time", costs)
+    for name, costs in theirs.items():
+        times = _median_wall(costs) / _median_wall(copied)
+        goal = at_least(10) if name == CONDA_INDEX else None
+        figures.append(Figure(f"{name} / condarium import, wall", times, "×", goal))
+    return Section(f"{packages:,} packages that are new", figures)
+
+
+def write_packages(folder: Path, payload: Payload, count: int) -> None:
+    (folder / SUBDIR).mkdir(parents=True)
+    (folder / "noarch").mkdir()
+    for entry in Channel(count, seed=_SEED).entries():
+        package = payload.package_of(entry)
+        (folder / SUBDIR / package.filename).write_bytes(package.data())
+
+
+def _import(empty: House, folder: Path, source: Path, *options: str) -> Cost:
+    """The import into an empty house, which ends when the index of what came is published."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        here = empty.copied_to(Path(place))
+        command = [sys.executable, "manage.py", "import", str(source), f"{ACCOUNT}/imported"]
+        return cost_of([*command, *options], here.environ())
+
+
+def _first_index(peer: Peer, source: Path, folder: Path) -> Cost:
+    (folder / SUBDIR).mkdir(parents=True)
+    (folder / "noarch").mkdir()
+    # Links: none of them writes to a package.
+    for path in (source / SUBDIR).iterdir():
+        os.link(path, folder / SUBDIR / path.name)
+    cost = peer.index(folder)
+    shutil.rmtree(folder)
+    return cost
+
+
+def _median_wall(costs: Sequence[Cost]) -> float:
+    return median([cost.wall_seconds for cost in costs])

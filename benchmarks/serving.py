@@ -1,0 +1,237 @@
+"""Serving behind nginx, with the configuration that we ship, beside nginx on the bare files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.channel import SUBDIR
+from benchmarks.client import connected
+from benchmarks.hosts import ACCOUNT, HostFailed, House, web_and_worker
+from benchmarks.increments import Process, fill_channel, name_of, process_of, reindex
+from benchmarks.load import Target, sample_in_turn
+from benchmarks.packages import Payload
+from benchmarks.report import Figure, Section, at_least, median_of
+from tests.portal.front import NGINX, nginx_in_front
+from tests.servers import LiveServer
+
+_PRIVATE = "private"
+_READY_SECONDS = 10.0
+_PACKAGES_AT_A_TIME = 32
+# As it comes, its log too, with the one thing set that matters for files.
+_BARE = """\
+{user}worker_processes auto;
+pid {folder}/bare.pid;
+error_log stderr alert;
+events {{ worker_connections 8192; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    access_log {folder}/access.log;
+    sendfile on;
+    tcp_nopush on;
+    gzip off;
+    default_type application/octet-stream;
+    server {{
+        listen {address}:{port};
+        location / {{ alias {files}/; }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Both nginx, and the web process behind one of them."""
+
+    port: int
+    bare_port: int
+    front_pid: int
+    bare_pid: int
+    web_pid: int
+
+    def front_clock(self) -> float:
+        return _workers_seconds(self.front_pid) + machine.cpu_seconds(self.web_pid)
+
+    def bare_clock(self) -> float:
+        return _workers_seconds(self.bare_pid)
+
+
+def _workers_seconds(nginx_pid: int) -> float:
+    # Asked each time: nginx listens before it has all of its workers.
+    return sum(map(machine.cpu_seconds, machine.children_of(nginx_pid)))
+
+
+def measure_serving(
+    house: House,
+    folder: Path,
+    *,
+    records: int,
+    requests: int,
+    package_bytes: int,
+    rounds: int,
+) -> Iterator[Section]:
+    """Needs the channel of so many records; makes a private one of a thousandth of them."""
+    private = max(10, records // 100)
+    fill_channel(house, _PRIVATE, private, "--private")
+    reindex(house, _PRIVATE)
+    with (
+        process_of(house, folder / "files.log") as process,
+        Payload.of_noise(folder / "noise", package_bytes) as payload,
+        _served(house, folder) as served,
+    ):
+        yield _index_section(house, process, served, records, requests, rounds)
+        yield _private_section(house, served, private, requests, rounds)
+        yield _package_section(house, served, payload, rounds)
+
+
+def _index_section(
+    house: House, process: Process, served: Served, records: int, requests: int, rounds: int
+) -> Section:
+    channel = name_of(records)
+    files = process.ask("files", channel=channel, subdir=SUBDIR)
+    root = house.data / "files"
+    figures: list[Figure] = []
+    for name in ("repodata_shards.msgpack.zst", "repodata.json.zst"):
+        path = Path(str(files[name]))
+        ours = Target("", served.port, f"/conda/{ACCOUNT}/{channel}/{SUBDIR}/{name}",
+                      served.front_clock)  # fmt: skip
+        bare = Target("", served.bare_port, f"/{path.relative_to(root)}", served.bare_clock)
+        size = f"{path.stat().st_size / 1024:,.0f} KiB"
+        # As many megabytes of each, more or less.
+        times = max(40, min(requests, requests * 100_000 // path.stat().st_size))
+        figures += _beside(ours, bare, f"GET {name}, {size}", times, rounds)
+        figures += _beside(
+            ours.asking_again(""), bare.asking_again(""), f"304 {name}", requests, rounds
+        )
+    return Section(f"Index files behind nginx, {records:,} records", figures)
+
+
+def _beside(ours: Target, bare: Target, what: str, requests: int, rounds: int) -> list[Figure]:
+    sample_in_turn([ours, bare], requests=requests, rounds=rounds)
+    shares = _shares(ours.per_cpu_second, bare.per_cpu_second)
+    return [
+        median_of(f"{what}: Condarium", ours.per_cpu_second, "per CPU-s"),
+        median_of(f"{what}: bare nginx", bare.per_cpu_second, "per CPU-s"),
+        median_of(f"{what}: share", shares, "×", at_least(0.95)),
+    ]
+
+
+def _shares(ours: Sequence[float], bare: Sequence[float]) -> list[float]:
+    """Round by round: what the machine did beside it slowed both."""
+    return [one / other for one, other in zip(ours, bare, strict=True)]
+
+
+def _private_section(
+    house: House, served: Served, records: int, requests: int, rounds: int
+) -> Section:
+    path = f"/conda/{ACCOUNT}/{_PRIVATE}/{SUBDIR}/repodata_shards.msgpack.zst"
+    target = Target("GET", served.port, path, served.front_clock, house.credentials)
+    again = target.asking_again("304")
+    # Each costs many times what a file does that nginx sends by itself.
+    sample_in_turn([target, again], requests=max(4, requests // 5), rounds=rounds)
+    return Section(
+        f"The index of a private channel behind nginx, {records:,} records, with a token",
+        [
+            median_of("GET the shard index", target.per_cpu_second, "per CPU-s"),
+            median_of("304", again.per_cpu_second, "per CPU-s", at_least(1500)),
+        ],
+    )
+
+
+def _package_section(house: House, served: Served, payload: Payload, rounds: int) -> Section:
+    package = payload.package("large")
+    path = f"/conda/{ACCOUNT}/downloads/noarch/{package.filename}"
+    with connected(served.port, house.credentials) as client:
+        client.put(path, package)
+    blob = max(
+        (path for path in (house.data / "files" / "blobs").rglob("*") if path.is_file()),
+        key=lambda path: path.stat().st_mtime,
+    )
+    root = house.data / "files"
+    ours = Target("Condarium", served.port, path, served.front_clock)
+    bare = Target("bare nginx", served.bare_port, f"/{blob.relative_to(root)}", served.bare_clock)
+    machine.forget_peak(served.web_pid)
+    sample_in_turn([ours, bare], requests=_PACKAGES_AT_A_TIME, rounds=rounds)
+    peak = machine.peak_memory_bytes(served.web_pid)
+    wall = _shares(ours.megabytes_per_second, bare.megabytes_per_second)
+    cpu = _shares(ours.per_cpu_second, bare.per_cpu_second)
+    return Section(
+        f"A package of {package.size_bytes / 1e6:,.0f} MB behind nginx",
+        [
+            median_of("Condarium", ours.megabytes_per_second, "MB/s wall"),
+            median_of("bare nginx", bare.megabytes_per_second, "MB/s wall"),
+            median_of("share, wall", wall, "×", at_least(0.95)),
+            median_of("share, per second of CPU", cpu, "×"),
+            Figure("memory of the web process", peak / 2**20, "MiB peak"),
+        ],
+    )
+
+
+# --- Two nginx ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _served(house: House, folder: Path) -> Iterator[Served]:
+    port, bare_port = machine.free_port(), machine.free_port()
+    settings = {
+        "CONDARIUM_URL": f"http://{machine.LOOPBACK}:{port}",
+        "CONDARIUM_TRUSTED_PROXIES": "1",
+        "CONDARIUM_ACCEL_PREFIX": "/_files",
+    }
+    with (
+        LiveServer(house.data.parent, settings) as server,
+        nginx_in_front(server, folder / "front", port=port),
+    ):
+        front = _nginx_pid()
+        web, _ = web_and_worker(server.pid)
+        with _bare_nginx(house, folder / "bare", bare_port) as pid:
+            yield Served(port, bare_port, front, pid, web)
+
+
+def _nginx_pid() -> int:
+    """The one nginx that this process has started."""
+    children = machine.children_of(os.getpid())
+    return next(child for child in children if "nginx" in machine.command_of(child)[0])
+
+
+@contextmanager
+def _bare_nginx(house: House, folder: Path, port: int) -> Iterator[int]:
+    assert NGINX is not None
+    folder.mkdir()
+    configuration = _BARE.format(
+        # The data folder is its owner's alone; as root, nginx would work as somebody else.
+        user="user root;\n" if os.geteuid() == 0 else "",
+        folder=folder, address=machine.LOOPBACK, port=port, files=house.data / "files",
+    )  # fmt: skip
+    (folder / "nginx.conf").write_text(configuration, encoding="utf-8")
+    log = folder / "error.log"
+    command = [NGINX, "-c", str(folder / "nginx.conf"), "-e", str(log), "-g", "daemon off;"]
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        _wait_until_it_listens(process, port, log)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(_READY_SECONDS)
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not machine.children_of(process.pid) or not machine.listens(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise HostFailed(f"nginx did not start.\n{log.read_text(encoding='utf-8')}")
+        time.sleep(0.02)
