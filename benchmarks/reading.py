@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 import zstandard
@@ -67,20 +66,9 @@ def measure_download(
 
 def shards_of(index: bytes) -> dict[str, bytes]:
     """The digest of each package name's shard."""
-    shards: dict[str, bytes] = _unpacked(index)["shards"]
+    unpacked = zstandard.ZstdDecompressor().decompress(index, max_output_size=_MAX_INDEX_BYTES)
+    shards: dict[str, bytes] = msgspec.msgpack.decode(unpacked)["shards"]
     return shards
-
-
-def shard_of(shard: bytes) -> set[str]:
-    """The filenames that a shard lists."""
-    document = _unpacked(shard)
-    return {*document["packages"], *document["packages.conda"]}
-
-
-def _unpacked(data: bytes) -> dict[str, Any]:
-    packed = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_INDEX_BYTES)
-    document: dict[str, Any] = msgspec.msgpack.decode(packed)
-    return document
 
 
 def _per_cpu_second(host: Condarium, path: str, etag: str, requests: int) -> float:

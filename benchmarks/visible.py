@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from statistics import median
@@ -16,7 +16,7 @@ from benchmarks.client import Client, connected
 from benchmarks.hosts import ACCOUNT, Condarium
 from benchmarks.increments import name_of
 from benchmarks.packages import Package, Payload
-from benchmarks.reading import shard_of, shards_of
+from benchmarks.reading import shards_of
 from benchmarks.report import Figure, Goal, Section, at_least, at_most, median_of, percentile
 
 SHARD_INDEX = "repodata_shards.msgpack.zst"
@@ -120,10 +120,11 @@ def measure_burst(host: Condarium, channel: Channel, payload: Payload, *, upload
     packages = _packages(channel, payload, uploads)
     with connected(host.port, host.credentials) as client:
         _settle(client, folder, payload)
+        before = shards_of(client.get(f"{folder}/{SHARD_INDEX}").body)
         cpu = host.worker_cpu_seconds()
         wall = upload_at_once(host, folder, packages, AT_ONCE)
         answered = time.perf_counter()
-        _wait_for_shards(client, folder, packages)
+        _wait_for_shards(client, folder, packages, before)
         shards = time.perf_counter() - answered
         cpu = host.worker_cpu_seconds() - cpu
         _wait_for_documents(client, folder, packages)
@@ -140,19 +141,17 @@ def measure_burst(host: Condarium, channel: Channel, payload: Payload, *, upload
     )
 
 
-def _wait_for_shards(client: Client, folder: str, packages: Sequence[Package]) -> None:
-    """Until the shards that the index names hold all of them."""
-    missing = {package.name: package.filename for package in packages}
-    started, etag, digests = time.perf_counter(), "", dict[str, bytes]()
+def _wait_for_shards(
+    client: Client, folder: str, packages: Sequence[Package], before: Mapping[str, bytes]
+) -> None:
+    """Until the index names other shards than before for all of them: each name had one upload."""
+    missing = {package.name for package in packages}
+    started, etag = time.perf_counter(), ""
     while missing:
         answer = client.get(f"{folder}/{SHARD_INDEX}", etag=etag)
         if answer.status == 200:
             etag, now = answer.etag, shards_of(answer.body)
-            for name in [name for name in missing if now.get(name) != digests.get(name)]:
-                path = f"{folder}/shards/{now[name].hex()}.msgpack.zst"
-                if missing[name] in shard_of(client.get(path).body):
-                    del missing[name]
-            digests = now
+            missing = {name for name in missing if now.get(name) == before.get(name)}
         _wait(started, *packages[:1])
 
 
