@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from django.conf import settings
@@ -40,6 +40,7 @@ from registry.rows import Change, audiences, batched, touched_keys
 
 log = logging.getLogger(__name__)
 
+Pair = tuple[int, str]
 Stage = StaleMark.Stage
 SUMMARIES_EVERY = timedelta(seconds=60)
 SUMMARIES_AT_ONCE_BELOW = 2000
@@ -53,20 +54,35 @@ _MOST_PAIRS = 10_000
 # --- The queue ---------------------------------------------------------------------------------
 
 
-def overdue(*, older_than_seconds: float = 0) -> list[tuple[int, str]]:
+def overdue(*, older_than_seconds: float = 0) -> list[Pair]:
     """The (channel id, subdir) pairs with work that is due, those that wait longest first.
 
     ``older_than_seconds`` looks only for what should have been done by then.
     """
-    border = timezone.now() - timedelta(seconds=older_than_seconds)
+    pairs = awaited(older_than_seconds=older_than_seconds)
+    return list(dict.fromkeys([*pairs, *due_summaries(older_than_seconds=older_than_seconds)]))
+
+
+def awaited(*, older_than_seconds: float = 0) -> list[Pair]:
+    """Those of which clients wait for shards or documents."""
     urgent = StaleMark.objects.filter(stage__lt=Stage.SUMMARIES)
     if older_than_seconds:
-        urgent = urgent.filter(marked_at__lte=border)
-    rows = list(urgent.order_by("id").values_list("channel_id", "subdir")[:_MOST_PAIRS])
-    waiting = StaleMark.objects.filter(stage=Stage.SUMMARIES, marked_at__lte=border)
-    pairs = waiting.order_by("channel_id", "subdir").values_list("channel_id", "subdir")
-    rows += [pair for pair in pairs.distinct()[:_MOST_PAIRS] if _summaries_due(*pair)]
+        urgent = urgent.filter(marked_at__lte=_seconds_ago(older_than_seconds))
+    rows = urgent.order_by("id").values_list("channel_id", "subdir")[:_MOST_PAIRS]
     return list(dict.fromkeys(rows))
+
+
+def due_summaries(*, older_than_seconds: float = 0) -> list[Pair]:
+    """Those whose summaries should be written now."""
+    waiting = StaleMark.objects.filter(
+        stage=Stage.SUMMARIES, marked_at__lte=_seconds_ago(older_than_seconds)
+    )
+    pairs = waiting.order_by("channel_id", "subdir").values_list("channel_id", "subdir")
+    return [pair for pair in pairs.distinct()[:_MOST_PAIRS] if _summaries_due(*pair)]
+
+
+def _seconds_ago(seconds: float) -> datetime:
+    return timezone.now() - timedelta(seconds=seconds)
 
 
 def oldest_mark_seconds() -> int:
@@ -78,20 +94,31 @@ def oldest_mark_seconds() -> int:
 
 def bring_up_to_date(channel_id: int, subdir: str) -> bool:
     """Publish until nothing is due for the subdir; False when another worker is at it."""
-    while True:
-        marks = StaleMark.objects.filter(channel=channel_id, subdir=subdir)
-        if marks.filter(stage__lt=Stage.SUMMARIES).exists():
-            with lease(channel_id, subdir) as held:
-                if held is None:
-                    return False
-                failpoints.reach("index-started")
-                _publish_until_done(*held)
-            # What was marked while the lease was being given back rang in vain: look once more.
-            continue
-        if not marks.exists() or not _summaries_due(channel_id, subdir):
-            return True
+    return bring_up_to_date_for_clients(channel_id, subdir) and bring_summaries_up_to_date(
+        channel_id, subdir
+    )
+
+
+def bring_up_to_date_for_clients(channel_id: int, subdir: str) -> bool:
+    """Publish what clients wait for; False when another worker is at it."""
+    marks = StaleMark.objects.filter(channel=channel_id, subdir=subdir, stage__lt=Stage.SUMMARIES)
+    while marks.exists():
+        with lease(channel_id, subdir) as held:
+            if held is None:
+                return False
+            failpoints.reach("index-started")
+            _publish_until_done(*held)
+        # What was marked while the lease was being given back rang in vain: look once more.
+    return True
+
+
+def bring_summaries_up_to_date(channel_id: int, subdir: str) -> bool:
+    """Write the summaries as far as they are due; False when another worker is at it."""
+    marks = StaleMark.objects.filter(channel=channel_id, subdir=subdir, stage=Stage.SUMMARIES)
+    while marks.exists() and _summaries_due(channel_id, subdir):
         if not publish_summaries(channel_id, subdir):
             return False
+    return True
 
 
 def _publish_until_done(index: PublishedIndex, worker: str) -> None:

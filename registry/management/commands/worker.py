@@ -41,16 +41,21 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         let_small_work_pass()
         with Doorbell() as doorbell:
-            lanes = Lanes(_LANES, indexing.bring_up_to_date, finished=doorbell.nudge)
-            Chores(_CHORES, is_idle=lambda: not lanes.busy and not indexing.overdue())
-            _work(doorbell, lanes)
-            if not lanes.wait_until_idle(_PATIENCE_SECONDS):
+            lanes = Lanes(_LANES, indexing.bring_up_to_date_for_clients, finished=doorbell.nudge)
+            # Beside them: they take seconds for a large channel, whose next shards don't wait.
+            summaries = Lanes(1, indexing.bring_summaries_up_to_date, finished=doorbell.nudge)
+            Chores(
+                _CHORES,
+                is_idle=lambda: not (lanes.busy or summaries.busy or indexing.overdue()),
+            )
+            _work(doorbell, lanes, summaries)
+            if not lanes.wait_until_idle(_PATIENCE_SECONDS) or summaries.busy:
                 log.info("stopped while indexing; the next worker goes on")
                 # At once: the end of the interpreter would wait for what computes without it.
                 os._exit(0)
 
 
-def _work(doorbell: Doorbell, lanes: Lanes) -> None:
+def _work(doorbell: Doorbell, lanes: Lanes, summaries: Lanes) -> None:
     """Give the lanes what is due, until told to stop or alone."""
     # No threading.Event: its lock can't be taken by a signal that interrupts its own wait.
     told_to_stop: list[int] = []
@@ -62,12 +67,15 @@ def _work(doorbell: Doorbell, lanes: Lanes) -> None:
         started = time.monotonic()
         try:
             if lanes.free:
-                lanes.take(indexing.overdue())
+                lanes.take(indexing.awaited())
+            if summaries.free:
+                summaries.take(indexing.due_summaries())
         except DatabaseError:
             log.exception("the database does not answer; trying again")
             close_old_connections()
             time.sleep(1)
         looked_seconds = time.monotonic() - started
-        doorbell.wait(lanes.seconds_to_next_try(at_most=_LOOK_ANYWAY_SECONDS))
+        rest = lanes.seconds_to_next_try(at_most=_LOOK_ANYWAY_SECONDS)
+        doorbell.wait(summaries.seconds_to_next_try(at_most=rest))
         if lanes.busy:
             time.sleep(max(_PAUSE_SECONDS, _PAUSE_PER_LOOK * looked_seconds))

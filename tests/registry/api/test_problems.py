@@ -43,7 +43,14 @@ SMUGGLED = {
     "name_": "x",
     "__class__": "x",
 }
-WRITES = [row for row in TABLE if isinstance(row.body, dict) and "2" in row.roles.split()[-1][:1]]
+# A set of patches is a document of conda's, in which keys that nobody knows mean nothing.
+WRITES = [
+    row
+    for row in TABLE
+    if isinstance(row.body, dict)
+    and "2" in row.roles.split()[-1][:1]
+    and "/patches?" not in row.path
+]
 
 
 @pytest.mark.parametrize("row", WRITES, ids=lambda row: f"{row.method} {row.path}")
