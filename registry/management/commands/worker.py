@@ -49,6 +49,8 @@ class Command(BaseCommand):
                 is_idle=lambda: not (lanes.busy or summaries.busy or indexing.overdue()),
             )
             _work(doorbell, lanes, summaries)
+            # The next signal must not ring what is about to be closed.
+            signal.set_wakeup_fd(-1)
             if not lanes.wait_until_idle(_PATIENCE_SECONDS) or summaries.busy:
                 log.info("stopped while indexing; the next worker goes on")
                 # At once: the end of the interpreter would wait for what computes without it.
