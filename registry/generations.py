@@ -40,7 +40,7 @@ from registry.conda.document import (
 )
 from registry.conda.layout import Part
 from registry.conda.relations import channel_relations
-from registry.conda.repodata import compress_bz2, compress_zst, write_repodata
+from registry.conda.repodata import compress_bz2, write_repodata
 from registry.conda.run_exports import run_exports_info, write_run_exports
 from registry.conda.shards import MAX_SHARD_BYTES, ShardIndex, build_shard
 from registry.conda.splice import (
@@ -90,6 +90,7 @@ class Generation:
     record_count: int = 0
     replaced: dict[str, Facts] = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
 
     @classmethod
     def after(
@@ -117,22 +118,6 @@ class Generation:
                 digest = hashlib.file_digest(written, "sha256").digest()
             self.keep(name, file, path, digest, **facts)
 
-    def add_with_zst(self, name: str, fill: Callable[[BinaryIO], Facts]) -> None:
-        """Write ``name`` and its ``.zst`` twin; ``fill`` returns further facts."""
-        with storage.temporary_file("index-") as (file, path):
-            facts = fill(file)
-            file.flush()
-            size_bytes = os.fstat(file.fileno()).st_size
-
-            def compress(out: BinaryIO) -> None:
-                with path.open("rb") as plain:
-                    compress_zst(plain, out, size_bytes=size_bytes, level=_SUMMARY_ZST_LEVEL)
-
-            with path.open("rb") as written:
-                digest = hashlib.file_digest(written, "sha256").digest()
-            self.add(f"{name}.zst", compress)
-            self.keep(name, file, path, digest, **facts)
-
     def keep(self, name: str, file: BinaryIO, path: Path, digest: bytes, **facts: object) -> bool:
         """Put a written file where it is served from; the same as before stays what it is."""
         etag = f'"{digest.hex()[:40]}"'
@@ -155,6 +140,7 @@ class Generation:
         """Let what was written for another generation be files of this one."""
         for name in other.written:
             self.files[name] = other.files[name]
+        self.drop(*other.dropped)
 
     _is_rewritten: bool = False
 
@@ -166,6 +152,7 @@ class Generation:
     def drop(self, *names: str) -> None:
         for name in names:
             self.files.pop(name, None)
+            self.dropped.add(name)
 
     @property
     def _folder(self) -> str:
@@ -336,10 +323,10 @@ def write_documents(generation: Generation, touched: Iterable[bytes] | None) -> 
     keys = None if touched is None else list(touched)
     openings = repodata_openings(info_of(audience), with_v3=audience.channel.allows_v3)
     listed = Document(openings, audience.read_repodata)
-    generation.record_count = _write_document(generation, REPODATA, listed, keys)
+    generation.record_count = write_document(generation, REPODATA, listed, keys)
     if audience.is_patched:
         originals = Document(openings, audience.read_originals)
-        _write_document(generation, ORIGINALS, originals, keys)
+        write_document(generation, ORIGINALS, originals, keys)
     else:
         generation.drop(ORIGINALS, f"{ORIGINALS}.zst")
     exports = Document(
@@ -349,10 +336,10 @@ def write_documents(generation: Generation, touched: Iterable[bytes] | None) -> 
     )
     if keys is not None:
         keys = [key for key in keys if key[0] < Part.REMOVED]
-    _write_document(generation, RUN_EXPORTS, exports, keys)
+    write_document(generation, RUN_EXPORTS, exports, keys)
 
 
-def _write_document(
+def write_document(
     generation: Generation, name: str, document: Document, touched: list[bytes] | None
 ) -> int:
     """Write one document as ``.zst``, and plain where it is small; how many records it has."""

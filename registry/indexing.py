@@ -356,15 +356,23 @@ def _publish_summaries(index: PublishedIndex) -> bool:
         return True
     channel = _refreshed(index)
     whole = any(mark.is_everything for mark in marks)
-    summaries.note_changes(channel, index.subdir, None if whole else {mark.name for mark in marks})
     written = {
         generation.audience.members_only: generation for generation in _begin(index, channel)
     }
+    more = summaries.note_changes(
+        channel,
+        index.subdir,
+        None if whole else {mark.name for mark in marks},
+        [generation.audience for generation in written.values()],
+    )
+    if more:
+        marks += _read_marks(index, Stage.SUMMARIES, only=more)
+    changes = None if whole or more is None else _changes(marks)
     with snapshot():
         for generation in written.values():
             if whole:
                 generation.rewrite()
-            summaries.write_summaries(generation)
+            summaries.write_summaries(generation, changes)
     deadline = time.monotonic() + settings.INDEX_LEASE_SECONDS
     while time.monotonic() < deadline:
         with lease(index.channel_id, index.subdir) as held:
@@ -416,8 +424,13 @@ def _marks(index: PublishedIndex, stage: Stage) -> QuerySet[StaleMark]:
     return StaleMark.objects.filter(channel=index.channel_id, subdir=index.subdir, stage=stage)
 
 
-def _read_marks(index: PublishedIndex, stage: Stage) -> list[_Mark]:
-    rows = _marks(index, stage).values_list("pk", "package_name", "filename", "removed")
+def _read_marks(
+    index: PublishedIndex, stage: Stage, *, only: Iterable[int] | None = None
+) -> list[_Mark]:
+    marks = _marks(index, stage)
+    if only is not None:
+        marks = marks.filter(pk__in=only)
+    rows = marks.values_list("pk", "package_name", "filename", "removed")
     return [_Mark(*row) for row in rows]
 
 

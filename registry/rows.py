@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -88,6 +89,9 @@ class Audience:
 
     def read_repodata(self, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         yield from _records(self.listed, self.record, start, stop)
+        yield from self.read_removed(start, stop)
+
+    def read_removed(self, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         yield from _removed(self.removals, start, stop)
 
     def read_originals(self, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
@@ -170,6 +174,13 @@ def touched_keys(channel: Channel, subdir: str, changes: Iterable[Change]) -> li
         keys.update(bytes(key) for key in entries.values_list("repodata_key", flat=True))
         keys.update(bytes(key) for key in removals.values_list("repodata_key", flat=True))
     return sorted(keys)
+
+
+def gathered(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """`batched`, for what can be read only once."""
+    source = iter(items)
+    while some := list(islice(source, size)):
+        yield some
 
 
 def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

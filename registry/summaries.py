@@ -6,169 +6,92 @@ later. What they say of each name is kept, and made anew only for names that cha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import BinaryIO
 
-import msgspec
 from django.db import transaction
 
+from registry import current
 from registry.conda.channeldata import InstallTraits, channeldata_entry, write_channeldata
-from registry.conda.current import CurrentRow, Newest, current_filenames
-from registry.conda.layout import Part, repodata_key
+from registry.conda.document import Document, repodata_openings
+from registry.conda.layout import Part
 from registry.conda.record import milliseconds
-from registry.conda.repodata import write_repodata
 from registry.conda.subdirs import NOARCH
-from registry.generations import Facts, Generation, info_of
-from registry.models import Channel, ChanneldataEntry, ChannelFile, NewestFiles, Package
-from registry.rows import BATCH, Audience, batched
+from registry.generations import Generation, info_of, write_document
+from registry.models import Channel, ChanneldataEntry, ChannelFile, Package
+from registry.rows import BATCH, Audience, Change, batched, gathered, touched_keys
 
 CURRENT = "current_repodata.json"
 CHANNELDATA = "channeldata.json"
 _NAMES = 500
+_V3 = bytes([Part.V3_CONDA])
 
 
-def note_changes(channel: Channel, subdir: str, names: Iterable[str] | None) -> None:
+def note_changes(
+    channel: Channel,
+    subdir: str,
+    names: Collection[str] | None,
+    audiences: Collection[Audience],
+) -> list[int] | None:
     """Say anew what the summaries of a subdir, or of the channel itself, need of these names, or
-    of all."""
-    refresh = _refresh_newest if subdir else _refresh_channeldata
-    for some in batched(sorted(set(names)) if names is not None else _all(channel, subdir), _NAMES):
+    of all. Gives the keys of the marks that it set, for names that change with them; None if all
+    may."""
+    if subdir:
+        return current.note(channel, subdir, names, audiences)
+    for some in batched(sorted(names) if names is not None else _all(channel), _NAMES):
         with transaction.atomic():
-            refresh(channel, subdir, some)
+            _refresh_channeldata(channel, some)
+    return []
 
 
-def write_summaries(generation: Generation) -> None:
-    """Write the summaries from what was noted."""
+def write_summaries(generation: Generation, changes: Collection[Change] | None) -> None:
+    """Write the summaries from what was noted, as far as changes touch them, or whole."""
     if generation.audience.subdir:
-        _write_current(generation)
+        _write_current(generation, changes)
     else:
         generation.add(CHANNELDATA, lambda out: _write_channeldata(generation.audience, out))
 
 
-def _all(channel: Channel, subdir: str) -> list[str]:
+def _all(channel: Channel) -> list[str]:
     """Names that are there or that something was noted of."""
-    here = {"subdir": subdir} if subdir else {}
-    entries = ChannelFile.objects.filter(channel=channel, **here)
+    entries = ChannelFile.objects.filter(channel=channel)
     names = set(entries.order_by().values_list("name", flat=True).distinct())
-    noted = NewestFiles if subdir else ChanneldataEntry
-    names |= set(
-        noted._default_manager.filter(channel=channel, **here).values_list(  # noqa: SLF001 - Django's documented API
-            "package_name", flat=True
-        )
-    )
-    return sorted(names)
+    noted = ChanneldataEntry.objects.filter(channel=channel)
+    return sorted(names | set(noted.values_list("package_name", flat=True)))
 
 
 # --- current_repodata.json ---------------------------------------------------------------------
 
 
-def _refresh_newest(channel: Channel, subdir: str, names: Collection[str]) -> None:
-    rows = (
-        Audience(channel, subdir, members_only=True)
-        .listed.filter(name__in=names, repodata_key__lt=bytes([Part.V3_CONDA]))
-        .order_by("name", "-file__version_key", "repodata_key")
-        .values_list("name", "file__version_key", "file__version", "filename", "file_id")
-    )
-    made: list[NewestFiles] = []
-    for name, group in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0)):
-        newest: list[tuple[str, str, int]] = []
-        first: bytes | None = None
-        for _, version_key, version, filename, file_id in group:
-            # Spellings of one version have the same key: 1.0 and 1.0.0.
-            first = bytes(version_key) if first is None else first
-            if bytes(version_key) == first:
-                newest.append((version, filename, file_id))
-        made.append(
-            NewestFiles(
-                channel=channel,
-                subdir=subdir,
-                package_name=name,
-                rows=msgspec.msgpack.encode(
-                    Newest(
-                        name,
-                        [(version, filename) for version, filename, _ in newest],
-                        _depends([file_id for _, _, file_id in newest]),
-                    )
-                ),
-            )
-        )
-    NewestFiles.objects.filter(channel=channel, subdir=subdir, package_name__in=names).delete()
-    NewestFiles.objects.bulk_create(made, batch_size=200)
-
-
-def _depends(file_ids: list[int]) -> list[str]:
-    depends: set[str] = set()
-    for some in batched(file_ids, _NAMES):
-        rows = ChannelFile.objects.filter(file__in=some).values_list("file__index__depends")
-        for (specs,) in rows.distinct().iterator(chunk_size=BATCH):
-            depends.update(specs or ())
-    return sorted(depends)
-
-
-class _Newest:
-    """What was noted, to be read as often as is wanted."""
-
-    def __init__(self, audience: Audience) -> None:
-        noted = NewestFiles.objects.filter(channel=audience.channel, subdir=audience.subdir)
-        if audience.hides:
-            private = Package.objects.filter(account=audience.channel.account_id, is_private=True)
-            noted = noted.exclude(package_name__in=private.values("name"))
-        self._rows = noted.order_by("package_name").values_list("rows", flat=True)
-
-    def __iter__(self) -> Iterator[Newest]:
-        return map(_NEWEST.decode, self._rows.iterator(chunk_size=BATCH))
-
-
-_NEWEST = msgspec.msgpack.Decoder(Newest)
-
-
-def _write_current(generation: Generation) -> None:
+def _write_current(generation: Generation, changes: Collection[Change] | None) -> None:
     audience = generation.audience
+    touched = None
+    if changes is not None:
+        if f"{CURRENT}.zst" not in generation.files:
+            current.list_everything(audience)
+        # Of a changed file's name, others may have been listed before, or are now.
+        names = [Change(name, "", removed=True) for name in {change.name for change in changes}]
+        touched = touched_keys(audience.channel, audience.subdir, [*changes, *names])
 
-    def more(names: Collection[str]) -> Iterator[CurrentRow]:
-        for some in batched(sorted(names), _NAMES):
-            found = audience.listed.filter(
-                name__in=some, repodata_key__lt=bytes([Part.V3_CONDA])
-            ).order_by("name", "repodata_key")
-            columns = found.values_list("filename", "name", "file__version")
-            yield from map(CurrentRow._make, columns.iterator(chunk_size=BATCH))
+    def read(start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        end = _V3 if stop is None else min(stop, _V3)
+        listed = current.listed_keys(audience, start, end)
+        for keys in gathered(listed, _NAMES):
+            rows = audience.listed.filter(repodata_key__in=keys).order_by("repodata_key")
+            for key, record in rows.values_list("repodata_key", audience.record):
+                yield bytes(key), bytes(record)
+        yield from audience.read_removed(start, stop)
 
-    def depends(filenames: Collection[str]) -> Iterator[str]:
-        for some in batched(sorted(filenames), _NAMES):
-            found = audience.listed.filter(filename__in=some)
-            for specs in found.values_list("file__index__depends", flat=True).iterator(BATCH):
-                yield from specs or ()
-
-    keys = sorted(
-        repodata_key(filename, schema_version=1)
-        for filename in current_filenames(_Newest(audience), more, depends)
-    )
-
-    def write(out: BinaryIO) -> Facts:
-        layout = write_repodata(
-            out,
-            info=info_of(audience),
-            packages=_records(audience, [key for key in keys if key[0] == Part.TAR_BZ2]),
-            conda_packages=_records(audience, [key for key in keys if key[0] == Part.CONDA]),
-            removed=audience.removals.values_list("filename", flat=True).iterator(BATCH),
-        )
-        return {"removed_offset": layout.removed_offset}
-
-    generation.add_with_zst(CURRENT, write)
-
-
-def _records(audience: Audience, keys: list[bytes]) -> Iterator[bytes]:
-    for some in batched(keys, _NAMES):
-        rows = audience.listed.filter(repodata_key__in=some).order_by("repodata_key")
-        for record in rows.values_list(audience.record, flat=True):
-            yield bytes(record)
+    openings = repodata_openings(info_of(audience), with_v3=False)
+    write_document(generation, CURRENT, Document(openings, read), touched)
 
 
 # --- channeldata.json --------------------------------------------------------------------------
 
 
-def _refresh_channeldata(channel: Channel, _subdir: str, names: Collection[str]) -> None:
+def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
     rows = (
         Audience(channel, "", members_only=True)
         .entries.filter(name__in=names)

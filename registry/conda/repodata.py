@@ -9,15 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import zstandard
-
 from registry.conda.fragments import BLOCK_BYTES, FragmentWriter
 
 REPODATA_VERSION = 1
-
-
-class WrongSizeError(ValueError):
-    """What was read is not as long as was said; nothing of the output may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +62,6 @@ def forgejo_tail() -> bytes:
     hold on to it; CEP 36 wants a list. All else of the two documents is the same bytes.
     """
     return b"{}," + _VERSION_MEMBER + b"}"
-
-
-def compress_zst(src: BinaryIO, out: BinaryIO, *, size_bytes: int, level: int) -> None:
-    """Compress exactly ``size_bytes`` into one zstd frame that tells its content size.
-
-    One frame, since py-rattler refuses a file of several and one-shot decoders read only the
-    first. With the content size clients need no growing buffer, and conda's limits on frames
-    without one do not apply.
-    """
-    compressor = zstandard.ZstdCompressor(level=level, write_content_size=True)
-    try:
-        read, _ = compressor.copy_stream(
-            src, out, size=size_bytes, read_size=BLOCK_BYTES, write_size=BLOCK_BYTES
-        )
-    except zstandard.ZstdError as error:
-        raise WrongSizeError(
-            f"The document is not {size_bytes} bytes long, as its frame says: {error}."
-        ) from error
-    if read != size_bytes:
-        raise WrongSizeError(f"The document is {read} bytes long, its frame says {size_bytes}.")
 
 
 def compress_bz2(

@@ -26,7 +26,7 @@ from typing import BinaryIO, Protocol
 import msgspec
 import zstandard
 
-LEVEL = 12
+LEVEL = 10
 BEST_LEVEL = 19
 """Some per cent smaller than `LEVEL`, for twenty times the work: for when nobody waits."""
 
@@ -43,10 +43,17 @@ _LAST_BLOCK = b"\x01\x00\x00"
 # Two compressed blocks: literals as a run of one space, one sequence each, tables as runs of one
 # symbol (RFC 8878, sections 3.1.1.3.1 and 3.1.1.3.2).
 GLUE = bytes.fromhex("440000412001540803000b440000012002540002001c")
+# Half of a record are hexadecimal digits. Without it this level follows chance matches of four and
+# five of them, which takes a third more time and gives 3 to 7 % more bytes.
+_MATCHES: dict[int, dict[str, int]] = {LEVEL: {"min_match": 6}}
 # As for inputs of a megabyte: below 256 KiB libzstd would choose slower and worse ones.
 _PARAMETERS = {
     level: zstandard.ZstdCompressionParameters.from_level(
-        level, source_size=1024 * 1024, write_checksum=0, write_content_size=1
+        level,
+        source_size=1024 * 1024,
+        write_checksum=0,
+        write_content_size=1,
+        **_MATCHES.get(level, {}),
     )
     for level in (LEVEL, BEST_LEVEL)
 }
@@ -282,7 +289,10 @@ def plain_frame(texts: Iterable[Text], out: BinaryIO, *, level: int = LEVEL) -> 
     The map then only says what the text is made of: nothing of the file can be kept.
     """
     chunks: list[Chunk] = []
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True)
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, write_checksum=1, **_MATCHES.get(level, {})
+    )
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
     with compressor.stream_writer(out, closefd=False) as stream:
         for text in texts:
             if chunks:

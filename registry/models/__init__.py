@@ -3,7 +3,13 @@ from registry.models.channel import Channel, ChannelFile, Removal
 from registry.models.collaborator import Collaborator
 from registry.models.download import Download
 from registry.models.file import PackageFile, Record
-from registry.models.index import ChanneldataEntry, NewestFiles, PublishedIndex, StaleMark
+from registry.models.index import (
+    ChanneldataEntry,
+    CurrentFile,
+    CurrentVersion,
+    PublishedIndex,
+    StaleMark,
+)
 from registry.models.notice import Notice
 from registry.models.package import Package
 from registry.models.patch import Patch, PatchChunk, PatchedRecord
@@ -14,8 +20,9 @@ __all__ = [
     "ChannelFile",
     "ChanneldataEntry",
     "Collaborator",
+    "CurrentFile",
+    "CurrentVersion",
     "Download",
-    "NewestFiles",
     "Notice",
     "Package",
     "PackageFile",

@@ -79,20 +79,64 @@ class PublishedIndex(models.Model):
         ]
 
 
-class NewestFiles(models.Model):
-    """The files of the newest version of a name, and what they depend on: what
-    ``current_repodata.json`` is made from."""
+class CurrentVersion(models.Model):
+    """A version whose files stand in ``current_repodata.json``: the newest of its name, or an
+    older one that others lead to."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
     subdir = models.CharField(max_length=32)
     package_name = models.CharField(max_length=64)
-    rows = models.BinaryField()  # `registry.conda.current.Newest`, packed
+    version_key = models.BinaryField()
+    is_newest = models.BooleanField()
+    # Of all versions of the name, where this is the newest: tells whether they are others now.
+    versions_digest = models.BinaryField()
+    facts = models.BinaryField()  # `registry.conda.current.VersionFacts`, packed
+    # Names and keys of the versions it leads to, packed; none where the newest leads nowhere.
+    targets = models.BinaryField(null=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["channel", "subdir", "package_name"], name="newest_of_a_name_once"
+                fields=["channel", "subdir", "package_name", "version_key"],
+                name="current_version_once",
             )
+        ]
+        indexes = [
+            models.Index(
+                fields=["channel", "subdir"],
+                condition=models.Q(targets__isnull=False),
+                name="versions_with_targets",
+            )
+        ]
+
+
+class CurrentFile(models.Model):
+    """A file that stands in ``current_repodata.json``, as it is shown to one audience."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    subdir = models.CharField(max_length=32)
+    members_only = models.BooleanField()
+    repodata_key = models.BinaryField()
+    package_name = models.CharField(max_length=64)
+    is_newest = models.BooleanField()  # of the newest version of its name
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "subdir", "members_only", "repodata_key"],
+                name="current_file_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["channel", "subdir", "members_only", "package_name"],
+                name="current_files_of_a_name",
+            ),
+            models.Index(
+                fields=["channel", "subdir", "members_only"],
+                condition=models.Q(is_newest=False),
+                name="older_current_files",
+            ),
         ]
 
 

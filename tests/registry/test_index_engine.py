@@ -29,6 +29,7 @@ from registry import (
     storage,
 )
 from registry.conda import document, splice
+from registry.conda.version import VersionOrder
 from registry.generations import SHARD_INDEX, read_shard_index
 from registry.models import Channel, ChannelFile, Package, PackageFile, PublishedIndex, Removal
 from tests.builders import BuiltPackage, build_conda, build_tar_bz2
@@ -37,6 +38,7 @@ from tests.conda_client import ChannelAddress, get, run_pending_tasks
 
 Files = dict[tuple[str, str, bool], dict[str, bytes]]
 # Enough for a document of several chunks.
+PINS = ("<1", "<2", "<3", "0.*", "1.*", "2.*", ">=1", ">=3")
 LONG_DEPENDS = [f"dependency-number-{number} >=1.{number},<2.0a0" for number in range(700)]
 
 
@@ -88,6 +90,7 @@ def assert_right(files: Files) -> None:
         assert all(name.endswith(".tar.bz2") for name in repodata["packages"])
         assert repodata["removed"] == removed
         assert json.loads(here["repodata.json"]) == repodata
+        assert_current(here, records, removed)
         exports = decoded(here, "run_exports.json")
         assert exports["packages"].keys() | exports["packages.conda"].keys() == records.keys()
         from_shards: dict[str, Any] = {}
@@ -99,6 +102,43 @@ def assert_right(files: Files) -> None:
             record |= {"md5": record["md5"].hex(), "sha256": record["sha256"].hex()}
             del record["run_exports"]
         assert from_shards == records
+
+
+def assert_current(here: dict[str, bytes], records: dict[str, Any], removed: list[str]) -> None:
+    """``current_repodata.json`` lists the newest version of each name, and of what these depend on
+    the newest that does."""
+    versions: dict[str, dict[str, list[str]]] = {}
+    for filename, record in records.items():
+        of_name = versions.setdefault(record["name"], {})
+        of_name.setdefault(record["version"], []).append(filename)
+    waiting = [(name, max(found, key=VersionOrder)) for name, found in versions.items()]
+    chosen: set[str] = set()
+    while waiting:
+        name, version = waiting.pop()
+        files = set(versions[name][version])
+        if files <= chosen:
+            continue
+        chosen |= files
+        for filename in files:
+            for spec in records[filename]["depends"]:
+                other, _, pin = spec.partition(" ")
+                good = [one for one in versions.get(other, {}) if meets(one, pin)]
+                if good:
+                    waiting.append((other, max(good, key=VersionOrder)))
+    current = decoded(here, "current_repodata.json")
+    assert current["packages"] | current["packages.conda"] == {
+        filename: records[filename] for filename in chosen
+    }
+    assert current["removed"] == removed
+    assert json.loads(here["current_repodata.json"]) == current
+
+
+def meets(version: str, pin: str) -> bool:
+    major = int(version.partition(".")[0])
+    wanted = int(pin.strip("<>=.*"))
+    if pin.startswith("<"):
+        return major < wanted
+    return major >= wanted if pin.startswith(">=") else major == wanted
 
 
 def documents_of(files: Files) -> list[bytes]:
@@ -133,15 +173,17 @@ class History:
 
     def publish(self) -> None:
         self.number += 1
-        name = self.random.choice(["alpha", "alpha-b", "beta", "c.d"])
+        name, other = self.random.sample(["alpha", "alpha-b", "beta", "c.d"], 2)
         build = build_conda if self.random.random() < 0.7 else build_tar_bz2
         exports = {"weak": [f"{name} >=1"]} if self.random.random() < 0.3 else None
+        # Often for an older version of the other one, so that current_repodata.json lists it.
+        pin = f"{other} {self.random.choice(PINS)}"
         built: BuiltPackage = build(
             name,
-            f"1.{self.number}",
+            f"{self.random.randrange(4)}.{self.number}",
             build=self.random.choice(["0", "h1_0", "py310_0"]),
             subdir=self.random.choice(["linux-64", "linux-64", "noarch"]),
-            depends=LONG_DEPENDS[: self.random.choice([2, 700])],
+            depends=[pin, *LONG_DEPENDS[: self.random.choice([2, 700])]],
             run_exports=exports,
         )
         channel = self.random.choice(self.channels)

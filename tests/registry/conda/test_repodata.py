@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.conda.fragments import BLOCK_BYTES, UnsortedFragmentsError
 from registry.conda.repodata import (
     RepodataLayout,
-    WrongSizeError,
     compress_bz2,
-    compress_zst,
     forgejo_tail,
     write_repodata,
 )
@@ -118,37 +115,6 @@ def test_memory_does_not_grow_with_the_channel() -> None:
         tracemalloc.stop()
 
     assert peak_bytes < 4 * BLOCK_BYTES < layout.size_bytes
-
-
-def test_the_zst_is_one_frame_of_known_size() -> None:
-    data, layout = written([], list(many(20_000)), [])
-    out = io.BytesIO()
-
-    compress_zst(io.BytesIO(data), out, size_bytes=layout.size_bytes, level=3)
-
-    frame = out.getvalue()
-    assert zstandard.get_frame_parameters(frame).content_size == len(data)
-    assert zstandard.ZstdDecompressor().decompress(frame) == data
-    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(frame)) as reader:
-        assert reader.read() == data
-    decoder = zstandard.ZstdDecompressor().decompressobj()
-    decoder.decompress(frame)
-    assert decoder.eof
-    assert decoder.unused_data == b""
-
-
-@pytest.mark.parametrize("claimed", [0, 9, 11, 1_000_000])
-def test_a_wrong_size_is_refused(claimed: int) -> None:
-    with pytest.raises(WrongSizeError):
-        compress_zst(io.BytesIO(b"0123456789"), io.BytesIO(), size_bytes=claimed, level=3)
-
-
-def test_an_empty_document_compresses_too() -> None:
-    out = io.BytesIO()
-
-    compress_zst(io.BytesIO(), out, size_bytes=0, level=3)
-
-    assert zstandard.ZstdDecompressor().decompress(out.getvalue()) == b""
 
 
 def test_the_bz2_holds_the_same_document() -> None:

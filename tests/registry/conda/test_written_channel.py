@@ -20,7 +20,7 @@ from rattler import Channel, Gateway, MatchSpec, SourceConfig, solve
 from rattler.index import index_fs
 
 from registry.conda.layout import repodata_key
-from registry.conda.repodata import compress_zst, write_repodata
+from registry.conda.repodata import write_repodata
 from registry.conda.shards import ShardIndex, build_shard
 
 PACKAGES: list[dict[str, Any]] = [
@@ -123,7 +123,7 @@ def write_channel(folder: Path, found: list[Archive]) -> None:
         (noarch / "repodata.json").open("rb") as src,
         (noarch / "repodata.json.zst").open("wb") as out,
     ):
-        compress_zst(src, out, size_bytes=layout.size_bytes, level=12)
+        zstandard.ZstdCompressor().copy_stream(src, out, size=layout.size_bytes)
     digests = []
     for name in sorted({archive.index["name"] for archive in found}):
         shard = build_shard(
