@@ -51,9 +51,10 @@ _TARGETS = msgspec.msgpack.Decoder(Targets)
 
 
 def note(
-    channel: Channel, subdir: str, names: Collection[str] | None, audiences: Collection[Audience]
+    channel: Channel, subdir: str, names: Collection[str] | None, audiences: Mapping[Audience, bool]
 ) -> list[int] | None:
-    """Note anew what these names, or all, mean for what is listed to each of the audiences.
+    """Note anew what these names, or all, mean for what is listed to each of the audiences; with
+    True, to an audience that nothing was listed to.
 
     Names that are listed otherwise though nothing of them changed are marked, in the same
     transaction; the keys of the marks, or None if all may be listed otherwise.
@@ -73,15 +74,12 @@ def note(
         _aim_at(all_of_it, asked_for, resolver, leave_out=names)
         graph = _follow(all_of_it)
         changed: set[str] = set()
-        for audience in audiences:
-            changed |= _list(audience, names, graph.reached(audience))
+        for audience, is_new in audiences.items():
+            if is_new:
+                _list_everything(audience, graph.reached(audience))
+            else:
+                changed |= _list(audience, names, graph.reached(audience))
         return _mark(channel, subdir, changed)
-
-
-def list_everything(audience: Audience) -> None:
-    """List anew what is listed to the audience, from what was noted."""
-    whole = Audience(audience.channel, audience.subdir, members_only=True)
-    _list_everything(audience, _follow(whole).reached(audience))
 
 
 def listed_keys(audience: Audience, start: bytes, stop: bytes) -> Iterator[bytes]:

@@ -363,7 +363,7 @@ def _publish_summaries(index: PublishedIndex) -> bool:
         channel,
         index.subdir,
         None if whole else {mark.name for mark in marks},
-        [generation.audience for generation in written.values()],
+        list(written.values()),
     )
     if more:
         marks += _read_marks(index, Stage.SUMMARIES, only=more)

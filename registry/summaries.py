@@ -24,6 +24,7 @@ from registry.models import Channel, ChanneldataEntry, ChannelFile, Package
 from registry.rows import BATCH, Audience, Change, batched, gathered, touched_keys
 
 CURRENT = "current_repodata.json"
+_CURRENT_ZST = f"{CURRENT}.zst"
 CHANNELDATA = "channeldata.json"
 _NAMES = 500
 _V3 = bytes([Part.V3_CONDA])
@@ -33,12 +34,13 @@ def note_changes(
     channel: Channel,
     subdir: str,
     names: Collection[str] | None,
-    audiences: Collection[Audience],
+    generations: Collection[Generation],
 ) -> list[int] | None:
     """Say anew what the summaries of a subdir, or of the channel itself, need of these names, or
     of all. Gives the keys of the marks that it set, for names that change with them; None if all
     may."""
     if subdir:
+        audiences = {one.audience: _CURRENT_ZST not in one.files for one in generations}
         return current.note(channel, subdir, names, audiences)
     for some in batched(sorted(names) if names is not None else _all(channel), _NAMES):
         with transaction.atomic():
@@ -69,8 +71,6 @@ def _write_current(generation: Generation, changes: Collection[Change] | None) -
     audience = generation.audience
     touched = None
     if changes is not None:
-        if f"{CURRENT}.zst" not in generation.files:
-            current.list_everything(audience)
         # Of a changed file's name, others may have been listed before, or are now.
         names = [Change(name, "", removed=True) for name in {change.name for change in changes}]
         touched = touched_keys(audience.channel, audience.subdir, [*changes, *names])

@@ -100,6 +100,7 @@ def test_a_patch_of_what_a_file_depends_on_counts(owner: Person, channel: Channe
     assert current(channel) == ["app-1", "lib-1", "lib-2"]
 
 
+@pytest.mark.django_db(transaction=True)  # an index is read in a transaction of its own
 def test_what_only_a_private_package_needs_is_listed_to_members_only(
     owner: Person, acme: Organization, channel: ChannelAddress
 ) -> None:
