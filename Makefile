@@ -21,8 +21,9 @@ compose: ## start all parts as containers; URL=https://… for a host that other
 	@deploy/make-env $(URL)
 	@docker compose up --build --detach --wait
 
+# Each worker and each server would else compile anew what none of them writes down.
 test: set-up-test ## run all tests, in parallel and in random order
-	@exec .venv/bin/pytest -n auto $(ARGS)
+	@unset PYTHONDONTWRITEBYTECODE; exec .venv/bin/pytest -n auto --dist worksteal $(ARGS)
 
 lint: set-up-test ## check style, types, imports, templates, migrations and settings
 	@mkdir -p build

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
 
 from accounts.authentication import identify_session
 from accounts.identity import Identity
 from accounts.models import Invitation, Membership, Token
 from accounts.rights import manageable_accounts
 
-EXPIRING_SOON = timedelta(days=14)
 _MAX_IN_MENU = 10
 
 
@@ -33,8 +34,27 @@ def expiring_tokens(identity: Identity) -> QuerySet[Token]:
         account__in=manageable_accounts(identity),
         revoked_at=None,
         expires_at__gt=now,
-        expires_at__lte=now + EXPIRING_SOON,
+        expires_at__lte=now + settings.TOKEN_WARNING,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something of another app that needs somebody, in words."""
+
+    icon: str
+    title: str
+    facts: str
+    url: str
+
+
+def further_needs(identity: Identity) -> list[Need]:
+    """What other apps found that needs them; they are named in the settings, for this app knows
+    none of them."""
+    found: list[Need] = []
+    for source in settings.ATTENTION_SOURCES:
+        found += import_string(source)(identity)
+    return found
 
 
 def header(request: HttpRequest) -> dict[str, Any]:

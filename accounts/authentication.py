@@ -25,12 +25,33 @@ from accounts.models import Account, Token, User
 from portal.errors import InvalidCredential, TooManyRequests
 
 PATH_TOKEN = "condarium.path_token"  # noqa: S105 - a key of request.META, not a secret
+USED_TOKEN = "condarium.used_token"  # noqa: S105 - as above: the `Token` that was sent
 _WINDOW_SECONDS = 300
 _FAILURES_PER_ADDRESS_AND_NAME = 10
 _FAILURES_PER_ADDRESS = 100
 # Names under which clients send a token as the password of Basic authentication.
 _TOKEN_AS_NAME_PASSWORDS = {"", "x-oauth-basic", "x-token", "token"}
 _NO_MATCH = "That name and password do not match, or the token is not known."
+
+
+class UnknownToken(InvalidCredential):
+    """No token reads so."""
+
+
+class RevokedToken(InvalidCredential):
+    pass
+
+
+class ExpiredToken(InvalidCredential):
+    pass
+
+
+class WrongPassword(InvalidCredential):
+    """No user has this name and password."""
+
+
+class PasswordNotEnough(InvalidCredential):
+    """The password is right, and alone it opens nothing all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +118,15 @@ def identify(request: HttpRequest, *, session: bool = False) -> Identity:
         raise InvalidCredential(
             "The address has a place for a token, and none stands in it. Is its variable set?"
         )
-    if isinstance(secret, str):
-        return _by_token(secret, address, agent)
     if secret is not None:
-        return _by_basic(request, secret, address, agent)
+        identity = (
+            _by_token(secret, address, agent)
+            if isinstance(secret, str)
+            else _by_basic(request, secret, address, agent)
+        )
+        if identity.token is not None:
+            request.META[USED_TOKEN] = identity.token
+        return identity
     if session and request.user.is_authenticated:
         return _by_user(request.user, address, agent)
     return Identity(ip_address=address, user_agent=agent) if address or agent else ANONYMOUS
@@ -108,11 +134,15 @@ def identify(request: HttpRequest, *, session: bool = False) -> Identity:
 
 def identify_session(request: HttpRequest) -> Identity:
     """Who is signed in, for pages: headers are not looked at."""
-    address = client_address(request)
-    agent = request.headers.get("User-Agent", "")[:200]
     if request.user.is_authenticated:
-        return _by_user(request.user, address, agent)
-    return Identity(ip_address=address, user_agent=agent)
+        return identify_user(request, request.user)
+    agent = request.headers.get("User-Agent", "")[:200]
+    return Identity(ip_address=client_address(request), user_agent=agent)
+
+
+def identify_user(request: HttpRequest, user: User) -> Identity:
+    """Who asks, when it was proven by other means that it is ``user``."""
+    return _by_user(user, client_address(request), request.headers.get("User-Agent", "")[:200])
 
 
 def _by_user(user: User, address: str | None, agent: str) -> Identity:
@@ -123,9 +153,9 @@ def _by_user(user: User, address: str | None, agent: str) -> Identity:
 
 def _refuse_unusable(token: Token) -> None:
     if token.revoked_at is not None:
-        raise InvalidCredential("This token was revoked. Make a new one in Settings, Access.")
+        raise RevokedToken("This token was revoked. Make a new one in Settings, Access.")
     if token.is_expired:
-        raise InvalidCredential("This token has expired. Make a new one in Settings, Access.")
+        raise ExpiredToken("This token has expired. Make a new one in Settings, Access.")
     account = token.account
     if account.suspended_at is not None or (
         account.kind == Account.Kind.USER and not account.user.is_active
@@ -136,7 +166,7 @@ def _refuse_unusable(token: Token) -> None:
 def _by_token(secret: str, address: str | None, agent: str) -> Identity:
     token = tokens.find(secret)
     if token is None:
-        raise InvalidCredential(
+        raise UnknownToken(
             "This token is not known here. Check that it was copied whole, or make a new one in "
             "Settings, Access."
         )
@@ -202,16 +232,16 @@ def _by_password(request: HttpRequest, basic: _Basic, address: str | None, agent
         user = _check_password(request, basic, attempt, address)
     elif not right:
         # The same password again is no further guess: it neither counts nor costs.
-        raise InvalidCredential(_NO_MATCH)
+        raise WrongPassword(_NO_MATCH)
     if user is None or not user.is_active:
-        raise InvalidCredential(_NO_MATCH)
+        raise WrongPassword(_NO_MATCH)
     if is_mfa_enabled(user):
-        raise InvalidCredential(
+        raise PasswordNotEnough(
             "This account has a second factor, so its password alone opens nothing here. Send a "
             "token as the password: Settings, Access."
         )
     if not has_verified_email(user):
-        raise InvalidCredential("The e-mail address of this account is not verified yet.")
+        raise PasswordNotEnough("The e-mail address of this account is not verified yet.")
     return _by_user(user, address, agent)
 
 

@@ -320,6 +320,9 @@ _THINGS = {
     "package": "Packages",
     "collaborator": "Collaborators",
     "file": "Files",
+    "notice": "Notices",
+    "retention": "Retention rules",
+    "quota": "Limits of storage",
 }
 
 

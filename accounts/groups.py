@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from accounts import audit, rights
+from accounts import audit, membership, rights
 from accounts.identity import Identity
 from accounts.models import Group, GroupMember, Membership, Organization, User
-from accounts.roles import Permission
+from accounts.roles import Permission, Role
 from accounts.scopes import Ability
 from portal.errors import Conflict, InvalidInput, NotFound
 
@@ -17,6 +18,14 @@ MAX_NAME_LENGTH = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*\Z")
 # Whoever has the role owner, and the page where groups are made.
 RESERVED = frozenset({"owners", "new"})
+
+
+def held_groups(identity: Identity, organization: Organization) -> QuerySet[Group]:
+    """The groups through which they hold something: all, for who administers the organization."""
+    groups = Group.objects.filter(organization=organization)
+    if rights.may_administer(identity, organization.account):
+        return groups
+    return groups.filter(members__user=identity.user) if identity.user else groups.none()
 
 
 def _begin(by: Identity, organization: Organization) -> Organization:
@@ -175,6 +184,19 @@ def add_to_group(*, by: Identity, group: Group, user: User) -> GroupMember:
         target=f"{group.name}: {user.username}",
     )
     return member
+
+
+@transaction.atomic
+def enlist(*, by: Identity, group: Group, user: User) -> bool:
+    """Have ``user`` be in the group, and a member of the organization if they are none yet.
+    False when they were in it already."""
+    organization = _begin(by, group.organization)
+    if GroupMember.objects.filter(group=group, user=user).exists():
+        return False
+    if not Membership.objects.filter(organization=organization, user=user).exists():
+        membership.add_member(by=by, organization=organization, user=user, role=Role.MEMBER)
+    add_to_group(by=by, group=group, user=user)
+    return True
 
 
 @transaction.atomic

@@ -198,6 +198,13 @@ def change_role(*, by: Identity, organization: Organization, user: User, role: s
     return membership
 
 
+def enlist(*, by: Identity, organization: Organization, user: User, role: str) -> Membership:
+    """Have ``user`` hold ``role``: `change_role` for a member, `add_member` for anybody else."""
+    if Membership.objects.filter(organization=organization, user=user).exists():
+        return change_role(by=by, organization=organization, user=user, role=role)
+    return add_member(by=by, organization=organization, user=user, role=role)
+
+
 def _refuse_touching_owner(by: Identity, membership: Membership) -> None:
     if membership.role == Role.OWNER and not _is_owner(by, membership.organization):
         raise Forbidden(

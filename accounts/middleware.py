@@ -10,7 +10,9 @@ from allauth.usersessions.models import UserSession
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts.authentication import PATH_TOKEN
+from accounts.authentication import PATH_TOKEN, USED_TOKEN
+from accounts.models import Token
+from accounts.token_words import expiry_warning
 
 # conda writes the token after the channel root, pixi and mamba before everything.
 _FORMS = (
@@ -40,6 +42,25 @@ class TokenInPath:
                     request.META.pop(raw, None)
                 break
         return self.get_response(request)
+
+
+class TokenWarning:
+    """Tells whoever comes with a token that its end is near; anaconda's client repeats it.
+
+    What a shared cache may keep is answered as to everybody: it could be given to others.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        token = request.META.get(USED_TOKEN)
+        if isinstance(token, Token) and "public" not in response.headers.get("Cache-Control", ""):
+            warning = expiry_warning(token)
+            if warning:
+                response.headers.setdefault("Conda-Token-Warning", warning)
+        return response
 
 
 class SessionActivity:

@@ -18,13 +18,13 @@ _SUBDIR_LIKE = re.compile(r"(noarch|[a-z0-9]+-(32|64|aarch64|arm64|armv6l|armv7l
 
 # Every first segment of the URL map, and words that a visitor would take for ours.
 _RESERVED_WORDS = """
-    - about abuse account accounts admin anaconda anonymous api assets auth authorize badge badges
-    blog channel channels conda conda-forge condarium contact dashboard defaults download downloads
-    docs error everyone explore favicon.ico feed files group groups health help home identity
-    invitations jobs label labels livez login logout main mail media me members metrics new noarch
-    nolabel none null oauth oidc organization organizations orgs owners package packages policies
-    policy portal pricing privacy profile public quetz readyz register registry robots.txt root
-    search security security.txt settings shards signin signout signup site sitemap.xml static
+    - about abuse account accounts admin anaconda anonymous api app assets auth authorize badge
+    badges blog channel channels conda conda-forge condarium contact dashboard defaults download
+    downloads docs error everyone explore favicon.ico feed files group groups health help home
+    identity invitations jobs label labels livez login logout main mail media me members metrics
+    new noarch nolabel none null oauth oidc organization organizations orgs owners package packages
+    policies policy portal pricing privacy profile public quetz readyz register registry robots.txt
+    root search security security.txt settings shards signin signout signup site sitemap.xml static
     status support system t terms token tokens undefined upload uploads user users v1 www
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())

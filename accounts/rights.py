@@ -5,13 +5,29 @@ What concerns packages and channels is decided in `registry.access`, which asks 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import Q, QuerySet
 
 from accounts.identity import OPERATOR, Identity
-from accounts.models import Account, Membership, Organization
+from accounts.models import Account, Membership, Organization, User
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability, scopes_giving
 from portal.errors import CredentialNeeded, Forbidden
+
+
+class MissingScope(Forbidden):
+    """The token doesn't allow this kind of act; its account may or may not."""
+
+    def __init__(self, ability: Ability, scopes: Sequence[str]) -> None:
+        enough = scopes_giving(ability)
+        super().__init__(
+            f"This token may not {ability.value}: it has {', '.join(scopes) or 'nothing'}. "
+            f"A token with {' or '.join(enough[:2])} may."
+        )
+        self.ability = ability
+        # The narrowest scope that would do.
+        self.wanted = enough[0]
 
 
 def role_in(identity: Identity, account: Account) -> str | None:
@@ -54,12 +70,7 @@ def require_ability(identity: Identity, ability: Ability) -> None:
         raise CredentialNeeded
     if identity.can(ability):
         return
-    token = identity.token
-    held = ", ".join(token.scopes) if token is not None and token.scopes else "nothing"
-    raise Forbidden(
-        f"This token may not {ability.value}: it has {held}. "
-        f"A token with {' or '.join(scopes_giving(ability)[:2])} may."
-    )
+    raise MissingScope(ability, identity.token.scopes if identity.token else [])
 
 
 def require_member(identity: Identity, account: Account, ability: Ability = Ability.READ) -> None:
@@ -115,3 +126,17 @@ def manageable_accounts(identity: Identity) -> QuerySet[Account]:
             organization__memberships__role__in=[Role.OWNER, Role.ADMIN],
         )
     return Account.objects.filter(condition, suspended_at=None).distinct()
+
+
+def known_organizations(identity: Identity, user: User) -> QuerySet[Organization]:
+    """The organizations that ``user`` belongs to, as far as they may know: all of their own, of
+    somebody else's those that they belong to as well."""
+    belonging = Organization.objects.filter(memberships__user=user, account__suspended_at=None)
+    if not identity.can(Ability.READ):
+        return belonging.none()
+    if identity.user != user:
+        own = Q(account=identity.account)
+        if identity.user is not None:
+            own |= Q(memberships__user=identity.user)
+        belonging = belonging.filter(pk__in=Organization.objects.filter(own).values("pk"))
+    return belonging.select_related("account").order_by("account__name")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils import timezone
 
-from accounts.models import Token
+from accounts.models import Account, Token
 from accounts.scopes import Ability, Scope, abilities
 
 VARIABLE = "CONDARIUM_TOKEN"
@@ -40,6 +41,25 @@ def scopes_in_words(token: Token) -> list[ScopeWords]:
     """The scopes of a token; ones that are no longer known stand for themselves."""
     known = dict(Scope.choices)
     return [ScopeWords(scope, str(known.get(scope, scope))) for scope in token.scopes]
+
+
+def access_url(account: Account) -> str:
+    return f"{settings.BASE_URL}/{account.name}/settings/access"
+
+
+def expiry_warning(token: Token) -> str:
+    """What to say when the end of ``token`` is near, in ASCII, as headers want it; else empty."""
+    if token.expires_at is None:
+        return ""
+    if token.expires_at - timezone.now() > settings.TOKEN_WARNING:
+        return ""
+    days = (token.expires_at.date() - timezone.now().date()).days
+    when = f"in {days} days" if days > 1 else "tomorrow" if days else "today"
+    name = token.name.encode("ascii", "replace").decode()
+    return (
+        f'The token "{name}" of {token.account.name} expires {when}, at '
+        f"{token.expires_at:%Y-%m-%d %H:%M} UTC. Make a new one: {access_url(token.account)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit, emails
@@ -46,8 +46,17 @@ def _checksum(text: str) -> str:
     return "".join(reversed(digits))
 
 
+class TokenExists(Conflict):
+    """The account has a token of this name that is not revoked."""
+
+
 def make_secret(kind: str) -> str:
-    body = PREFIX + _KINDS[Account.Kind(kind)]
+    return secret_with(_KINDS[Account.Kind(kind)])
+
+
+def secret_with(letter: str) -> str:
+    """A new secret, whose form says by one letter what it is."""
+    body = PREFIX + letter
     body += "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
     return body + _checksum(body)
 
@@ -112,6 +121,14 @@ def _clean_limits(field: str, limits: Sequence[str]) -> list[str]:
         reason = f"At most {MAX_LIMITS} entries of at most 128 characters."
         raise InvalidInput(f"The {field} of the token can't be kept. {reason}", {field: [reason]})
     return cleaned
+
+
+def _clean_origin(field: str, text: str, max_length: int) -> str:
+    text = text.strip()
+    if len(text) > max_length or not (text.isprintable() or not text):
+        reason = f"Use at most {max_length} printable characters."
+        raise InvalidInput(f"The {field} of the token is not usable. {reason}", {field: [reason]})
+    return text
 
 
 def _clean_expiry(expires_at: datetime | None) -> datetime:
@@ -186,12 +203,17 @@ def create_token(
     expires_at: datetime | None = None,
     channels: Sequence[str] = (),
     packages: Sequence[str] = (),
+    hostname: str = "",
+    note_url: str = "",
+    replaces: bool = False,
 ) -> NewToken:
     """Make a token of ``account``; without a date it expires after the default lifetime.
 
     Whether ``by`` may is asked of `registry.access` or `accounts.rights` before. ``channels`` are
     channel names and ``packages`` name patterns with ``*``; empty means no limit. A token makes
     none that may do more, reaches further or lives longer than itself.
+
+    With ``replaces`` a live token of that name is revoked in the same step; else `TokenExists`.
     """
     kept_scopes = _clean_scopes(scopes)
     kept_channels = _clean_limits("channels", channels)
@@ -207,17 +229,13 @@ def create_token(
         scopes=kept_scopes,
         channels=kept_channels,
         packages=kept_packages,
+        hostname=_clean_origin("hostname", hostname, 255),
+        note_url=_clean_origin("note_url", note_url, 500),
         created_by=by.user,
         expires_at=_expiry_within(by, expires_at),
     )
-    try:
-        with transaction.atomic():
-            token.save()
-    except IntegrityError:
-        raise Conflict(
-            f"{account.name} already has a token named {token.name}. Choose another name, or "
-            "revoke that one first."
-        ) from None
+    _take_name(by, account, token.name, replaces=replaces)
+    token.save()
     audit.record(
         by=by,
         account=account,
@@ -234,11 +252,27 @@ def create_token(
     return NewToken(token, secret)
 
 
+def _take_name(by: Identity, account: Account, name: str, *, replaces: bool) -> None:
+    """Free ``name`` for another token; one that is expired gives it back in any case."""
+    # Who makes tokens of an account does so one after the other: what is read here stays true.
+    list(Account.objects.select_for_update(no_key=True).filter(pk=account.pk))
+    taken = Token.objects.filter(account=account, name=name, revoked_at=None).first()
+    if taken is None:
+        return
+    if not replaces and not taken.is_expired:
+        raise TokenExists(
+            f"{account.name} already has a token named {name}. Choose another name, or revoke "
+            "that one first."
+        )
+    taken.account = account
+    revoke_token(by=by, token=taken)
+
+
 @transaction.atomic
 def revoke_token(*, by: Identity, token: Token) -> bool:
     """Make ``token`` useless from the next request on; False when it was so already.
 
-    Any token may revoke itself, as far as it may revoke at all.
+    Any token may revoke itself, whatever it is limited to.
     """
     if by.token is not None and by.token.pk != token.pk:
         _refuse_wider_limits(by, token.channels, token.packages)

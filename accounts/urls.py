@@ -1,10 +1,12 @@
 """The pages about who. One act, one form, one URL."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
 from accounts import converters  # noqa: F401  # registers <account:…> and <group:…>
 from accounts.views import (
     access,
+    client_login,
     dashboard,
     frame,
     groups,
@@ -29,6 +31,13 @@ _invitation = "-/invitations/<str:key>"
 
 urlpatterns = [
     path("-/first-account/<str:key>", first_account, name="first-account"),
+    # Where anaconda's client looks, and where it sends people; its paths are fixed in it.
+    path(".well-known/openid-configuration", client_login.configuration, name="configuration"),
+    path("app/local-login-success", client_login.succeeded, name="client-login-succeeded"),
+    path("app/local-login-error", client_login.failed, name="client-login-failed"),
+    path("account/forgot_password", RedirectView.as_view(pattern_name="account_reset_password")),
+    path("-/login/authorize", client_login.authorize, name="client-login"),
+    path("-/login/token", client_login.token, name="client-login-token"),
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path(
         f"{_own_invitation}/accept",

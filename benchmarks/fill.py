@@ -45,7 +45,7 @@ def fill(
 ) -> None:
     from accounts.identity import Identity
     from accounts.models import User
-    from registry import models, publishing
+    from registry import entries, models, publishing
 
     user = User.objects.select_related("account").get(username=account_name)
     by = Identity(user=user)
@@ -58,7 +58,7 @@ def fill(
         with transaction.atomic():
             rows.save(batch)
     # A subdir that is stale as a whole, and the channel's own files.
-    publishing.mark_stale(target, [publishing.Touched(SUBDIR), publishing.Touched("")])
+    entries.mark_stale(target, [entries.Touched(SUBDIR), entries.Touched("")])
 
 
 def _packages(channel: models.Channel, names: list[str]) -> dict[str, models.Package]:

@@ -52,6 +52,7 @@ _PROBLEMS_OF_BODIES = {
 _REFUSALS_OF_UPLOADS = {
     "400": "The form or the channel's name can't be read.",
     "401": _PROBLEMS["401"],
+    "402": "The account has no room.",
     "403": "The channel is locked, or the package is not yours to publish.",
     "404": _PROBLEMS["404"],
     "409": "The file is in the channel already, or its name belongs to a file with other content.",
@@ -88,7 +89,10 @@ def add_upload(result: Schema, **_: Any) -> Schema:
                 {
                     "name": "force",
                     "in": "query",
-                    "description": "With true, a file that is there already is no error.",
+                    "description": (
+                        "With true, the file replaces another one of its name, and one that is "
+                        "there already is no error."
+                    ),
                     "schema": {"type": "boolean", "default": False},
                 },
                 {

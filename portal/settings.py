@@ -59,7 +59,16 @@ FAILPOINT = env.text("CONDARIUM_FAILPOINT")
 SIGNUP_OPEN = env.flag("CONDARIUM_SIGNUP", default=True)
 TOKEN_DEFAULT_LIFETIME = timedelta(days=90)
 TOKEN_MAX_LIFETIME = timedelta(days=env.number("CONDARIUM_TOKEN_MAX_DAYS", 366, at_least=1))
+# How long before a token's end its users are told of it.
+TOKEN_WARNING = timedelta(days=env.number("CONDARIUM_TOKEN_WARNING_DAYS", 14))
 INVITATION_LIFETIME = timedelta(days=7)
+# What an account may keep, if nobody decided otherwise for it; 0: without a limit.
+QUOTA_BYTES = env.number("CONDARIUM_QUOTA_BYTES", 0)
+QUOTA_FILES = env.number("CONDARIUM_QUOTA_FILES", 0)
+RETENTION_EVERY = timedelta(days=1)
+# An upload in steps: how long it waits for its commit, and how long the form is good in between.
+STAGE_LIFETIME = timedelta(hours=env.number("CONDARIUM_STAGE_HOURS", 24, at_least=1))
+STAGE_FORM_SECONDS = 900
 # One frame put together from chunks; else one of a single encoder, written anew each time.
 SPLICED_INDEXES = env.flag("CONDARIUM_SPLICED_INDEXES", default=True)
 INDEX_SWEEP_SECONDS = 5
@@ -69,6 +78,9 @@ OLD_GENERATIONS_KEPT = timedelta(hours=1)
 OLD_SHARDS_KEPT = timedelta(days=8)  # CEP 16 asks for a week
 UNREFERENCED_BYTES_KEPT = timedelta(days=7)
 SIGNED_URL_SECONDS = 120
+
+# What says to the dashboard that it needs somebody (`accounts.attention`).
+ATTENTION_SOURCES = ["registry.quotas.needs"]
 
 # --- Django ------------------------------------------------------------------------------------
 
@@ -101,6 +113,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.TokenInPath",
+    "accounts.middleware.TokenWarning",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -249,6 +262,7 @@ if S3_BUCKET:
             response_checksum_validation="when_required",
             connect_timeout=5,
             read_timeout=30,
+            max_pool_connections=WEB_THREADS + 8,
             retries={"max_attempts": 4, "mode": "standard"},
         ),
     }

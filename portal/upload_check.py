@@ -16,7 +16,12 @@ from django.http import HttpRequest, HttpResponse
 
 _MARK = "HTTP_X_UPLOAD_CHECK"
 # By the end of a file name, which is how nginx knows content types.
-_KINDS = {"application/problem+json": "problem", "application/json": "json", "text/plain": "txt"}
+_KINDS = {
+    "application/problem+json": "problem",
+    "application/json": "json",
+    "application/xml": "xml",
+    "text/plain": "txt",
+}
 _MAX_WORDS_BYTES = 4000
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _PASSED_ON = ("WWW-Authenticate", "Retry-After")

@@ -7,6 +7,7 @@ request. What a viewer may not know of is `NotFound`; known but forbidden is `Fo
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -139,7 +140,7 @@ def visible_packages(identity: Identity, account: Account | None = None) -> Quer
     Public ones that stand in a public channel, or stood in one and now stand in none (its page
     then says where it went), and all of their accounts and of those they collaborate on.
     """
-    packages = Package.objects.select_related("account")
+    packages = Package.objects.select_related("account").filter(deleted_at=None)
     if account is not None:
         packages = packages.filter(account=account)
     somewhere = ChannelFile.objects.filter(file__package=OuterRef("pk"))
@@ -179,6 +180,21 @@ def find_package(identity: Identity, account_name: str, package_name: str) -> Pa
     if package is None:
         raise NotFound
     return package
+
+
+def find_package_to_write(identity: Identity, account_name: str, package_name: str) -> Package:
+    """`find_package`, for acts of those who may write it: their token need not download."""
+    package = (
+        Package.objects.select_related("account")
+        .filter(account__name=account_name.lower(), name=package_name, deleted_at=None)
+        .first()
+    )
+    if package is None:
+        raise NotFound
+    writes = identity.can(Ability.WRITE) and publishable_names(
+        identity, package.account, {package.name}
+    )
+    return package if writes else find_package(identity, account_name, package_name)
 
 
 def may_download(identity: Identity, file: PackageFile, channel: Channel) -> bool:
@@ -222,19 +238,18 @@ def _shown_files(identity: Identity, account: Account) -> Q:
 
 def visible_files(identity: Identity, package: Package) -> QuerySet[PackageFile]:
     """Files of a visible package: those in channels they may read; all, for who may write."""
-    return PackageFile.objects.filter(package=package, deleted_at=None).filter(
-        _shown_files(identity, package.account)
+    return (
+        PackageFile.objects.staying()
+        .filter(package=package)
+        .filter(_shown_files(identity, package.account))
     )
 
 
 def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[PackageFile]:
     """The `visible_files` of all packages of the account, without asking for each of them."""
     return (
-        PackageFile.objects.filter(
-            account=account,
-            deleted_at=None,
-            package__in=visible_packages(identity, account).values("pk"),
-        )
+        PackageFile.objects.staying()
+        .filter(account=account, package__in=visible_packages(identity, account).values("pk"))
         .filter(_shown_files(identity, account))
         .select_related("account", "package")
     )
@@ -362,9 +377,20 @@ def publishable_accounts(identity: Identity) -> QuerySet[Account]:
 
 def require_publish(identity: Identity, destination: Destination, package_name: str) -> None:
     """Refuse an upload of ``package_name``, now that the archive has told its name."""
-    _require_within_limits(identity, destination.channel_name, package_name)
-    if package_name not in publishable_names(identity, destination.account, {package_name}):
-        raise not_publishable(identity, destination, package_name)
+    require_publish_all(identity, destination, {package_name})
+
+
+def require_publish_all(
+    identity: Identity, destination: Destination, package_names: Collection[str]
+) -> None:
+    """`require_publish` for files of several packages."""
+    names = sorted(set(package_names))
+    for name in names:
+        _require_within_limits(identity, destination.channel_name, name)
+    publishable = publishable_names(identity, destination.account, set(names))
+    for name in names:
+        if name not in publishable:
+            raise not_publishable(identity, destination, name)
 
 
 def publishable_names(identity: Identity, account: Account, names: set[str]) -> set[str]:
@@ -407,10 +433,25 @@ def require_package(
     _require_within_limits(identity, None, package.name)
     held = package_permission(identity, package)
     if held is None or not permission_covers(held, needed):
-        raise Forbidden(
-            f"This needs the permission to {needed.value} {package.name}. Admins of "
-            f"{package.account.name} can give it."
-        )
+        raise _permission_needed(needed, package.account, package.name)
+
+
+def require_writing(identity: Identity, account: Account, package_names: Collection[str]) -> None:
+    """Refuse who may not write all of these packages of the account."""
+    require_ability(identity, Ability.WRITE)
+    names = sorted(set(package_names))
+    for name in names:
+        _require_within_limits(identity, None, name)
+    writable = publishable_names(identity, account, set(names))
+    for name in names:
+        if name not in writable:
+            raise _permission_needed(Permission.WRITE, account, name)
+
+
+def _permission_needed(needed: Permission, account: Account, name: str) -> Forbidden:
+    return Forbidden(
+        f"This needs the permission to {needed.value} {name}. Admins of {account.name} can give it."
+    )
 
 
 def may_package(identity: Identity, package: Package, needed: Permission) -> bool:
@@ -435,16 +476,42 @@ def require_whole_package(
 
 def require_delete(identity: Identity, file: PackageFile) -> None:
     """Refuse deleting a file, which takes it out of all its channels."""
-    require_package(identity, file.package, Permission.WRITE)
+    for refusal in undeletable(identity, file.account, [file]).values():
+        raise refusal
+
+
+def undeletable(
+    identity: Identity, account: Account, files: Collection[PackageFile]
+) -> dict[int, Forbidden]:
+    """Those of the account's files, by their keys, that they may not delete, and why."""
+    require_ability(identity, Ability.WRITE)
+    writable = publishable_names(identity, account, {file.name for file in files})
+    refused = {
+        file.pk: _not_deletable(identity, file) for file in files if file.name not in writable
+    }
     token = identity.token
     if token is None or not token.channels:
-        return
-    standing = Channel.objects.filter(entries__file=file)
-    if not standing.exists() or standing.exclude(name__in=token.channels).exists():
-        raise Forbidden(
-            f"This token is limited to the channels {', '.join(token.channels)}, and "
-            f"{file.filename} stands elsewhere too. Take it out of those, or use another token."
-        )
+        return refused
+    inside, outside = set[int](), set[int]()
+    ids = [file.pk for file in files]
+    standing = ChannelFile.objects.filter(file__in=ids).values_list("file_id", "channel__name")
+    for file_id, channel in standing:
+        (inside if channel in token.channels else outside).add(file_id)
+    for file in files:
+        if file.pk not in refused and file.pk not in inside - outside:
+            refused[file.pk] = Forbidden(
+                f"This token is limited to the channels {', '.join(token.channels)}, and "
+                f"{file.filename} stands elsewhere too. Take it out of those, or use another token."
+            )
+    return refused
+
+
+def _not_deletable(identity: Identity, file: PackageFile) -> Forbidden:
+    try:
+        _require_within_limits(identity, None, file.name)
+    except Forbidden as refusal:
+        return refusal
+    return _permission_needed(Permission.WRITE, file.account, file.name)
 
 
 def require_channel_write(identity: Identity, channel: Channel) -> None:

@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class RegistryConfig(AppConfig):
     name = "registry"
     verbose_name = "Registry"
+
+    def ready(self) -> None:
+        # Rooms that need models, which are there only now.
+        from registry import housekeeping, replacing, retention  # noqa: PLC0415
+
+        housekeeping.also_sweep("files that left", replacing.sweep)
+        housekeeping.also_sweep("files that no rule keeps", retention.run_due)

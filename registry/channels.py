@@ -14,9 +14,10 @@ from registry.conda.layout import V3_SCHEMA
 from registry.conda.names import check_channel_name
 from registry.conda.relations import InvalidRelationError, Place, has_circle, related_channel
 from registry.conda.subdirs import NOARCH
+from registry.entries import Touched, mark_stale
 from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
-from registry.publishing import InvalidChannelName, Touched, announce_channel, mark_stale
+from registry.publishing import InvalidChannelName, announce_channel
 
 # What each index of a channel says of the channel itself.
 _SAID_IN_INDEXES = {"allows_v3", "base_relation", "overrides_relation"}
@@ -56,6 +57,7 @@ def change_channel(
     description: str | None = None,
     is_locked: bool | None = None,
     lock_note: str | None = None,
+    is_immutable: bool | None = None,
     allows_v3: bool | None = None,
     base_relation: str | None = None,
     overrides_relation: str | None = None,
@@ -67,6 +69,7 @@ def change_channel(
         "description": description,
         "is_locked": is_locked,
         "lock_note": lock_note,
+        "is_immutable": is_immutable,
         "allows_v3": allows_v3,
         "base_relation": base_relation,
         "overrides_relation": overrides_relation,
@@ -224,4 +227,6 @@ def delete_channel(*, by: Identity, channel: Channel) -> None:
         raise Conflict(f"{channel.name} is locked. Unlock it first.")
     audit.record(by=by, account=channel.account, action="channel.delete", target=channel.name)
     tree.withdraw(channel)
+    # Before its entries: who publishes holds the channel first, too.
+    Channel.objects.select_for_update().filter(pk=channel.pk).first()
     channel.delete()

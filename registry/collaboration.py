@@ -9,9 +9,9 @@ from accounts.identity import Identity
 from accounts.models import Group, User
 from accounts.roles import Permission
 from portal.errors import Conflict, InvalidInput
-from registry import access, tree
-from registry.models import Channel, Collaborator, Package, PackageFile, Removal
-from registry.publishing import Touched, mark_stale
+from registry import access
+from registry.hiding import hide_or_show
+from registry.models import Collaborator, Package
 
 
 @transaction.atomic
@@ -76,35 +76,8 @@ def _who(collaborator: Collaborator) -> str:
 def set_privacy(*, by: Identity, package: Package, is_private: bool) -> bool:
     """Hide a package from all but members and collaborators, or show it; True when changed."""
     access.require_whole_package(by, package, Permission.ADMIN)
-    if (
-        not Package.objects.filter(pk=package.pk)
-        .exclude(is_private=is_private)
-        .update(is_private=is_private)
-    ):
+    if not hide_or_show(package, is_private=is_private):
         return False
-    package.is_private = is_private
-    places = (
-        PackageFile.objects.filter(package=package, entries__isnull=False)
-        .values_list("entries__channel", "subdir")
-        .distinct()
-    )
-    # Repodata names what was removed, too.
-    left = (
-        Removal.objects.filter(channel__account=package.account_id, package_name=package.name)
-        .values_list("channel", "subdir")
-        .distinct()
-    )
-    touched: dict[int, set[str]] = {}
-    for channel_id, subdir in [*places, *left]:
-        touched.setdefault(channel_id, {""}).add(subdir)
-    tree.withdraw_shards(package.account)
-    for channel in Channel.objects.filter(pk__in=touched).select_related("account"):
-        for subdir in touched[channel.pk]:
-            tree.withdraw(channel, subdir)
-        mark_stale(
-            channel,
-            [Touched(subdir, package.name, hides=True) for subdir in sorted(touched[channel.pk])],
-        )
     audit.record(
         by=by,
         account=package.account,

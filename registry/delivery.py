@@ -56,7 +56,8 @@ log = logging.getLogger(__name__)
 # An index has to be asked for each time: whoever has just published wants to install.
 INDEX_CACHE_SECONDS = 0
 SHARD_CACHE_SECONDS = 365 * 24 * 3600
-# A filename is one file for good, but a file may be deleted or made private.
+# In an immutable channel a filename is one file for good, but it may be deleted or made private.
+# Elsewhere it may be replaced, and whoever reads the new index must not be given the old bytes.
 PACKAGE_CACHE_SECONDS = 7 * 24 * 3600
 
 # Last-Modified counts whole seconds: one that is not over yet could still see another generation.
@@ -551,16 +552,22 @@ def find_package_file(
     file.account = file.package.account = channel.account
     if not access.may_download(identity, file, channel):
         raise NotFound
-    stored = Stored(
+    is_private = channel.is_private or file.package.is_private
+    stored = stored_package(file, is_private=is_private, is_immutable=channel.is_immutable)
+    return file, stored
+
+
+def stored_package(file: PackageFile, *, is_private: bool, is_immutable: bool = False) -> Stored:
+    """The bytes of a package file; whether they are theirs to fetch was asked before."""
+    return Stored(
         key=storage.blob_key(file.sha256),
         size_bytes=file.size_bytes,
         etag=f'"{file.sha256}"',
         content_type="application/octet-stream",
         modified_at=file.uploaded_at,
-        cache_seconds=PACKAGE_CACHE_SECONDS,
-        is_immutable=True,
-        is_private=channel.is_private or file.package.is_private,
+        cache_seconds=PACKAGE_CACHE_SECONDS if is_immutable else INDEX_CACHE_SECONDS,
+        is_immutable=is_immutable,
+        is_private=is_private,
         download_name=file.filename,
         may_redirect=True,
     )
-    return file, stored

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from portal.errors import InvalidInput
 from registry.conda.record import description_fields
 from registry.conda.version import sort_key
 from registry.models import Channel, ChannelFile, Package, PackageFile, bulk
-
-_DESCRIPTION = (
-    "latest_version", "summary", "description", "license", "home_url", "dev_url", "doc_url",
-    "source_url",
-)  # fmt: skip
+from registry.models.package import DESCRIPTION_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,8 @@ def shown_packages(packages: Iterable[Package]) -> set[int]:
 
 def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]) -> None:
     """Let what describes packages follow the files that came into ``channel``, unless they are
-    of an older version. ``shown`` are the packages that stood in a public channel before.
+    of an older version, or it was pinned by hand. ``shown`` are the packages that stood in a
+    public channel before; the packages are held.
 
     Whoever may know of the package sees this. So what comes into a private channel changes
     nothing for a package that stands in a public one, and the first file in a public one all.
@@ -60,31 +58,84 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
         if not channel.is_private:
             shown.add(row.pk)
     for newcomer in chosen.values():
-        _describe(newcomer)
+        for field, value in said_by(newcomer).items():
+            if field not in newcomer.package.pinned:
+                setattr(newcomer.package, field, value)
     # Not the whole rows: they may have been made private since they were read.
-    bulk.update([newcomer.package for newcomer in chosen.values()], _DESCRIPTION)
+    described = [newcomer.package for newcomer in chosen.values()]
+    bulk.update(described, ("latest_version", *DESCRIPTION_FIELDS))
 
 
-def _describe(newcomer: Newcomer) -> None:
-    row, fields = newcomer.package, description_fields(newcomer.about)
-    row.summary = fields["summary"][:1000]
-    row.description = fields["description"]
-    row.license = (newcomer.license or fields["license"])[:255]
-    row.home_url = fields["home"][:500]
-    row.dev_url = fields["dev_url"][:500]
-    row.doc_url = fields["doc_url"][:500]
-    row.source_url = fields["source_url"][:500]
+# What the fields are called in about.json.
+_ABOUT = {field: field for field in DESCRIPTION_FIELDS} | {"home_url": "home"}
+_LENGTHS = {
+    field: getattr(Package._meta.get_field(field), "max_length", None)  # noqa: SLF001 - Django's documented API
+    for field in DESCRIPTION_FIELDS
+}
 
 
-def follow_newest(package: Package) -> None:
-    """Let the latest version be that of the newest file left: of those in public channels, as
-    long as there are any."""
-    files = PackageFile.objects.filter(package=package, deleted_at=None)
+def said_by(newcomer: Newcomer) -> dict[str, str]:
+    """What a file says of its package, in the fields that describe one."""
+    own = {"license": newcomer.license} if newcomer.license else {}
+    about = description_fields({**newcomer.about, **own})
+    return _fitted({field: about[_ABOUT[field]] for field in DESCRIPTION_FIELDS})
+
+
+def cleaned(fields: Mapping[str, str], *, strict: bool = False) -> dict[str, str]:
+    """What somebody says of a package, made fit to be shown as what archives say is; ``strict``
+    refuses what is nothing then."""
+    about = description_fields({_ABOUT[field]: text for field, text in fields.items()})
+    said = _fitted({field: about[_ABOUT[field]] for field in fields})
+    unfit = [field for field in fields if fields[field].strip() and not said[field]]
+    if strict and unfit:
+        errors = {
+            field: [
+                f"It is {fields[field][:80]!r}. "
+                + (
+                    "An address is wanted that begins with https:// or http://."
+                    if field.endswith("_url")
+                    else "Characters are wanted that can be seen."
+                )
+            ]
+            for field in unfit
+        }
+        raise InvalidInput(f"{unfit[0]}: {errors[unfit[0]][0]}", errors)
+    return said
+
+
+def _fitted(fields: Mapping[str, str]) -> dict[str, str]:
+    return {field: value[: _LENGTHS[field]] for field, value in fields.items()}
+
+
+def redescribe(package: Package, fields: Collection[str]) -> dict[str, str]:
+    """What the newest file says in these fields: the newest in public channels, as long as there
+    are any."""
+    files = PackageFile.objects.present().filter(package=package)
     in_public = files.filter(entries__channel__visibility=Channel.Visibility.PUBLIC)
-    newest = _newest_version(in_public) or _newest_version(files) or ""
-    Package.objects.filter(pk=package.pk).update(latest_version=newest)
+    newest = _newest_first(in_public).first() or _newest_first(files).first()
+    if newest is None:
+        return dict.fromkeys(fields, "")
+    own_license = str(newest.index.get("license") or "")
+    said = said_by(Newcomer(package, newest.version, own_license, newest.about))
+    return {field: said[field] for field in fields}
+
+
+def follow_newest(packages: Collection[Package]) -> None:
+    """Let the latest version be that of the newest file left: of those in public channels, as
+    long as there are any. Of a package without a file only what was pinned is left to say."""
+    for package in packages:
+        files = PackageFile.objects.filter(package=package, deleted_at=None)
+        in_public = files.filter(entries__channel__visibility=Channel.Visibility.PUBLIC)
+        newest = _newest_version(in_public) or _newest_version(files) or ""
+        left = {} if newest else dict.fromkeys(DESCRIPTION_FIELDS, "")
+        for field in package.pinned:
+            left.pop(field, None)
+        Package.objects.filter(pk=package.pk).update(latest_version=newest, **left)
 
 
 def _newest_version(files: QuerySet[PackageFile]) -> str | None:
-    ordered = files.order_by("-version_key", "-uploaded_at")
-    return ordered.values_list("version", flat=True).first()
+    return _newest_first(files).values_list("version", flat=True).first()
+
+
+def _newest_first(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:
+    return files.order_by("-version_key", "-uploaded_at")

@@ -10,14 +10,16 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Model
 from django.utils import timezone
 
-from registry.models import Download, PackageFile
+from registry.models import Download, DownloadTotal, PackageFile
 
 log = logging.getLogger(__name__)
 
@@ -125,16 +127,30 @@ def _add_to_database(counts: Counts) -> None:
         some = ids[start : start + _ROWS_PER_STATEMENT]
         known.update(PackageFile.objects.filter(pk__in=some).values_list("pk", flat=True))
     # In one order for everybody: processes that lock rows crosswise would wait for each other.
-    rows = [(*key, number) for key, number in sorted(counts.items()) if key[0] in known]
-    table = connection.ops.quote_name(Download._meta.db_table)  # noqa: SLF001 - Django's documented API
-    with transaction.atomic(), connection.cursor() as cursor:
+    days = [(*key, number) for key, number in sorted(counts.items()) if key[0] in known]
+    totals: Counter[int] = Counter()
+    for file_id, _, number in days:
+        totals[file_id] += number
+    with transaction.atomic():
+        _add(Download, ("file_id", "day"), days)
+        _add(DownloadTotal, ("file_id",), sorted(totals.items()))
+
+
+def _add(model: type[Model], key: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add the last value of each row to ``count`` of the row with this key.
+
+    Django's bulk_create can set a column on conflict, but not add to it.
+    """
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - Django's documented API
+    columns = ", ".join(key)
+    marks = f"({', '.join(['%s'] * (len(key) + 1))})"
+    with connection.cursor() as cursor:
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
             batch = rows[start : start + _ROWS_PER_STATEMENT]
-            # Django's bulk_create can set a column on conflict, but not add to it.
             cursor.execute(
-                f"INSERT INTO {table} (file_id, day, count) "  # noqa: S608 - a table's name, quoted
-                f"VALUES {', '.join(['(%s, %s, %s)'] * len(batch))} "
-                "ON CONFLICT (file_id, day) "
+                f"INSERT INTO {table} ({columns}, count) "  # noqa: S608 - names of ours
+                f"VALUES {', '.join([marks] * len(batch))} "
+                f"ON CONFLICT ({columns}) "
                 f"DO UPDATE SET count = {table}.count + excluded.count",
                 [value for row in batch for value in row],
             )

@@ -5,7 +5,7 @@ What may be entered is decided elsewhere. Nothing here holds a channel: many are
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
@@ -32,6 +32,17 @@ class KnownFile(NamedTuple):
     sha256: str
     md5: str
     is_deleted: bool
+    is_leaving: bool
+    """Whether it is deleted for people, and will be for clients: `registry.replacing`."""
+
+    @property
+    def key(self) -> Key:
+        return self.subdir, self.filename
+
+    @property
+    def is_there(self) -> bool:
+        """Whether people are told that it is."""
+        return not (self.is_deleted or self.is_leaving)
 
 
 def known_files(account: Account, keys: Collection[Key]) -> dict[Key, KnownFile]:
@@ -39,10 +50,12 @@ def known_files(account: Account, keys: Collection[Key]) -> dict[Key, KnownFile]
     rows = PackageFile.objects.filter(
         account=account,
         subdir__in={subdir for subdir, _ in keys},
-        filename__in={filename for _, filename in keys},
-    ).values_list("pk", "subdir", "filename", "name", "sha256", "md5", "deleted_at")
-    known = (KnownFile(*row[:6], row[6] is not None) for row in rows)
-    return {(file.subdir, file.filename): file for file in known}
+        filename__in=bulk.any_of({filename for _, filename in keys}),
+    ).values_list(
+        "pk", "subdir", "filename", "name", "sha256", "md5", "deleted_at", "leaving_until"
+    )
+    known = (KnownFile(*row[:6], row[6] is not None, row[7] is not None) for row in rows)
+    return {file.key: file for file in known}
 
 
 def claim(all_digests: Collection[Digests]) -> dict[str, int]:
@@ -62,15 +75,13 @@ def claim(all_digests: Collection[Digests]) -> dict[str, int]:
             keep_known=True,
             claimed_at=now,
         )
-        rows = list(
-            Blob.objects.filter(sha256__in=wanted).values_list("sha256", "pk", "claimed_at")
-        )
-        known = [pk for _, pk, claimed_at in rows if claimed_at != now]
-        renewed = Blob.objects.filter(pk__in=known).update(claimed_at=now) if known else 0
-    if len(rows) != len(wanted) or renewed != len(known):  # some were swept meanwhile
+        claimed = Blob.objects.filter(sha256__in=bulk.any_of(wanted))
+        claimed.exclude(claimed_at=now).update(claimed_at=now)
+        blobs = dict(claimed.values_list("sha256", "pk"))
+    if len(blobs) != len(wanted):  # some were swept meanwhile
         return claim(all_digests)
     failpoints.reach("claimed")
-    return {sha256: pk for sha256, pk, _ in rows}
+    return blobs
 
 
 class Entered(NamedTuple):
@@ -87,7 +98,7 @@ def enter(
 ) -> Entered:
     """Enter files into the account, in a transaction of the caller's; a name that is there stays
     what it was."""
-    packages = _packages(account, {facts.name for facts in files})
+    packages = packages_of(account, {facts.name for facts in files})
     # With their packages locked, nobody else enters files of these names.
     newest = PackageFile.objects.aggregate(newest=Max("pk"))["newest"] or 0
     _insert_files(by, account, files, packages, blobs)
@@ -97,19 +108,57 @@ def enter(
     return Entered(known, new, packages)
 
 
-def _packages(account: Account, names: Collection[str]) -> dict[str, Package]:
-    """The packages of these names, those that were missing too; locked, so that what is found
-    out about their files holds until the commit."""
+def packages_of(
+    account: Account, names: Collection[str], *, private: Collection[str] = ()
+) -> dict[str, Package]:
+    """The packages of these names, those that were missing too; held, so that what is found out
+    about their files holds until the commit. Those of ``private`` come into being hidden."""
+    ensure_packages(account, names, private=private)
+    rows = Package.objects.filter(account=account, name__in=names)
+    packages = {row.name: row for row in rows.order_by("pk").select_for_update()}
+    revive((row for row in packages.values() if row.deleted_at is not None), private=private)
+    return packages
+
+
+def ensure_packages(
+    account: Account, names: Collection[str], *, private: Collection[str] = ()
+) -> None:
+    """`packages_of`, without holding them."""
     rows = Package.objects.filter(account=account, name__in=names)
     missing = set(names) - set(rows.values_list("name", flat=True))
     bulk.insert(
         Package,
-        ("name",),
-        [(name,) for name in sorted(missing)],
+        ("name", "is_private"),
+        [(name, name in private) for name in sorted(missing)],
         keep_known=True,
         account_id=account.pk,
     )
-    return {row.name: row for row in rows.order_by("pk").select_for_update()}
+
+
+def revive(packages: Iterable[Package], *, private: Collection[str] = ()) -> None:
+    """Let deleted packages, which are held, be there again. They stay as private as they were:
+    what their files left behind in indexes does."""
+    for package in packages:
+        package.deleted_at, package.created_at = None, timezone.now()
+        package.is_private |= package.name in private
+        package.save(update_fields=["deleted_at", "created_at", "is_private"])
+
+
+OF_THE_BYTES = (
+    "version", "version_key", "build", "build_number", "blob_id", "sha256", "md5", "size_bytes",
+    "index", "about", "run_exports", "channeldata_flags", "findings", "schema_version",
+    "indexed_timestamp_ms",
+)  # fmt: skip
+"""What a row says of the bytes, in the order of `_said`; all else is the name's own."""
+
+
+def _said(facts: FileFacts, blobs: Mapping[str, int]) -> tuple[object, ...]:
+    return (
+        facts.version, facts.version_key, facts.build, facts.build_number,
+        blobs[facts.digests.sha256], facts.digests.sha256, facts.digests.md5,
+        facts.digests.size_bytes, facts.index, facts.about, facts.run_exports,
+        facts.channeldata_flags, facts.findings, facts.schema_version, facts.indexed_timestamp_ms,
+    )  # fmt: skip
 
 
 def _insert_files(
@@ -121,27 +170,59 @@ def _insert_files(
 ) -> None:
     bulk.insert(
         PackageFile,
-        (
-            "package_id", "subdir", "filename", "name", "version", "version_key", "build",
-            "build_number", "blob_id", "sha256", "md5", "size_bytes", "index", "about",
-            "run_exports", "channeldata_flags", "findings", "schema_version",
-            "indexed_timestamp_ms",
-        ),
+        ("package_id", "subdir", "filename", "name", *OF_THE_BYTES),
         [
-            (
-                packages[facts.name].pk, facts.subdir, facts.filename, facts.name, facts.version,
-                facts.version_key, facts.build, facts.build_number, blobs[facts.digests.sha256],
-                facts.digests.sha256, facts.digests.md5, facts.digests.size_bytes, facts.index,
-                facts.about, facts.run_exports, facts.channeldata_flags, facts.findings,
-                facts.schema_version, facts.indexed_timestamp_ms,
-            )
+            (packages[facts.name].pk, *facts.key, facts.name, *_said(facts, blobs))
             for facts in files
         ],
         keep_known=True,
         account_id=account.pk,
         uploaded_by_id=by.user.pk if by.user else None,
         uploaded_with_id=by.token.pk if by.token else None,
-    )  # fmt: skip
+    )
+
+
+def overwrite(*, by: Identity, files: Mapping[int, FileFacts], blobs: Mapping[str, int]) -> None:
+    """Let known files, by their keys, have other bytes from now on; those that were deleted are
+    there again. Their packages and they are held."""
+    if not files:
+        return
+    give_up_bytes(files)
+    bulk.update([_row(file_id, facts, blobs) for file_id, facts in files.items()], OF_THE_BYTES)
+    PackageFile.objects.filter(pk__in=files).update(
+        deleted_at=None,
+        uploaded_at=timezone.now(),
+        uploaded_by=by.user,
+        uploaded_with=by.token,
+        **STAYING,
+    )
+    bulk.update(
+        [
+            Record(
+                file_id=file_id,
+                json=facts.record_json,
+                msgpack=facts.record_msgpack,
+                run_exports_json=facts.run_exports_json,
+            )
+            for file_id, facts in files.items()
+        ],
+        ("json", "msgpack", "run_exports_json"),
+    )
+
+
+def _row(file_id: int, facts: FileFacts, blobs: Mapping[str, int]) -> PackageFile:
+    row = PackageFile(pk=file_id)
+    for column, value in zip(OF_THE_BYTES, _said(facts, blobs), strict=True):
+        setattr(row, column, value)
+    return row
+
+
+def give_up_bytes(file_ids: Collection[int]) -> None:
+    """Have the bytes of these files swept a grace from now, unless others need them: clients that
+    read an index a moment ago are still on their way."""
+    held = Blob.objects.filter(files__in=file_ids).order_by("pk").select_for_update(of=("self",))
+    blobs = {blob.pk for blob in held}
+    Blob.objects.filter(pk__in=blobs).update(claimed_at=timezone.now())
 
 
 def _insert_records(files: Sequence[FileFacts], known: Mapping[Key, KnownFile]) -> None:
@@ -160,4 +241,10 @@ def bring_back(file_ids: Collection[int]) -> None:
     """Let deleted files be there again, with the bytes that they had, which are stored anew."""
     if file_ids:
         blob = Blob.objects.filter(sha256=OuterRef("sha256")).values("pk")
-        PackageFile.objects.filter(pk__in=file_ids).update(deleted_at=None, blob=Subquery(blob))
+        PackageFile.objects.filter(pk__in=file_ids).update(
+            deleted_at=None, blob=Subquery(blob), **STAYING
+        )
+
+
+STAYING: dict[str, None] = {"leaving_until": None, "leaving_by": None, "leaving_with": None}
+"""What is written of files that are not about to be gone."""

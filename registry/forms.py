@@ -12,11 +12,13 @@ from django.utils.html import format_html
 from accounts.models import Group
 from accounts.names import MAX_LENGTH
 from accounts.roles import Permission
+from registry.conda.description import MAX_DESCRIPTION_LENGTH, MAX_URL_LENGTH
 from registry.conda.names import MAX_CHANNEL_NAME_LENGTH
 from registry.conda.relations import MAX_RELATION_LENGTH
 from registry.conda.subdirs import KNOWN_SUBDIRS, MAX_SUBDIR_LENGTH, NOARCH
 from registry.models import Channel, Notice
 from registry.notices import MAX_MESSAGE_LENGTH
+from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
 
 _PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _MONO = {**_PLAIN, "class": "mono"}
@@ -175,6 +177,44 @@ class AddGroupForm(_AddForm):
         self.order_fields(self.field_order)
 
 
+def _address(label: str) -> forms.URLField:
+    return forms.URLField(
+        label=label,
+        required=False,
+        max_length=MAX_URL_LENGTH,
+        assume_scheme="https",
+        widget=forms.URLInput(attrs=_PLAIN),
+    )
+
+
+class DescriptionForm(forms.Form):
+    """What describes a package; what is changed in it is pinned."""
+
+    summary = forms.CharField(
+        required=False,
+        max_length=1000,
+        help_text="In a sentence.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    description = forms.CharField(
+        required=False,
+        max_length=MAX_DESCRIPTION_LENGTH,
+        help_text="Markdown.",
+        widget=forms.Textarea(attrs={"rows": 8}),
+    )
+    license = forms.CharField(
+        required=False,
+        max_length=255,
+        help_text="An SPDX expression, such as BSD-3-Clause.",
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    license_url = _address("License text")
+    home_url = _address("Home")
+    dev_url = _address("Development")
+    doc_url = _address("Documentation")
+    source_url = _address("Source")
+
+
 # --- Channels ----------------------------------------------------------------------------------
 
 _VISIBILITIES = [
@@ -208,6 +248,12 @@ class ChannelForm(forms.Form):
 class ChannelSettingsForm(ChannelForm):
     """All that an admin can set of a channel that is there."""
 
+    is_immutable = forms.BooleanField(
+        label="Immutable",
+        required=False,
+        help_text="No file in it is ever replaced, and a name that stood in it stays that file's "
+        "for good, deleted or not.",
+    )
     allows_v3 = forms.BooleanField(
         label="Take packages for newer clients only",
         required=False,
@@ -267,9 +313,59 @@ class NoticeForm(forms.Form):
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 
+    is_draft = forms.BooleanField(
+        label="Keep it as a draft",
+        required=False,
+        help_text="Nobody is shown it until you publish it.",
+    )
+
+    def status(self) -> str:
+        return Notice.Status.DRAFT if self.cleaned_data["is_draft"] else Notice.Status.PUBLISHED
+
     def expiry(self) -> datetime:
         """When the notice expires; call it when the form is valid."""
         return datetime.combine(self.cleaned_data["expires_at"], time(23, 59, 59), tzinfo=UTC)
+
+
+class RuleForm(forms.Form):
+    """What a retention rule takes out of a channel, and what it leaves."""
+
+    keep_newest = forms.IntegerField(
+        label="Keep the newest versions",
+        required=False,
+        min_value=1,
+        max_value=MAX_NEWEST,
+        help_text="So many of the highest versions of each name, on each platform, with all their "
+        "builds.",
+    )
+    younger_than_days = forms.IntegerField(
+        label="Keep what is younger",
+        required=False,
+        min_value=1,
+        max_value=MAX_DAYS,
+        help_text="In days, since it came into this channel.",
+    )
+    keep_pattern = forms.CharField(
+        label="Keep what matches",
+        required=False,
+        max_length=MAX_PATTERN_LENGTH,
+        help_text="<code>name/version/build</code>, of which the end may be left out; "
+        "<code>*</code> stands for anything. Several with spaces between them: "
+        "<code>numpy scipy/1.* */*/cuda*</code>.",
+        widget=forms.TextInput(attrs=_MONO),
+    )
+    remove_pattern = forms.CharField(
+        label="Remove only what matches",
+        required=False,
+        max_length=MAX_PATTERN_LENGTH,
+        help_text="The same way, such as <code>*/*.dev*</code>. Empty: all that nothing above "
+        "keeps.",
+        widget=forms.TextInput(attrs=_MONO),
+    )
+
+    def terms(self) -> Terms:
+        """What the rule is to say; call it when the form is valid."""
+        return Terms(**self.cleaned_data)
 
 
 class PutForm(forms.Form):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,8 @@ from django.utils import timezone
 from portal import processes
 from registry import generations, indexing, storage, tree
 from registry.conda.shards import shard_filename
-from registry.models import Blob, Channel, PackageFile, PublishedIndex
+from registry.models import Blob, Channel, PackageFile, PublishedIndex, Stage
+from registry.rows import batched
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,21 @@ _OWNER = re.compile(r"[a-z]+-(?P<host>[A-Za-z0-9.-]+)_(?P<pid>[0-9]{1,10})_")
 _BATCH = 500
 
 
+# Sweeps of rooms that stand above this one, by what they take away.
+_OF_OTHERS: dict[str, Callable[[], int]] = {}
+
+
+def also_sweep(name: str, sweep: Callable[[], int]) -> None:
+    """Have `keep_house` run a sweep of a room that knows of this one; told when all is set up."""
+    _OF_OTHERS[name] = sweep
+
+
 def keep_house() -> dict[str, int]:
     """Run every sweep once; how many things each of them took away."""
     swept = {
+        **{name: sweep() for name, sweep in _OF_OTHERS.items()},
         "uploads": sweep_abandoned_uploads(),
+        "staged uploads": sweep_stages(),
         "blobs": sweep_unreferenced_blobs(),
         "index files": sweep_old_index_files(),
         "subdirs of the tree": tree.mend(),
@@ -56,6 +68,22 @@ def sweep_abandoned_uploads() -> int:
 def _owner_ended(name: str) -> bool:
     match = _OWNER.match(name)
     return match is not None and processes.has_ended(match["host"], int(match["pid"]))
+
+
+def sweep_stages() -> int:
+    """Give up uploads that were announced and not committed in time, and bytes that none of those
+    that are left waits for: a form may be sent to an S3 when its stage is over."""
+    Stage.objects.filter(expires_at__lte=timezone.now()).delete()
+    count = 0
+    # Listed before the rows are asked for: a row is there before its bytes are.
+    keys = [key for key, _ in storage.store().keys(storage.STAGED)]
+    for some in batched(keys, _BATCH):
+        stages = {key.rpartition("/")[2]: key for key in some}
+        waiting = Stage.objects.waiting().filter(key__in=stages)
+        for stage in stages.keys() - set(waiting.values_list("key", flat=True)):
+            storage.store().delete(stages[stage])
+            count += 1
+    return count
 
 
 def sweep_unreferenced_blobs() -> int:

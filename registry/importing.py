@@ -27,6 +27,7 @@ from registry import access, storage
 from registry.access import Destination
 from registry.conda.facts import FileFacts
 from registry.entering import Key, KnownFile, claim, known_files
+from registry.entries import put_all
 from registry.importing_readers import Bad, Known, Pending, Read, Readers, Task
 from registry.importing_sources import Candidate, Source
 from registry.models import Channel, ChannelFile, PackageFile
@@ -34,13 +35,10 @@ from registry.publishing import (
     Outcome,
     Registered,
     channel_of,
-    put_all,
     refuse_early,
-    refuse_locked,
-    refuse_other_bytes,
-    refused_by,
     register,
 )
+from registry.refusing import refuse_locked, refuse_other_bytes, refused_by
 
 # A commit waits for the disk; but SQLite takes a thousand values in a query, and who else
 # publishes should not wait for long.
@@ -231,7 +229,7 @@ class _Import:
             size_bytes=candidate.size_bytes,
             sha256=candidate.sha256,
             md5=candidate.md5,
-            known=tuple(file.sha256 for file in same_name if not file.is_deleted),
+            known=tuple(file.sha256 for file in same_name if file.is_there),
         )
 
     def _fetch(self, task: Task) -> Bad | None:
@@ -378,7 +376,7 @@ def _present(
         if candidate.sha256 is not None:
             refuse_other_bytes(account, file, sha256=candidate.sha256)
         same = candidate.sha256 is not None or candidate.md5 == file.md5
-        if same and not file.is_deleted:
+        if same and file.is_there:
             return file
     return None
 

@@ -19,20 +19,22 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import BinaryIO, Self, TypeAlias
+from typing import BinaryIO, NamedTuple, Self, TypeAlias
 
 import msgspec
 
-from registry.conda.archive import read_package
+from registry.conda.archive import PackageContents, read_package
 from registry.conda.errors import PackageError
 from registry.conda.facts import Digests, FileFacts, file_facts
 from registry.conda.names import ArchiveFormat
 
 _BLOCK_BYTES = 1024 * 1024
+_SMALL_BYTES = 256 * 1024
+_UNPACKED_BYTES = 4 * 1024 * 1024
 _FICLONE = 0x40049409  # two files share their blocks until one is written to (XFS, btrfs)
 _PIPE_BYTES = 1024 * 1024
 _FILES_PER_MESSAGE = 32
@@ -92,27 +94,49 @@ def serve(asked: Connection, answers: Connection) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             tasks = decoder.decode(asked.recv_bytes())
-            answers.send_bytes(msgspec.msgpack.encode([reader.read(task) for task in tasks]))
+            answers.send_bytes(msgspec.msgpack.encode(reader.read(tasks)))
+
+
+class _Small(NamedTuple):
+    """A file that was read at once."""
+
+    task: Task
+    digests: Digests
+    data: bytes
 
 
 class _Reader:
     def __init__(self) -> None:
         self._buffer = memoryview(bytearray(_BLOCK_BYTES))
 
-    def read(self, task: Task) -> Result:
-        try:
-            # By its text: taking paths apart costs as much here as hashing what they lead to.
-            with open(task.path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
-                return self._read(task, file)
-        except PackageError as error:
-            return Bad(task.number, str(error))
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                return Bad(task.number, "The host has no room for this file.")
-            return Bad(task.number, f"It can't be read: {error.strerror}.")
+    def read(self, tasks: Sequence[Task]) -> list[Result]:
+        """Read files, in any order. Small ones step by step, each step for all of them: it then
+        finds all that it needs in the caches of the processor, which saves a quarter."""
+        seen = [self._look_at(task) for task in tasks]
+        small = [one for one in seen if isinstance(one, _Small)]
+        read = _read_all(small)
+        return [
+            *(one for one in seen if not isinstance(one, _Small)),
+            *(
+                _kept(one, result) if isinstance(result, Read) else result
+                for one, result in zip(small, read, strict=True)
+            ),
+        ]
 
-    def _read(self, task: Task, file: io.FileIO) -> Result:
-        status = os.fstat(file.fileno())
+    def _look_at(self, task: Task) -> _Small | Result:
+        # By its text and its number: taking paths apart, and asking twice what a file is, costs
+        # more than hashing what is in it.
+        try:
+            file = os.open(task.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self._look_into(task, file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            return _failed(task, error)
+
+    def _look_into(self, task: Task, file: int) -> _Small | Result:
+        status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             return Bad(task.number, "It is no plain file.")
         if status.st_size > task.limit_bytes:
@@ -120,22 +144,16 @@ class _Reader:
                 task.number,
                 f"The file is larger than {task.limit_bytes:,} bytes, the most this host takes.",
             )
-        if status.st_size < _BLOCK_BYTES:
-            return self._read_small(task, file.read())
-        return self._read_large(task, file)
-
-    def _read_small(self, task: Task, data: bytes) -> Result:
+        if status.st_size > _SMALL_BYTES:
+            with io.FileIO(file, closefd=False) as large:
+                return self._read_large(task, large)
+        data = os.read(file, status.st_size)
         digests = Digests(
             hashlib.sha256(data).hexdigest(),
             hashlib.md5(data, usedforsecurity=False).hexdigest(),
             len(data),
         )
-        if result := _settled(task, digests):
-            return result
-        result = _facts(task, digests, io.BytesIO(data))
-        if task.keep_as != task.path:
-            self._copy(task, lambda copy: _write(copy, memoryview(data)))
-        return result
+        return _settled(task, digests) or _Small(task, digests, data)
 
     def _read_large(self, task: Task, file: io.FileIO) -> Result:
         """What is read is the copy: the source may change while we look."""
@@ -146,42 +164,81 @@ class _Reader:
             file.seek(0)
         if task.keep_as == task.path:
             return self._read_kept(task)
-        self._copy(task, lambda copy: self._clone(file, copy))
-        result = self._read_kept(task)
+        copied = self._copy(task, file)
+        result = self._read_kept(task, copied)
         if not isinstance(result, Read):
             os.unlink(task.keep_as)  # noqa: PTH108 - see above
         return result
 
-    def _read_kept(self, task: Task) -> Result:
+    def _read_kept(self, task: Task, copied: Digests | None = None) -> Result:
         with open(task.keep_as, "rb", buffering=0) as kept:  # noqa: PTH123 - see above
-            digests = self._digests(kept)
-            return _settled(task, digests) or _facts(task, digests, io.BufferedReader(kept))
+            digests = copied or self._digests(kept)
+            if result := _settled(task, digests):
+                return result
+            contents = _contents(task, digests.size_bytes, io.BufferedReader(kept))
+            return _facts(task, digests, contents)
 
-    def _copy(self, task: Task, fill: Callable[[int], None]) -> None:
+    def _copy(self, task: Task, file: io.FileIO) -> Digests | None:
+        """Have the file where it is kept; what was copied, where its bytes passed by."""
         if task.link:
             os.link(task.path, task.keep_as)
-            return
-        copy = os.open(task.keep_as, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            fill(copy)
-        finally:
-            os.close(copy)
+            return None
+        with _new_file(task.keep_as) as copy:
+            with suppress(OSError):  # only some file systems can
+                fcntl.ioctl(copy, _FICLONE, file.fileno())
+                return None
+            return self._digests(file, copy_to=copy)
 
-    def _clone(self, file: io.FileIO, copy: int) -> None:
-        with suppress(OSError):  # only some file systems can
-            fcntl.ioctl(copy, _FICLONE, file.fileno())
-            return
-        while count := file.readinto(self._buffer):
-            _write(copy, self._buffer[:count])
-
-    def _digests(self, file: io.FileIO) -> Digests:
+    def _digests(self, file: io.FileIO, *, copy_to: int | None = None) -> Digests:
         sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         while count := file.readinto(self._buffer):
             block = self._buffer[:count]
             sha256.update(block)
             md5.update(block)
             size_bytes += count
+            if copy_to is not None:
+                _write(copy_to, block)
         return Digests(sha256.hexdigest(), md5.hexdigest(), size_bytes)
+
+
+def _read_all(files: Sequence[_Small]) -> list[Result]:
+    """What is to be kept of each."""
+    results: list[Result] = []
+    opened: list[PackageContents | Bad] = []
+    unpacked_bytes = 0
+    for number, (task, _, data) in enumerate(files, start=1):
+        contents = _contents(task, len(data), io.BytesIO(data))
+        opened.append(contents)
+        unpacked_bytes += 0 if isinstance(contents, Bad) else contents.unpacked_bytes
+        # What is made to be large may be some hundred times as large as it was packed.
+        if number == len(files) or unpacked_bytes > _UNPACKED_BYTES:
+            results += [
+                _facts(one.task, one.digests, contents)
+                for one, contents in zip(files[len(results) :], opened, strict=False)
+            ]
+            opened.clear()
+            unpacked_bytes = 0
+    return results
+
+
+def _kept(one: _Small, result: Read) -> Result:
+    """Have the file where it is kept."""
+    task = one.task
+    try:
+        if task.link and task.keep_as != task.path:
+            os.link(task.path, task.keep_as)
+        elif task.keep_as != task.path:
+            with _new_file(task.keep_as) as copy:
+                _write(copy, memoryview(one.data))
+    except OSError as error:
+        return _failed(task, error)
+    return result
+
+
+def _failed(task: Task, error: OSError) -> Bad:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Bad(task.number, "The host has no room for this file.")
+    return Bad(task.number, f"It can't be read: {error.strerror}.")
 
 
 def _settled(task: Task, digests: Digests) -> Result | None:
@@ -198,10 +255,18 @@ def _settled(task: Task, digests: Digests) -> Result | None:
     return None
 
 
-def _facts(task: Task, digests: Digests, file: BinaryIO) -> Result:
+def _contents(task: Task, size_bytes: int, file: BinaryIO) -> PackageContents | Bad:
     extension = ArchiveFormat.CONDA if task.filename.endswith(".conda") else ArchiveFormat.TAR_BZ2
     try:
-        contents = read_package(file, size_bytes=digests.size_bytes, format=extension)
+        return read_package(file, size_bytes=size_bytes, format=extension)
+    except PackageError as error:
+        return Bad(task.number, str(error))
+
+
+def _facts(task: Task, digests: Digests, contents: PackageContents | Bad) -> Result:
+    if isinstance(contents, Bad):
+        return contents
+    try:
         facts = file_facts(
             contents,
             digests,
@@ -212,6 +277,15 @@ def _facts(task: Task, digests: Digests, file: BinaryIO) -> Result:
     except PackageError as error:
         return Bad(task.number, str(error))
     return Read(task.number, facts)
+
+
+@contextmanager
+def _new_file(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _write(descriptor: int, block: memoryview) -> None:

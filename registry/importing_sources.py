@@ -122,7 +122,7 @@ class Folder:
         except OSError as error:
             raise SourceUnusable(f"{error.filename!r} can't be read: {error.strerror}.") from error
 
-    def _listed(self) -> Iterator[tuple[str | None, str, int]]:
+    def _listed(self) -> Iterator[tuple[str | None, str]]:
         folders: list[tuple[str | None, Path]] = [(None, self._path)]
         with os.scandir(self._path) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
@@ -132,20 +132,24 @@ class Folder:
                 continue
             with os.scandir(folder) as entries:
                 files = sorted(
-                    (entry.name, entry.stat().st_size)
+                    entry.name
                     for entry in entries
                     if entry.name.endswith(_EXTENSIONS) and entry.is_file()
                 )
-            for filename, size_bytes in files:
+            for filename in files:
                 if _is_wanted(filename, self._packages):
-                    yield subdir, filename, size_bytes
+                    yield subdir, filename
 
     def count(self) -> int:
         return len(self._files)
 
     def candidates(self) -> Iterator[Candidate]:
-        for subdir, filename, size_bytes in self._files:
+        for subdir, filename in self._files:
             place = f"{self._path}/{subdir}/{filename}" if subdir else f"{self._path}/{filename}"
+            try:
+                size_bytes = os.stat(place).st_size  # noqa: PTH116 - a path takes twice as long
+            except OSError:  # whoever reads it will say why
+                size_bytes = None
             yield Candidate(filename, subdir, place, size_bytes)
 
     def close(self) -> None:

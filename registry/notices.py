@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit
 from accounts.identity import Identity
-from portal.errors import Conflict, InvalidInput
+from portal.errors import Conflict, InvalidInput, NotFound
 from registry import access
 from registry.conda import notices as format_of
 from registry.models import Channel, Notice
@@ -40,41 +38,125 @@ def add_notice(
     message: str,
     expires_at: datetime,
     level: str = Notice.Level.INFO,
+    status: str = Notice.Status.PUBLISHED,
 ) -> Notice:
-    """Have conda show a message to those who use the channel, from now until it expires."""
+    """Have conda show a message to those who use the channel, from now until it expires; or keep
+    it as a draft, which only those see who manage the channel."""
     access.require_manage_channels(by, channel.account, channel.name)
-    message = message.replace("\r\n", "\n").strip()
-    _check(message, level, expires_at)
-    # Of two who add at a time, the second counts the notice of the first.
+    notice = Notice(
+        channel=channel,
+        message=_clean(message),
+        level=level,
+        status=status,
+        expires_at=expires_at,
+        created_by=by.user,
+    )
+    _check(notice)
+    _require_place(notice)
+    notice.save()
+    audit.record(
+        by=by,
+        account=channel.account,
+        action="notice.add",
+        target=channel.name,
+        detail=_said(notice),
+    )
+    return notice
+
+
+@transaction.atomic
+def change_notice(
+    *,
+    by: Identity,
+    notice: Notice,
+    message: str | None = None,
+    expires_at: datetime | None = None,
+    level: str | None = None,
+    status: str | None = None,
+) -> Notice:
+    """Change what is given. Who was shown the notice is not shown it again.
+
+    Publishing is a change of the status, and so is archiving, which keeps it from everybody but
+    those who manage the channel. What was published once is no draft any more.
+    """
+    channel = notice.channel
+    access.require_manage_channels(by, channel.account, channel.name)
+    current = Notice.objects.select_for_update().filter(pk=notice.pk).first()
+    if current is None:
+        raise NotFound
+    notice, notice.channel = current, channel
+    before, was, was_live = _said(notice), notice.status, _is_live(notice)
+    notice.message = notice.message if message is None else _clean(message)
+    notice.expires_at = expires_at or notice.expires_at
+    notice.level = level or notice.level
+    notice.status = status or notice.status
+    if _said(notice) == before:
+        return notice
+    _check(notice, is_new_expiry=expires_at is not None)
+    if notice.status == Notice.Status.DRAFT != was:
+        raise InvalidInput(
+            "A notice that was published can't be a draft again. Archive it.",
+            errors={"status": ["It was published already: archive it."]},
+        )
+    if not was_live:
+        _require_place(notice)
+    notice.save()
+    action = _ACTIONS.get(notice.status, "change") if notice.status != was else "change"
+    audit.record(
+        by=by,
+        account=channel.account,
+        action=f"notice.{action}",
+        target=channel.name,
+        detail={"before": before, "after": _said(notice)},
+    )
+    return notice
+
+
+_ACTIONS = {str(Notice.Status.PUBLISHED): "publish", str(Notice.Status.ARCHIVED): "archive"}
+
+
+def _clean(message: str) -> str:
+    return message.replace("\r\n", "\n").strip()
+
+
+def _said(notice: Notice) -> dict[str, object]:
+    return {
+        "message": notice.message,
+        "level": str(notice.level),
+        "status": str(notice.status),
+        "expires_at": notice.expires_at.isoformat(),
+    }
+
+
+def _require_place(notice: Notice) -> None:
+    """Refuse to publish one more than people read."""
+    if not _is_live(notice):
+        return
+    channel = notice.channel
+    # Of two who publish at a time, the second counts the notice of the first.
     Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
     if live_notices().filter(channel=channel).count() >= MAX_LIVE:
         raise TooManyNotices(
             f"{channel.name} has {MAX_LIVE} notices that have not expired, and nobody reads more. "
             "Withdraw one first."
         )
-    notice = Notice.objects.create(
-        channel=channel, message=message, level=level, expires_at=expires_at, created_by=by.user
-    )
-    audit.record(
-        by=by,
-        account=channel.account,
-        action="notice.add",
-        target=channel.name,
-        detail={"message": message, "level": level, "expires_at": expires_at.isoformat()},
-    )
-    return notice
 
 
-def _check(message: str, level: str, expires_at: datetime) -> None:
+def _check(notice: Notice, *, is_new_expiry: bool = True) -> None:
     errors = {}
+    message = notice.message
     if not message or len(message) > MAX_MESSAGE_LENGTH or _CONTROL.search(message):
         errors["message"] = [
             f"Write 1 to {MAX_MESSAGE_LENGTH} characters, without control characters."
         ]
-    if level not in Notice.Level.values:
+    if notice.level not in Notice.Level.values:
         errors["level"] = [f"The level must be one of {', '.join(Notice.Level.values)}."]
+    if notice.status not in Notice.Status.values:
+        errors["status"] = [f"The status must be one of {', '.join(Notice.Status.values)}."]
+    # What has expired may be archived, and its words be changed; to be shown, it must not have.
     now = timezone.now()
-    if not now < expires_at <= now + MAX_AGE:
+    matters = is_new_expiry or notice.status == Notice.Status.PUBLISHED
+    if matters and not now < notice.expires_at <= now + MAX_AGE:
         errors["expires_at"] = ["Choose a time from now on, at most a year ahead."]
     if errors:
         raise InvalidInput("; ".join(text for [text] in errors.values()), errors=errors)
@@ -82,7 +164,7 @@ def _check(message: str, level: str, expires_at: datetime) -> None:
 
 @transaction.atomic
 def withdraw_notice(*, by: Identity, notice: Notice) -> None:
-    """Take a notice back; whoever was shown it was shown it."""
+    """Delete a notice; whoever was shown it was shown it."""
     channel = notice.channel
     access.require_manage_channels(by, channel.account, channel.name)
     audit.record(
@@ -97,16 +179,18 @@ def withdraw_notice(*, by: Identity, notice: Notice) -> None:
 
 def live_notices() -> QuerySet[Notice]:
     """Those that clients are told of, the oldest first."""
-    return Notice.objects.filter(expires_at__gt=timezone.now())
+    return Notice.objects.filter(status=Notice.Status.PUBLISHED, expires_at__gt=timezone.now())
+
+
+def _is_live(notice: Notice) -> bool:
+    return notice.status == Notice.Status.PUBLISHED and notice.expires_at > timezone.now()
 
 
 def notices_of(channel: Channel) -> Iterator[format_of.Notice]:
     """The live notices as ``notices.json`` has them; one query."""
-    address = f"{settings.BASE_URL}/conda/{channel.account.name}/{channel.name}"
     for notice in live_notices().filter(channel=channel):
         yield format_of.Notice(
-            # conda remembers by their ids what it has shown, of all channels of all hosts.
-            id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{address}#notice-{notice.pk}")),
+            id=str(notice.key),
             message=notice.message,
             level=format_of.NoticeLevel(notice.level),
             created_at=notice.created_at,

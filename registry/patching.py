@@ -24,9 +24,10 @@ from registry.conda.errors import InvalidSubdirError
 from registry.conda.layout import V3_SCHEMA
 from registry.conda.patches import DistPatch, Instructions, InvalidPatchError
 from registry.conda.subdirs import check_subdir
+from registry.entries import Touched, mark_stale
 from registry.models import Channel, ChannelFile, PackageFile, Patch
 from registry.patched import Change, KeyChange
-from registry.publishing import Touched, mark_stale, refuse_locked
+from registry.refusing import refuse_locked
 from registry.storage import Incoming, Readable
 
 SHOWN = 50

@@ -1,11 +1,17 @@
-"""Deciding in which channels a package file stands, and whether it stays.
+"""Deciding in which channels package files stand, and whether they stay.
 
-No byte moves for any of it: a file belongs to its account, and channels are lists of files.
+No byte moves for any of it: a file belongs to its account, and channels are lists of files. What
+is done to several is done to all of them or to none.
 """
 
 from __future__ import annotations
 
-from django.db import IntegrityError, transaction
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
@@ -14,84 +20,94 @@ from accounts.models import Account
 from accounts.roles import Permission
 from portal.errors import Conflict, NotFound
 from registry import access
-from registry.conda.layout import removal_key
+from registry.copying import copy_rows, overwrite_rows
 from registry.describing import follow_newest
-from registry.entering import bring_back, known_files
-from registry.models import (
-    Blob,
-    Channel,
-    ChannelFile,
-    Package,
-    PackageFile,
-    Record,
-    Removal,
+from registry.entering import (
+    STAYING,
+    Key,
+    KnownFile,
+    ensure_packages,
+    give_up_bytes,
+    packages_of,
 )
+from registry.entries import Entry, Placed, channels_with, put_all, take_out
+from registry.holding import hold_channels, hold_files, hold_packages
+from registry.models import Channel, Package, PackageFile
 from registry.models.channel import MAIN
 from registry.publishing import (
-    ChannelLocked,
+    Before,
     Outcome,
     Published,
-    Touched,
+    arrive,
     channel_of,
-    mark_stale,
     open_destination,
-    put,
-    refuse_locked,
-    refuse_other_bytes,
 )
+from registry.refusing import (
+    Offered,
+    judge,
+    refuse_locked,
+    refuse_locked_around,
+    refused_by,
+)
+from registry.rows import batched
+
+_AT_ONCE = 500
+_LINES = 100
+
+# --- Into channels and out of them ---------------------------------------------------------------
+
+
+def add_to_channel(*, by: Identity, file: PackageFile, channel: Channel) -> bool:
+    """Put a file that the account has into one more of its channels; no byte moves."""
+    return bool(add_files(by=by, files=[file], channel=channel))
 
 
 @transaction.atomic
-def add_to_channel(*, by: Identity, file: PackageFile, channel: Channel) -> bool:
-    """Put a file that the account has into one more of its channels; no byte moves."""
+def add_files(*, by: Identity, files: Sequence[PackageFile], channel: Channel) -> set[int]:
+    """Put files that the account has into one more of its channels; the keys of those that did
+    not stand there."""
+    _require_placing(by, files, channel)
+    for file in files:
+        _refuse_foreign(file, channel)
+    held = _hold_present(files)
+    return _add(by, held, channel)
+
+
+def _require_placing(by: Identity, files: Sequence[PackageFile], channel: Channel) -> None:
     access.require_channel_write(by, channel)
-    access.require_package(by, file.package, Permission.WRITE)
-    _refuse_foreign(file, channel)
+    access.require_writing(by, channel.account, {file.name for file in files})
     refuse_locked(channel)
-    added = put(_lock_present(file), channel, by)
-    if added:
-        _record(by, "file.add", file, channel)
+
+
+def _add(by: Identity, held: Sequence[PackageFile], channel: Channel) -> set[int]:
+    added = _put(held, channel, by)
+    _record(by, "file.add", [file for file in held if file.pk in added], channel)
     return added
 
 
-def _lock_present(file: PackageFile) -> PackageFile:
-    """The file as it is now, and until the end of the transaction: one that is being deleted
-    must not be listed again."""
-    present = (
-        PackageFile.objects.present()
-        .select_for_update(of=("self",))
-        .select_related("package")
-        .filter(pk=file.pk)
-        .first()
-    )
-    if present is None:
+def _put(held: Sequence[PackageFile], channel: Channel, by: Identity) -> set[int]:
+    """Put files that are held into a channel that may not take them."""
+    if not held:
+        return set()
+    if not hold_channels([channel.pk]):
         raise NotFound
-    return present
+    for refusal in refused_by(channel, held).values():
+        raise refusal
+    added: set[int] = set()
+    for some in batched(held, _AT_ONCE):
+        added |= put_all(some, channel, by)
+    return added
 
 
-@transaction.atomic
-def remove_from_channel(*, by: Identity, file: PackageFile, channel: Channel) -> bool:
-    """Take a file's record out of a channel's repodata; the bytes stay where they are."""
-    access.require_channel_write(by, channel)
-    access.require_package(by, file.package, Permission.WRITE)
-    refuse_locked(channel)
-    removed = _take_out(file, channel)
-    if removed:
-        _record(by, "file.remove", file, channel)
-    return removed
-
-
-def _take_out(file: PackageFile, channel: Channel) -> bool:
-    removed, _ = ChannelFile.objects.filter(channel=channel, file=file).delete()
-    if removed:
-        Removal.objects.get_or_create(
-            channel=channel,
-            subdir=file.subdir,
-            filename=file.filename,
-            defaults={"package_name": file.name, "repodata_key": removal_key(file.filename)},
-        )
-        mark_stale(channel, [Touched.by(file), Touched("", file.name)])
-    return bool(removed)
+def _hold_present(files: Sequence[PackageFile]) -> list[PackageFile]:
+    """The files as they are now, and until the end of the transaction: one that is being deleted
+    must not be listed again."""
+    hold_packages({file.package_id for file in files})
+    held = hold_files({file.pk for file in files})
+    found = [held[file.pk] for file in files if file.pk in held]
+    if len(found) < len(files) or any(file.deleted_at or file.leaving_until for file in found):
+        raise NotFound
+    return found
 
 
 def _refuse_foreign(file: PackageFile, channel: Channel) -> None:
@@ -101,126 +117,271 @@ def _refuse_foreign(file: PackageFile, channel: Channel) -> None:
         )
 
 
-def _record(by: Identity, action: str, file: PackageFile, channel: Channel) -> None:
-    audit.record(
-        by=by,
-        account=channel.account,
-        action=action,
-        target=f"{file.subdir}/{file.filename}",
-        detail={"channel": channel.name, "sha256": file.sha256},
-    )
+def remove_from_channel(*, by: Identity, file: PackageFile, channel: Channel) -> bool:
+    """Take a file's record out of a channel's repodata; the bytes stay where they are."""
+    return bool(remove_files(by=by, files=[file], channel=channel))
 
 
 @transaction.atomic
+def remove_files(*, by: Identity, files: Sequence[PackageFile], channel: Channel) -> set[int]:
+    """Take files out of a channel; the keys of those that stood there."""
+    _require_placing(by, files, channel)
+    return _remove(by, _hold_present(files), channel)
+
+
+def _remove(by: Identity, held: Sequence[PackageFile], channel: Channel) -> set[int]:
+    hold_channels([channel.pk])
+    removed = take_out([Placed.of(file) for file in held], channel)
+    _record(by, "file.remove", [file for file in held if file.pk in removed], channel)
+    return removed
+
+
+@transaction.atomic
+def move_files(
+    *, by: Identity, files: Sequence[PackageFile], from_channel: Channel, to_channel: Channel
+) -> set[int]:
+    """Put files into one channel and take them out of another of the account, in one step; the
+    keys of those that left."""
+    if from_channel.pk == to_channel.pk:
+        raise Conflict(f"The files stand in {to_channel.name} already: name two channels.")
+    _require_placing(by, files, to_channel)
+    _require_placing(by, files, from_channel)
+    for file in files:
+        _refuse_foreign(file, to_channel)
+    held = _hold_present(files)
+    hold_channels([from_channel.pk, to_channel.pk])
+    _add(by, held, to_channel)
+    return _remove(by, held, from_channel)
+
+
+def _record(by: Identity, action: str, files: Sequence[PackageFile], channel: Channel) -> None:
+    lines = [(file, {"channel": channel.name, "sha256": file.sha256}) for file in files]
+    _log(by, channel.account, action, lines, {"channel": channel.name})
+
+
+def _log(
+    by: Identity,
+    account: Account,
+    action: str,
+    lines: Sequence[tuple[PackageFile, Mapping[str, object]]],
+    all_in_all: Mapping[str, object],
+) -> None:
+    """A line for each file; of very many one for all, or they bury what else happened."""
+    told = [(f"{file.subdir}/{file.filename}", detail) for file, detail in lines]
+    if len(told) > _LINES:
+        told = [(f"{len(told)} files", {**all_in_all, "files": len(told)})]
+    audit.record_all(by=by, account=account, action=action, lines=told)
+
+
+# --- Copying -------------------------------------------------------------------------------------
+
+
+class CopyMode(Enum):
+    """What becomes of a file when the account has another of its name."""
+
+    PLAIN = "plain"  # nothing is copied at all, and which it is is told
+    REPLACE = "replace"  # it takes the place of that one
+    UPDATE = "update"  # that one stays, and the others are copied
+
+
 def copy_file(
     *, by: Identity, file: PackageFile, account_name: str, channel_name: str = MAIN
 ) -> Published:
     """Give another account the same file: the bytes are shared, the record is the same."""
-    if not access.visible_files(by, file.package).filter(pk=file.pk).exists():
-        raise NotFound
-    destination = open_destination(by, account_name, channel_name)
-    access.require_publish(by, destination, file.name)
-    account = destination.account
-    if account.pk == file.account_id:
-        channel = channel_of(by, destination)
-        added = add_to_channel(by=by, file=file, channel=channel)
-        return Published(file, channel, Outcome.ADDED if added else Outcome.UNCHANGED)
-    channel = channel_of(by, destination)
-    copied, created = _copied_file(by, account, _lock_present(file))
-    added = put(copied, channel, by)
-    if created or added:
-        audit.record(
-            by=by,
-            account=account,
-            action="file.copy",
-            target=f"{file.subdir}/{file.filename}",
-            detail={"channel": channel.name, "from": file.account.name, "sha256": file.sha256},
-        )
-    outcome = Outcome.CREATED if created else Outcome.ADDED if added else Outcome.UNCHANGED
-    return Published(copied, channel, outcome)
-
-
-# What a copy has of its own; everything else describes the bytes.
-_NOT_COPIED = {"id", "account", "package", "uploaded_at", "uploaded_by", "uploaded_with"}
-
-
-def _copied_file(by: Identity, account: Account, file: PackageFile) -> tuple[PackageFile, bool]:
-    key = {"account": account, "subdir": file.subdir, "filename": file.filename}
-    package, _ = Package.objects.get_or_create(
-        account=account, name=file.name, defaults={"is_private": file.package.is_private}
-    )
-    fields = {
-        field.name: getattr(file, field.name)
-        for field in PackageFile._meta.concrete_fields  # noqa: SLF001 - Django's documented API
-        if field.name not in _NOT_COPIED
-    }
-    try:
-        with transaction.atomic():
-            copied = PackageFile.objects.create(
-                **{**fields, "account": account, "package": package},
-                uploaded_by=by.user,
-                uploaded_with=by.token,
-            )
-            record = Record.objects.get(file=file)
-            Record.objects.create(
-                file=copied,
-                json=record.json,
-                msgpack=record.msgpack,
-                run_exports_json=record.run_exports_json,
-            )
-            return copied, True
-    except IntegrityError:
-        known = PackageFile.objects.select_for_update().select_related("package").get(**key)
-    was_deleted = known.deleted_at is not None
-    files = known_files(account, [(file.subdir, file.filename)])
-    refuse_other_bytes(account, files[file.subdir, file.filename], sha256=file.sha256)
-    if was_deleted:
-        bring_back([known.pk])
-        known.refresh_from_db(fields=["deleted_at", "blob"])
-    return known, was_deleted
+    [copied] = copy_files(by=by, files=[file], account_name=account_name, channel_name=channel_name)
+    return copied
 
 
 @transaction.atomic
+def copy_files(
+    *,
+    by: Identity,
+    files: Sequence[PackageFile],
+    account_name: str,
+    channel_name: str = MAIN,
+    mode: CopyMode = CopyMode.PLAIN,
+) -> list[Published]:
+    """Put files that ``by`` may see into a channel of the same account or of another, all of
+    them or none. What stays out in `CopyMode.UPDATE` is left out of the answer."""
+    _require_visible(by, files)
+    destination = open_destination(by, account_name, channel_name)
+    access.require_publish_all(by, destination, {file.name for file in files})
+    channel = channel_of(by, destination)
+    refuse_locked(channel)
+    held = _hold_sources(files, channel.account)
+    own = [file for file in held if file.account_id == channel.account_id]
+    added = _add(by, own, channel)
+    published = {
+        file.pk: Published(file, channel, Outcome.ADDED if file.pk in added else Outcome.UNCHANGED)
+        for file in own
+    }
+    foreign = [file for file in held if file.account_id != channel.account_id]
+    copies = [
+        copy for some in batched(foreign, _AT_ONCE) for copy in _copy(by, some, channel, mode)
+    ]
+    _record_copies(by, copies, channel)
+    published |= {copy.source.pk: copy.published for copy in copies}
+    return [published[file.pk] for file in held if file.pk in published]
+
+
+def _require_visible(by: Identity, files: Sequence[PackageFile]) -> None:
+    of_account: defaultdict[int, list[PackageFile]] = defaultdict(list)
+    for file in files:
+        of_account[file.account_id].append(file)
+    for some in of_account.values():
+        visible = access.visible_files_of_account(by, some[0].account)
+        ids = {file.pk for file in some}
+        seen = sum(visible.filter(pk__in=part).count() for part in batched(sorted(ids), _AT_ONCE))
+        if seen < len(ids):
+            raise NotFound
+
+
+def _hold_sources(files: Sequence[PackageFile], account: Account) -> list[PackageFile]:
+    """The files as they are now, each once; theirs and the account's packages are held."""
+    names = {file.name for file in files if file.account_id != account.pk}
+    private = {file.name for file in files if file.package.is_private}
+    ensure_packages(account, names, private=private)
+    own = Package.objects.filter(account=account, name__in=names).values_list("pk", flat=True)
+    # All in one order: who copies the other way is not waited for crosswise.
+    hold_packages({*own, *(file.package_id for file in files)})
+    held = _hold_present(list({file.pk: file for file in files}.values()))
+    places: set[Key] = set()
+    for file in held:
+        if (file.subdir, file.filename) in places:
+            raise Conflict(
+                f"Two of the files are called {file.subdir}/{file.filename}. Copy one of them."
+            )
+        places.add((file.subdir, file.filename))
+    packages_of(account, names, private=private)
+    return held
+
+
+class _Copy(NamedTuple):
+    source: PackageFile
+    before: KnownFile
+    published: Published
+
+
+def _copy(
+    by: Identity, files: Sequence[PackageFile], channel: Channel, mode: CopyMode
+) -> list[_Copy]:
+    """Copy files that are held; what became of those that did not have to stay out."""
+    account = channel.account
+    rows = copy_rows(by=by, account=account, files=files)
+    known = {file.pk: rows.known[file.subdir, file.filename] for file in files}
+    other = {file.pk for file in files if known[file.pk].sha256 != file.sha256}
+    judged = judge(
+        by=by,
+        into=[channel],
+        offered=[
+            Offered(known[file.pk], file.sha256, file.schema_version)
+            for file in files
+            if file.pk in other or known[file.pk].is_leaving
+        ],
+        replaces=mode is CopyMode.REPLACE,
+    )
+    for barred in refused_by(channel, files).values():
+        raise barred
+    for key, refusal in judged.refused.items():
+        stays = mode is CopyMode.UPDATE and rows.known[key].is_there
+        if not stays:
+            raise refusal
+    good = [file for file in files if known[file.pk].key not in judged.refused]
+    sources = {known[file.pk].id: file.pk for file in good if file.pk in other}
+    overwrite_rows(by=by, sources=sources)
+    packages = packages_of(account, {file.name for file in good})
+    arrived = arrive(
+        by=by,
+        channels=[channel],
+        entries=[
+            Entry.of_file(file)._replace(file_id=known[file.pk].id, package=packages[file.name])
+            for file in good
+        ],
+        before=Before.of([known[file.pk] for file in good], new=rows.new, changed=sources.keys()),
+        standing=judged.standing,
+    )
+    made = PackageFile.objects.select_related("account", "package").in_bulk(
+        [known[file.pk].id for file in good]
+    )
+    return [
+        _Copy(file, before, Published(made[before.id], channel, arrived.outcome(before.id)))
+        for file in good
+        for before in [known[file.pk]]
+    ]
+
+
+def _record_copies(by: Identity, copies: Iterable[_Copy], channel: Channel) -> None:
+    lines: defaultdict[str, list[tuple[PackageFile, Mapping[str, object]]]] = defaultdict(list)
+    replaced: list[tuple[str, Mapping[str, object]]] = []
+    for source, before, published in copies:
+        origin = source.account.name
+        said = {"channel": channel.name, "from": origin, "sha256": source.sha256}
+        if published.outcome is Outcome.REPLACED:
+            place = f"{source.subdir}/{source.filename}"
+            replaced.append((place, {**said, "before": before.sha256}))
+        elif published.outcome is not Outcome.UNCHANGED:
+            lines[origin].append((source, said))
+    audit.record_all(by=by, account=channel.account, action="file.replace", lines=replaced)
+    for origin, some in lines.items():
+        _log(by, channel.account, "file.copy", some, {"channel": channel.name, "from": origin})
+
+
+# --- Deleting ------------------------------------------------------------------------------------
+
+
 def delete_file(*, by: Identity, file: PackageFile) -> bool:
     """Take a file out of all channels and give its bytes up.
 
-    Its name stays spoken for. The bytes are swept after a grace, since clients that read the
-    index a moment ago still ask for them.
+    The bytes are swept after a grace, since clients that read the index a moment ago still ask
+    for them. Its name is free again, but where it stood in an immutable channel.
     """
-    access.require_delete(by, file)
-    return _delete(by=by, file=file)
+    return bool(delete_files(by=by, files=[file]))
 
 
-def _delete(*, by: Identity, file: PackageFile) -> bool:
-    # Nobody puts it into a channel while it is taken out of all of them.
-    PackageFile.objects.select_for_update().filter(pk=file.pk).first()
-    locked = (
-        Channel.objects.select_related("account").filter(entries__file=file, is_locked=True).first()
-    )
-    if locked is not None:
-        if not access.may_read_channel_by_role(by, locked):
-            raise ChannelLocked(
-                f"{file.filename} stands in a channel that is locked. Ask an admin of "
-                f"{file.account.name}."
-            )
-        refuse_locked(locked)
-    for channel in Channel.objects.select_related("account").filter(entries__file=file):
-        _take_out(file, channel)
-    changed = PackageFile.objects.filter(pk=file.pk, deleted_at=None).update(
-        deleted_at=timezone.now(), blob=None
-    )
-    if changed:
-        if file.blob_id is not None:
-            Blob.objects.filter(pk=file.blob_id).update(claimed_at=timezone.now())
-        follow_newest(file.package)
-        audit.record(
-            by=by,
-            account=file.account,
-            action="file.delete",
-            target=f"{file.subdir}/{file.filename}",
-            detail={"sha256": file.sha256},
-        )
-    return bool(changed)
+@transaction.atomic
+def delete_files(*, by: Identity, files: Sequence[PackageFile]) -> int:
+    """`delete_file` for several of one account; how many were there."""
+    if not files:
+        return 0
+    for some in batched(files, _AT_ONCE):
+        for refusal in access.undeletable(by, files[0].account, some).values():
+            raise refusal
+    return carry_out_deletion(by=by, files=files)
+
+
+@transaction.atomic
+def carry_out_deletion(
+    *, by: Identity, files: Sequence[PackageFile], because: Mapping[str, object] | None = None
+) -> int:
+    """Delete files as was decided before, by whoever ``by`` says; the log tells what it was
+    ``because`` of."""
+    packages = hold_packages({file.package_id for file in files})
+    deleted: list[PackageFile] = []
+    for some in batched(files, _AT_ONCE):
+        held = hold_files([file.pk for file in some]).values()
+        present = [file for file in held if file.deleted_at is None]
+        _delete(by, present)
+        deleted += present
+    if deleted:
+        follow_newest(packages.values())
+        reason = dict(because or {})
+        lines = [(file, {"sha256": file.sha256, **reason}) for file in deleted]
+        _log(by, deleted[0].account, "file.delete", lines, reason)
+    return len(deleted)
+
+
+def _delete(by: Identity, held: Sequence[PackageFile]) -> None:
+    by_id = {file.pk: file for file in held}
+    inside: defaultdict[int, list[Placed]] = defaultdict(list)
+    for file_id, channel_id in channels_with(by_id):
+        inside[channel_id].append(Placed.of(by_id[file_id]))
+    channels = hold_channels(inside)
+    for channel in channels:
+        refuse_locked_around(by, inside[channel.pk][0].filename, channel)
+    for channel in channels:
+        take_out(inside[channel.pk], channel)
+    give_up_bytes(by_id)
+    PackageFile.objects.filter(pk__in=by_id).update(deleted_at=timezone.now(), blob=None, **STAYING)
 
 
 def delete_version(*, by: Identity, package: Package, version: str, channel: Channel | None) -> int:
@@ -230,20 +391,13 @@ def delete_version(*, by: Identity, package: Package, version: str, channel: Cha
     """
     with transaction.atomic():
         access.require_package(by, package, Permission.WRITE)
-        files = PackageFile.objects.select_related("account", "package").filter(
-            package=package, version=version, deleted_at=None
-        )
-        if channel is not None:
-            files = files.filter(entries__channel=channel)
-        count = 0
-        for file in files:
-            elsewhere = (
-                channel is not None
-                and ChannelFile.objects.filter(file=file).exclude(channel=channel).exists()
-            )
-            if elsewhere and channel is not None:
-                count += remove_from_channel(by=by, file=file, channel=channel)
-            else:
-                access.require_delete(by, file)
-                count += _delete(by=by, file=file)
-        return count
+        files = PackageFile.objects.staying().select_related("account", "package")
+        files = files.filter(package=package, version=version)
+        if channel is None:
+            return delete_files(by=by, files=list(files))
+        here = list(files.filter(entries__channel=channel))
+        wheres = channels_with([file.pk for file in here])
+        elsewhere = {file_id for file_id, channel_id in wheres if channel_id != channel.pk}
+        removed = [file for file in here if file.pk in elsewhere]
+        count = len(remove_files(by=by, files=removed, channel=channel)) if removed else 0
+        return count + delete_files(by=by, files=[f for f in here if f.pk not in elsewhere])

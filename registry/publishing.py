@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-import msgspec
 from django.conf import settings
 from django.db import transaction
 
@@ -23,25 +22,41 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
 from portal import failpoints
-from portal.errors import Conflict, Forbidden, NotFound, Refusal
-from registry import access, patched, storage, tasks
+from portal.errors import NotFound, Refusal
+from registry import access, quotas, storage
 from registry.access import Destination
 from registry.conda.errors import InvalidChannelNameError, PackageError
 from registry.conda.facts import Digests, FileFacts, file_facts
-from registry.conda.layout import V3_SCHEMA, repodata_key
+from registry.conda.layout import V3_SCHEMA
 from registry.conda.names import ArchiveFormat, check_channel_name
-from registry.describing import Newcomer, describe, shown_packages
-from registry.entering import Key, KnownFile, bring_back, claim, enter, known_files
-from registry.models import (
-    Channel,
-    ChannelFile,
-    Package,
-    PackageFile,
-    Removal,
-    StaleMark,
-    bulk,
+from registry.entering import (
+    Key,
+    KnownFile,
+    bring_back,
+    claim,
+    enter,
+    known_files,
+    overwrite,
 )
+from registry.entries import (
+    Entry,
+    Touched,
+    mark_stale,
+    put_all,
+    put_entries,
+    take_out,
+    tell_replaced,
+)
+from registry.models import Channel, PackageFile
 from registry.reading import read_contents
+from registry.refusing import (
+    Offered,
+    judge,
+    refuse_locked,
+    refuse_other_bytes,
+    refused_by,
+    v3_not_allowed,
+)
 from registry.storage import Incoming, Readable
 
 
@@ -63,26 +78,6 @@ class DigestMismatch(Refusal):
     status = 422
 
 
-class FileExists(Conflict):
-    slug = "file-exists"
-    title = "Another file has this name"
-
-
-class FilenameRetired(Conflict):
-    slug = "filename-retired"
-    title = "The name belongs to a deleted file"
-
-
-class ChannelLocked(Forbidden):
-    slug = "channel-locked"
-    title = "The channel is locked"
-
-
-class V3NotAllowed(Forbidden):
-    slug = "newer-clients-only"
-    title = "The channel takes no packages for newer clients only"
-
-
 class InvalidChannelName(Refusal):
     slug = "invalid-channel-name"
     title = "Not a channel name"
@@ -94,6 +89,7 @@ class Outcome(Enum):
     CREATED = "created"  # the file is new here
     ADDED = "added"  # the same bytes were here, and now stand in this channel too
     UNCHANGED = "unchanged"  # the same bytes stood in this channel already
+    REPLACED = "replaced"  # other bytes had this name, and are not there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +107,8 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Published:
+    """What became of an upload; ``channel`` is the first of those that it went to."""
+
     file: PackageFile
     channel: Channel
     outcome: Outcome
@@ -151,78 +149,77 @@ def open_destination(
 
 
 def publish_to(
-    *, by: Identity, destination: Destination, body: Readable, claims: Claims
+    *,
+    by: Identity,
+    destination: Destination,
+    body: Readable,
+    claims: Claims,
+    also: Sequence[Destination] = (),
+    replaces: bool = False,
 ) -> Published:
-    """`publish`, for dialects that had to open the destination before they met the body."""
+    """`publish`, for dialects that had to open the destination before they met the body.
+
+    ``also`` are further channels of the same account, all in one step. With ``replaces``, the file
+    takes the place of one that has its name, if ``by`` may delete that: in all channels in which
+    it stands.
+    """
     with storage.receive(body, limit_bytes=settings.MAX_UPLOAD_BYTES) as incoming:
         failpoints.reach("received")
-        digests = Digests(incoming.sha256, incoming.md5, incoming.size_bytes)
-        if mismatch := digests.mismatch(sha256=claims.sha256, md5=claims.md5):
-            raise DigestMismatch(mismatch)
-        facts = _read(incoming, digests, claims)
-        access.require_publish(by, destination, facts.name)
-        known = known_files(destination.account, [facts.key])
-        refuse_early(destination, facts, known.get(facts.key))
-        blobs = claim([digests])
-        storage.store().keep(incoming.file, incoming.path, storage.blob_key(digests.sha256))
-        failpoints.reach("stored")
-        return _register(by=by, destination=destination, facts=facts, blobs=blobs)
-
-
-def refuse_locked(channel: Channel) -> None:
-    if channel.is_locked:
-        note = f": “{channel.lock_note}”" if channel.lock_note else ""
-        raise ChannelLocked(
-            f"{channel.name} is locked{note}. Use another channel, or ask an admin of "
-            f"{channel.account.name}."
+        return take_in(
+            by=by,
+            destination=destination,
+            incoming=incoming,
+            claims=claims,
+            also=also,
+            replaces=replaces,
         )
 
 
-def refuse_early(destination: Destination, facts: FileFacts, known: KnownFile | None) -> None:
+def take_in(
+    *,
+    by: Identity,
+    destination: Destination,
+    incoming: Incoming,
+    claims: Claims,
+    also: Sequence[Destination] = (),
+    replaces: bool = False,
+) -> Published:
+    """`publish_to`, for a file that was received before."""
+    destinations = [destination, *also]
+    if len({each.account.pk for each in destinations}) > 1:
+        raise ValueError("A file is published to channels of one account.")
+    digests = Digests(incoming.sha256, incoming.md5, incoming.size_bytes)
+    if mismatch := digests.mismatch(sha256=claims.sha256, md5=claims.md5):
+        raise DigestMismatch(mismatch)
+    facts = _read(incoming, digests, claims)
+    for each in destinations:
+        access.require_publish(by, each, facts.name)
+    known = known_files(destination.account, [facts.key])
+    for each in destinations:
+        refuse_early(each, facts, known.get(facts.key), replaces=replaces)
+    if facts.key not in known:
+        quotas.require_room(destination.account, size_bytes=facts.digests.size_bytes)
+    blobs = claim([digests])
+    storage.store().keep(incoming.file, incoming.path, storage.blob_key(digests.sha256))
+    failpoints.reach("stored")
+    return _register(by, destinations, facts, blobs, replaces=replaces)
+
+
+def refuse_early(
+    destination: Destination,
+    facts: FileFacts,
+    known: KnownFile | None,
+    *,
+    replaces: bool = False,
+) -> None:
     """Say what `register` would refuse before anything is stored; that one decides."""
     if known is not None:
-        refuse_other_bytes(destination.account, known, sha256=facts.digests.sha256)
+        refuse_other_bytes(
+            destination.account, known, sha256=facts.digests.sha256, replaces=replaces
+        )
     channel = destination.channel
     if facts.schema_version >= V3_SCHEMA and not (channel and channel.allows_v3):
-        raise _v3_not_allowed(destination.channel_name, facts.filename)
-
-
-def refused_by(
-    channel: Channel, files: Iterable[PackageFile | FileFacts]
-) -> dict[str, V3NotAllowed]:
-    """Those of the files, by their names, that the channel does not take."""
-    newer = [file.filename for file in files if file.schema_version >= V3_SCHEMA]
-    if not newer:
-        return {}
-    # Locked: nobody turns the switch off between the look and the entry.
-    rows = Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk, allows_v3=True)
-    if rows.first() is not None:
-        return {}
-    return {filename: _v3_not_allowed(channel.name, filename) for filename in newer}
-
-
-def _v3_not_allowed(channel_name: str, filename: str) -> V3NotAllowed:
-    return V3NotAllowed(
-        f"{filename} is for clients that read repodata v3, and {channel_name} does not take such "
-        "packages, since older clients would not find them. Use another channel, or let an admin "
-        "allow them in the settings of this one."
-    )
-
-
-def refuse_other_bytes(account: Account, known: KnownFile, *, sha256: str) -> None:
-    """A name stands for the same bytes for ever: clients keep files by name."""
-    if known.sha256 == sha256:
-        return
-    name = f"{known.subdir}/{known.filename}"
-    if known.is_deleted:
-        raise FilenameRetired(
-            f"{account.name} once had another {name} (sha256 {known.sha256[:12]}…), and clients "
-            "keep files by name. Raise the build number."
-        )
-    raise FileExists(
-        f"{account.name} already has {name} with other content (sha256 {known.sha256[:12]}…). "
-        "Raise the build number."
-    )
+        raise v3_not_allowed(destination.channel_name, facts.filename)
 
 
 def _read(incoming: Incoming, digests: Digests, claims: Claims) -> FileFacts:
@@ -240,36 +237,74 @@ def _read(incoming: Incoming, digests: Digests, claims: Claims) -> FileFacts:
 
 
 def _register(
-    *, by: Identity, destination: Destination, facts: FileFacts, blobs: Mapping[str, int]
+    by: Identity,
+    destinations: Sequence[Destination],
+    facts: FileFacts,
+    blobs: Mapping[str, int],
+    *,
+    replaces: bool,
 ) -> Published:
     with transaction.atomic():
-        channel = channel_of(by, destination)
-        refuse_locked(channel)
-        [registered] = register(by=by, channel=channel, files=[facts], blobs=blobs)
+        channel, *also = channels_of(by, destinations)
+        for each in (channel, *also):
+            refuse_locked(each)
+        [registered] = register(
+            by=by, channel=channel, files=[facts], blobs=blobs, also=also, replaces=replaces
+        )
         outcome = registered.outcome
         if isinstance(outcome, Refusal):
             raise outcome
         file = PackageFile.objects.select_related("account", "package").get(pk=registered.file_id)
-        if outcome is not Outcome.UNCHANGED:
-            audit.record(
-                by=by,
-                account=destination.account,
-                action="file.publish" if outcome is Outcome.CREATED else "file.add",
-                target=f"{file.subdir}/{file.filename}",
-                detail={"channel": channel.name, "sha256": file.sha256, "size": file.size_bytes},
-            )
+        _log(by, file, channel, registered)
         failpoints.reach("before-commit")
     failpoints.reach("after-commit")
     return Published(file, channel, outcome)
 
 
+def _log(by: Identity, file: PackageFile, channel: Channel, registered: Registered) -> None:
+    detail = {"sha256": file.sha256, "size": file.size_bytes}
+    acts: list[tuple[str, dict[str, object]]] = []
+    match registered.outcome:
+        case Outcome.CREATED:
+            acts.append(("file.publish", {"channel": channel.name, **detail}))
+        case Outcome.REPLACED:
+            acts.append(
+                ("file.replace", {"channel": channel.name, **detail, "before": registered.before})
+            )
+    first = channel.name if registered.outcome is Outcome.CREATED else ""
+    acts += [
+        ("file.add", {"channel": name, **detail}) for name in registered.added_to if name != first
+    ]
+    acts += [("file.remove", {"channel": name, **detail}) for name in registered.taken_from]
+    for action, said in acts:
+        audit.record(
+            by=by,
+            account=channel.account,
+            action=action,
+            target=f"{file.subdir}/{file.filename}",
+            detail=said,
+        )
+
+
 def channel_of(by: Identity, destination: Destination) -> Channel:
-    if destination.channel is None:
-        return ensure_channel(by=by, account=destination.account, name=destination.channel_name)
-    channel = Channel.objects.select_related("account").filter(pk=destination.channel.pk).first()
-    if channel is None:  # it was deleted while the body came in
-        raise NotFound
+    [channel] = channels_of(by, [destination])
     return channel
+
+
+def channels_of(by: Identity, destinations: Sequence[Destination]) -> list[Channel]:
+    """The channels, each once, in their order; those that are missing come into being."""
+    # In the order of their names: two uploads that make the same channels don't wait crosswise.
+    made = {
+        each.channel_name: ensure_channel(by=by, account=each.account, name=each.channel_name)
+        for each in sorted(destinations, key=lambda each: each.channel_name)
+        if each.channel is None
+    }
+    wanted = [each.channel or made[each.channel_name] for each in destinations]
+    rows = Channel.objects.select_related("account").filter(pk__in={each.pk for each in wanted})
+    found = {channel.pk: channel for channel in rows}
+    if any(each.pk not in found for each in wanted):  # it was deleted while the body came in
+        raise NotFound
+    return list({each.pk: found[each.pk] for each in wanted}.values())
 
 
 def ensure_channel(*, by: Identity, account: Account, name: str) -> Channel:
@@ -293,7 +328,7 @@ def announce_channel(*, by: Identity, channel: Channel) -> None:
     )
 
 
-# --- Files of channels: of one file or of many, never of a whole channel ------------------------
+# --- Entering files, one or many -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,78 +339,152 @@ class Registered:
     outcome: Outcome | Refusal
     file_id: int = 0
     """The key of its row, where it has one."""
+    before: str = ""
+    """The sha256 of what it replaced."""
+    added_to: tuple[str, ...] = ()
+    taken_from: tuple[str, ...] = ()
 
 
 def register(
-    *, by: Identity, channel: Channel, files: Sequence[FileFacts], blobs: Mapping[str, int]
+    *,
+    by: Identity,
+    channel: Channel,
+    files: Sequence[FileFacts],
+    blobs: Mapping[str, int],
+    also: Sequence[Channel] = (),
+    replaces: bool = False,
 ) -> list[Registered]:
-    """Enter files whose bytes are stored into the account and its channel, in a transaction of
-    the caller's. Those that are refused, for their name has other bytes or the channel takes no
+    """Enter files whose bytes are stored into the account and its channels, in a transaction of
+    the caller's. Those that are refused, for their name has other bytes or a channel takes no
     such packages, are left out, and why is told."""
-    account = channel.account
-    not_taken = refused_by(channel, files)
-    refused = [
-        Registered(facts, not_taken[facts.filename])
-        for facts in files
-        if facts.filename in not_taken
-    ]
-    files = [facts for facts in files if facts.filename not in not_taken]
-    entered = enter(by=by, account=account, files=files, blobs=blobs)
-    good: list[FileFacts] = []
-    for facts in files:
-        try:
-            refuse_other_bytes(account, entered.known[facts.key], sha256=facts.digests.sha256)
-            good.append(facts)
-        except Conflict as refusal:
-            refused.append(Registered(facts, refusal))
-    known = {facts.key: entered.known[facts.key] for facts in good}
-    back = {file.id for file in known.values() if file.is_deleted}
-    bring_back(back)
-    created = entered.new | back
-    added = _put(
-        [_Entry.of(known[one.key].id, entered.packages[one.name], one) for one in good],
-        channel,
-        by,
-        new=entered.new,
+    channels = [channel, *also]
+    refused = _refused_at_a_look(channels, files)
+    taken = [facts for facts in files if facts.key not in refused]
+    entered = enter(by=by, account=channel.account, files=taken, blobs=blobs)
+    known = {facts.key: entered.known[facts.key] for facts in taken}
+    other = {facts.key for facts in taken if known[facts.key].sha256 != facts.digests.sha256}
+    judged = judge(
+        by=by,
+        into=channels,
+        offered=[
+            Offered(known[facts.key], facts.digests.sha256, facts.schema_version)
+            for facts in taken
+            if facts.key in other or known[facts.key].is_leaving
+        ],
+        replaces=replaces,
+    )
+    for each in channels:
+        for refusal in refused_by(each, taken).values():
+            raise refusal  # since the look: so rarely that the others may wait for another try
+    refused |= judged.refused
+    good = [facts for facts in taken if facts.key not in refused]
+    changed = {known[facts.key].id: facts for facts in good if facts.key in other}
+    overwrite(by=by, files=changed, blobs=blobs)
+    arrived = arrive(
+        by=by,
+        channels=channels,
+        entries=[
+            Entry.of(known[facts.key].id, entered.packages[facts.name], facts) for facts in good
+        ],
+        before=Before.of(
+            [known[facts.key] for facts in good], new=entered.new, changed=changed.keys()
+        ),
+        standing=judged.standing,
     )
     return [
-        *refused,
+        *(Registered(facts, refused[facts.key]) for facts in files if facts.key in refused),
         *(
-            Registered(facts, _outcome(file_id, created=created, added=added), file_id)
+            Registered(
+                facts,
+                arrived.outcome(file.id),
+                file.id,
+                file.sha256,
+                tuple(arrived.added_to[file.id]),
+                tuple(arrived.taken_from[file.id]),
+            )
             for facts in good
-            for file_id in [known[facts.key].id]
+            for file in [known[facts.key]]
         ),
     ]
 
 
-def _outcome(file_id: int, *, created: AbstractSet[int], added: AbstractSet[int]) -> Outcome:
-    if file_id in created:
-        return Outcome.CREATED
-    return Outcome.ADDED if file_id in added else Outcome.UNCHANGED
+def _refused_at_a_look(
+    channels: Iterable[Channel], files: Iterable[FileFacts]
+) -> dict[Key, Refusal]:
+    """What `refused_by` will say, before rows are held."""
+    newer = [facts for facts in files if facts.schema_version >= V3_SCHEMA]
+    return {
+        facts.key: v3_not_allowed(channel.name, facts.filename)
+        for channel in channels
+        for facts in newer
+        if not channel.allows_v3
+    }
 
 
-class _Entry(NamedTuple):
-    """A file that is to stand in a channel, and what it says of its package."""
+class Before(NamedTuple):
+    """What was known of files that arrive, by their keys."""
 
-    file_id: int
-    subdir: str
-    filename: str
-    repodata_key: bytes
-    version: str
-    license: str
-    about: str | Mapping[str, object]
-    package: Package
+    new: AbstractSet[int]
+    """Nothing: their rows were not there."""
+    deleted: AbstractSet[int]
+    leaving: AbstractSet[int]
+    replaced: AbstractSet[int]
+    """They were there, with other bytes."""
 
     @classmethod
-    def of(cls, file_id: int, package: Package, facts: FileFacts) -> _Entry:
-        return cls(
-            file_id, facts.subdir, facts.filename, facts.repodata_key, facts.version,
-            facts.license, facts.about, package,
-        )  # fmt: skip
+    def of(
+        cls, known: Iterable[KnownFile], *, new: AbstractSet[int], changed: AbstractSet[int]
+    ) -> Self:
+        known = list(known)
+        deleted = {file.id for file in known if file.is_deleted}
+        leaving = {file.id for file in known if file.is_leaving}
+        return cls(new, deleted, leaving, changed - deleted)
 
-    def newcomer(self) -> Newcomer:
-        about = self.about if isinstance(self.about, Mapping) else msgspec.json.decode(self.about)
-        return Newcomer(self.package, self.version, self.license, about)
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What became of files that arrived, by their keys: names of channels."""
+
+    before: Before
+    added_to: Mapping[int, list[str]]
+    taken_from: Mapping[int, list[str]]
+
+    def outcome(self, file_id: int) -> Outcome:
+        if file_id in self.before.replaced:
+            return Outcome.REPLACED
+        if file_id in self.before.new | self.before.deleted | self.before.leaving:
+            return Outcome.CREATED
+        return Outcome.ADDED if self.added_to[file_id] else Outcome.UNCHANGED
+
+
+def arrive(
+    *,
+    by: Identity,
+    channels: Sequence[Channel],
+    entries: Sequence[Entry],
+    before: Before,
+    standing: Sequence[Channel],
+) -> Arrived:
+    """Let files be there, in these channels, now that their rows say what their bytes are.
+
+    However files come into an account, they come through here. ``standing`` are the channels of
+    those that had other bytes, or were about to be gone; these leave them for good.
+    """
+    bring_back(before.deleted | before.leaving)
+    tell_replaced([entry for entry in entries if entry.file_id in before.replaced], standing)
+    added_to: defaultdict[int, list[str]] = defaultdict(list)
+    taken_from: defaultdict[int, list[str]] = defaultdict(list)
+    for channel in channels:
+        for file_id in put_entries(entries, channel, by, new=before.new):
+            added_to[file_id].append(channel.name)
+    left = [entry.placed for entry in entries if entry.file_id in before.leaving]
+    wanted = {channel.pk for channel in channels}
+    for channel in standing:
+        for file_id in take_out(left, channel) if channel.pk not in wanted else ():
+            taken_from[file_id].append(channel.name)
+    if before.new or before.deleted or before.replaced:
+        quotas.require_kept_within(channels[0].account)
+    return Arrived(before, added_to, taken_from)
 
 
 def put(file: PackageFile, channel: Channel, by: Identity) -> bool:
@@ -383,146 +492,3 @@ def put(file: PackageFile, channel: Channel, by: Identity) -> bool:
     for refusal in refused_by(channel, [file]).values():
         raise refusal
     return bool(put_all([file], channel, by))
-
-
-def put_all(files: Iterable[PackageFile], channel: Channel, by: Identity) -> set[int]:
-    """`put` for several files, none of them `refused_by` the channel; the keys of those that did
-    not stand there."""
-    return _put(
-        [
-            _Entry(
-                file.pk,
-                file.subdir,
-                file.filename,
-                repodata_key(file.filename, schema_version=file.schema_version),
-                file.version,
-                str(file.index.get("license") or ""),
-                file.about,
-                file.package,
-            )
-            for file in files
-        ],
-        channel,
-        by,
-    )
-
-
-def _put(
-    entries: Sequence[_Entry],
-    channel: Channel,
-    by: Identity,
-    *,
-    new: AbstractSet[int] = frozenset(),
-) -> set[int]:
-    """``new`` files were never in any channel."""
-    old = [entry for entry in entries if entry.file_id not in new]
-    if old:
-        standing = ChannelFile.objects.filter(
-            channel=channel, file__in=[entry.file_id for entry in old]
-        )
-        there = set(standing.values_list("file_id", flat=True))
-        entries = [entry for entry in entries if entry.file_id not in there]
-        old = [entry for entry in old if entry.file_id not in there]
-    if not entries:
-        return set()
-    shown = shown_packages({entry.package for entry in entries})
-    bulk.insert(
-        ChannelFile,
-        ("file_id", "subdir", "filename", "name", "repodata_key"),
-        [
-            (entry.file_id, entry.subdir, entry.filename, entry.package.name, entry.repodata_key)
-            for entry in entries
-        ],
-        keep_known=True,
-        channel_id=channel.pk,
-        added_by_id=by.user.pk if by.user else None,
-    )
-    describe((entry.newcomer() for entry in entries), channel, shown=shown)
-    changed = _forget_removals(channel, old)
-    for subdir, filenames in _by_subdir(entries).items():
-        changed |= patched.follow(channel, subdir, filenames)
-    mark_stale(channel, _touched(entries, changed))
-    return {entry.file_id for entry in entries}
-
-
-def _by_subdir(entries: Iterable[_Entry]) -> dict[str, list[str]]:
-    filenames: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        filenames[entry.subdir].append(entry.filename)
-    return filenames
-
-
-def _forget_removals(channel: Channel, entries: Sequence[_Entry]) -> set[Key]:
-    """Let what stands in the channel again not be listed as removed; which of it was."""
-    if not entries:
-        return set()
-    removals = Removal.objects.filter(
-        channel=channel,
-        subdir__in={entry.subdir for entry in entries},
-        filename__in=[entry.filename for entry in entries],
-    )
-    forgotten = set(removals.values_list("subdir", "filename"))
-    if forgotten:
-        removals.delete()
-    return forgotten
-
-
-def _touched(entries: Iterable[_Entry], changed: AbstractSet[Key]) -> list[Touched]:
-    """What new entries make stale; a name as a whole when there are several of it. Of those that
-    ``changed``, the list of removed files does as well."""
-    by_name: defaultdict[Key, list[str]] = defaultdict(list)
-    for entry in entries:
-        by_name[entry.subdir, entry.package.name].append(entry.filename)
-    return [
-        *(
-            Touched(
-                subdir,
-                name,
-                filenames[0] if len(filenames) == 1 else "",
-                removed=any((subdir, filename) in changed for filename in filenames),
-            )
-            for (subdir, name), filenames in by_name.items()
-        ),
-        *(Touched("", name) for name in sorted({name for _, name in by_name})),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """What a change made stale: a file's record in a subdir, all of a name's when no filename
-    is given, everything without a name. An empty subdir is the channel itself."""
-
-    subdir: str
-    name: str = ""
-    filename: str = ""
-    removed: bool = True
-    """Whether the list of removed files changes as well."""
-    hides: bool = False
-    """Whether somebody must not see it any more."""
-
-    @classmethod
-    def by(cls, file: PackageFile, *, removed: bool = True) -> Touched:
-        return cls(file.subdir, file.name, file.filename, removed)
-
-
-def mark_stale(channel: Channel, touched: Iterable[Touched]) -> None:
-    """Note, in the transaction of the change, what of the channel's indexes it touched."""
-    touched = list(touched)
-    bulk.insert(
-        StaleMark,
-        ("subdir", "package_name", "filename", "removed", "is_urgent", "stage"),
-        [
-            # The channel's own files are summaries, all of them.
-            (
-                what.subdir,
-                what.name,
-                what.filename,
-                what.removed,
-                what.hides,
-                (StaleMark.Stage.SHARDS if what.subdir else StaleMark.Stage.SUMMARIES).value,
-            )
-            for what in touched
-        ],
-        channel_id=channel.pk,
-    )
-    tasks.ring(channel.pk, sorted({what.subdir for what in touched}))

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from functools import cache
 
 from django.conf import settings
+from django.http import HttpRequest
 
-from portal.errors import Unavailable
+from portal.errors import InvalidInput, Unavailable
 
 
 @cache
@@ -33,3 +34,16 @@ def upload_slot() -> Iterator[None]:
         yield
     finally:
         slots.release()
+
+
+# What FastAPI takes for a truth value, for Quetz' clients; its own writes Python's.
+_TRUE = {"true", "1", "t", "yes", "y", "on"}
+_FALSE = {"false", "0", "f", "no", "n", "off"}
+
+
+def asks_for_force(request: HttpRequest) -> bool:
+    """Whether ``?force=`` says that the file is to replace one that has its name."""
+    asked = request.GET.get("force", "").lower()
+    if asked and asked not in _TRUE | _FALSE:
+        raise InvalidInput(f"force is {asked[:40]!r}; true or false is wanted.")
+    return asked in _TRUE

@@ -11,12 +11,13 @@ import errno
 import filecmp
 import hashlib
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
 
@@ -26,6 +27,9 @@ from django.core.files.storage import storages
 
 from portal import processes
 from portal.errors import Refusal, Unavailable
+from registry import post_forms
+from registry.conda.facts import Digests
+from registry.post_forms import SignedForm
 
 BLOCK_BYTES = 1024 * 1024
 _UPLOADS_AT_ONCE = 8
@@ -60,15 +64,22 @@ class Incoming:
     md5: str
 
 
-@contextmanager
-def temporary_file(prefix: str) -> Iterator[tuple[BinaryIO, Path]]:
-    """A file beside where uploads are received, so that it can be kept by a link; then gone.
-
-    Its name tells which process it belongs to: what a killed one left behind is swept soon.
-    """
+def _incoming_folder() -> Path:
     folder = Path(settings.INCOMING_FOLDER)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    owner = f"{prefix}{processes.HOST}_{os.getpid()}_"
+    return folder
+
+
+def _owned_prefix(prefix: str) -> str:
+    """How names begin that tell which process they belong to: what a killed one left behind is
+    swept soon."""
+    return f"{prefix}{processes.HOST}_{os.getpid()}_"
+
+
+@contextmanager
+def temporary_file(prefix: str) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file beside where uploads are received, so that it can be kept by a link; then gone."""
+    folder, owner = _incoming_folder(), _owned_prefix(prefix)
     with _full_disk_refused():
         handle = tempfile.NamedTemporaryFile(dir=folder, prefix=owner, delete=False)  # noqa: SIM115 - it may be linked elsewhere
     path = Path(handle.name)
@@ -78,6 +89,19 @@ def temporary_file(prefix: str) -> Iterator[tuple[BinaryIO, Path]]:
     finally:
         with suppress(FileNotFoundError):
             path.unlink()
+
+
+@contextmanager
+def _second_name(path: Path) -> Iterator[Path]:
+    """Another name for a file, for the time of the block: it stays though the first one goes."""
+    name = _incoming_folder() / f"{_owned_prefix('upload-')}{secrets.token_hex(8)}"
+    os.link(path, name)
+    try:
+        os.utime(name)  # sweeping what is abandoned goes by the time of the file
+        yield name
+    finally:
+        with suppress(FileNotFoundError):
+            name.unlink()
 
 
 @contextmanager
@@ -132,6 +156,14 @@ def blob_key(sha256: str) -> str:
     return f"blobs/{sha256[:2]}/{sha256}"
 
 
+STAGED = "staged"
+
+
+def staged_key(stage: str) -> str:
+    """Where the bytes of an announced upload wait for its commit."""
+    return f"{STAGED}/{stage}"
+
+
 def index_folder(channel_id: int, subdir: str) -> str:
     """Where the index files of a subdir lie; those of the channel itself under ``_``."""
     return f"index/{channel_id}/{subdir or '_'}"
@@ -168,6 +200,23 @@ class Store(Protocol):
     def keep_all(self, files: Mapping[str, str]) -> None:
         """`keep` for many files of the incoming folder, by their keys, which costs the wait for
         the disk once. Afterwards they are gone from there."""
+
+    def reopen(
+        self, key: str, *, digests: Digests | None, limit_bytes: int
+    ) -> AbstractContextManager[Incoming]:
+        """What lies under the key, as `receive` gives it; FileNotFoundError for no such key.
+
+        It stays whole for the time of the block, whoever deletes the key meanwhile. ``digests``
+        are those that it was kept with, None when others wrote it.
+        """
+
+    def signed_form(
+        self, key: str, *, limit_bytes: int, seconds: int, names_file: bool
+    ) -> SignedForm | None:
+        """A form that stores ``key`` without passing through here, where the store can.
+
+        ``names_file`` is whether its sender gives the file a name, as HTML's forms do.
+        """
 
     def size(self, key: str) -> int | None:
         """How many bytes lie under the key, None for no such key."""
@@ -284,6 +333,18 @@ class FolderStore:
             folders = {key.rpartition("/")[0] for key in files}
             _sync_everything(self.root, [f"{self.root}/{folder}" for folder in folders])
 
+    @contextmanager
+    def reopen(self, key: str, *, digests: Digests | None, limit_bytes: int) -> Iterator[Incoming]:
+        if digests is None:  # nobody else writes here
+            raise FileNotFoundError(key)
+        with _second_name(self._path(key)) as path, path.open("rb") as file:
+            yield Incoming(path, file, digests.size_bytes, digests.sha256, digests.md5)
+
+    def signed_form(
+        self, key: str, *, limit_bytes: int, seconds: int, names_file: bool
+    ) -> SignedForm | None:
+        return None
+
     def size(self, key: str) -> int | None:
         try:
             return self._path(key).stat().st_size
@@ -326,12 +387,14 @@ class S3Store:
     def __init__(self) -> None:
         # An address that was signed a moment ago is still good.
         self.replaced_kept_seconds = settings.SIGNED_URL_SECONDS + 30.0
-        # django-storages keeps the connection, one per thread, and knows the settings.
+        # django-storages knows the settings.
         self._storage = cast(Any, storages["default"])
         self._bucket: str = self._storage.bucket_name
+        self._kind_of_forms: post_forms.Kind | None = None  # found out when one is asked for
 
-    @property
+    @cached_property
     def _client(self) -> Any:
+        # One for all threads, which clients allow: each takes some 15 MiB.
         return self._storage.connection.meta.client
 
     def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
@@ -358,6 +421,31 @@ class S3Store:
             for _ in threads.map(keep, files.items()):
                 pass
 
+    @contextmanager
+    def reopen(self, key: str, *, digests: Digests | None, limit_bytes: int) -> Iterator[Incoming]:
+        # Who may write the key could write it again at any moment: what counts is what is read
+        # here, once, and kept from here.
+        with closing(self._get(key)) as body, receive(_Object(body), limit_bytes=limit_bytes) as it:
+            yield it
+
+    def signed_form(
+        self, key: str, *, limit_bytes: int, seconds: int, names_file: bool
+    ) -> SignedForm | None:
+        if settings.ACCEL_PREFIX:  # clients don't see the S3
+            return None
+        if self._kind_of_forms is None:
+            with _s3_failures():
+                self._kind_of_forms = post_forms.kind_of_s3(self._client, self._bucket, STAGED)
+        return post_forms.sign_for_s3(
+            _signing_client(),
+            self._bucket,
+            key,
+            kind=self._kind_of_forms,
+            limit_bytes=limit_bytes,
+            seconds=seconds,
+            names_file=names_file,
+        )
+
     def size(self, key: str) -> int | None:
         with _s3_failures():
             try:
@@ -373,6 +461,9 @@ class S3Store:
 
     def blocks(self, key: str, *, start: int, length: int) -> Iterator[bytes]:
         wanted = {"Range": f"bytes={start}-{start + length - 1}"} if length > 0 else {}
+        return cast(Iterator[bytes], self._get(key, **wanted).iter_chunks(BLOCK_BYTES))
+
+    def _get(self, key: str, **wanted: str) -> Any:
         with _s3_failures():
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=key, **wanted)
@@ -380,7 +471,7 @@ class S3Store:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     raise FileNotFoundError(key) from None
                 raise
-        return cast(Iterator[bytes], answer["Body"].iter_chunks(BLOCK_BYTES))
+        return answer["Body"]
 
     def signed_url(self, key: str, *, method: str, headers: dict[str, str]) -> str | None:
         operation = "head_object" if method == "HEAD" else "get_object"
@@ -429,6 +520,17 @@ def _signing_client() -> Any:
         aws_secret_access_key=options["secret_key"],
         config=options["client_config"],
     )
+
+
+class _Object:
+    """The bytes of an object as they come."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        with _s3_failures():
+            return int(self._body.readinto(buffer))
 
 
 class _Unclosable:

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("registry.dialects.forgejo.urls")),
     path("", include("registry.dialects.prefix.urls")),
     path("", include("registry.dialects.quetz.urls")),
+    path("", include("registry.dialects.anaconda.urls")),
     # Last: whatever else stands in the map is not the name of an account.
     path("", include("registry.views.urls")),
 ]

@@ -70,11 +70,12 @@ def upload(
     *,
     to: ChannelAddress,
     subdir: str | None = None,
+    query: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Publish with a token of the person's that may do everything the person may."""
     url = to.url(f"{subdir or subdir_of(built)}/{quote(built.filename)}")
-    return put(url, built.data, token=person.token().secret, headers=headers)
+    return put(f"{url}{query}", built.data, token=person.token().secret, headers=headers)
 
 
 def get(url: str, *, token: str | None = None, **headers: str) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,9 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connections
-from pytest_django import Settings
+from django.db import connections, transaction
+from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
 from accounts.models import Group, Organization
 from accounts.roles import Permission, Role
@@ -30,6 +33,40 @@ pytest_plugins = [
     for name in ("fixtures_servers", "fixtures_registry")
     if (_HERE / f"{name}.py").exists()
 ]
+
+
+# --- The run -----------------------------------------------------------------------------------
+
+# Who uses one of these waits for processes that start, and for others that work.
+_LONG = {"browser", "postgres", "prepared_data", "redis", "s3"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    # What is collected stays: looking through it for garbage, again and again, takes seconds.
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take long, otherwise in the random order that there is.
+
+    A worker without work is given from the end of the list of another, so that at the end of
+    the run there are only short tests to share.
+    """
+    long = {item.path for item in items if _takes_long(item)}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("long") is not None or not _LONG.isdisjoint(
+        getattr(item, "fixturenames", ())
+    )
 
 
 # --- The house ---------------------------------------------------------------------------------
@@ -55,33 +92,69 @@ def django_db_modify_db_settings(
         options.pop("pool", None)  # it would keep connections that dropping a database waits for
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nothing_slow_and_nothing_sent() -> Iterator[None]:
+    """Settings for all tests: those of ``house`` are set anew for each, which costs."""
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "tests"}
+    with (
+        override_settings(
+            PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+            EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend",
+            CELERY_BROKER_URL="",
+            WHITENOISE_AUTOREFRESH=True,  # looks files up when asked for, not at each start
+            CACHES={"default": memory},
+        ),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # What has to outlive a loss of power is shown by servers of their own.
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def house(settings: Settings, tmp_path: Path) -> Iterator[None]:
-    """A data folder, a cache and settings for this test alone; nothing slow, nothing sent."""
-    data = tmp_path / "data"
-    settings.DATA_FOLDER = data
-    settings.FILES_FOLDER = data / "files"
-    settings.INCOMING_FOLDER = data / "files" / "incoming"
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    settings.CELERY_BROKER_URL = ""
-    settings.WHITENOISE_AUTOREFRESH = True  # looks files up when asked for, not at each start
-    settings.STORAGES = {
-        "default": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
-            "OPTIONS": {"location": data / "files"},
+def house(tmp_path: Path) -> Iterator[None]:
+    """A data folder and a cache for this test alone."""
+    cache.clear()
+    with override_settings(**settings_of(tmp_path / "data")):
+        yield
+    cache.clear()
+
+
+def settings_of(data: Path) -> dict[str, Any]:
+    return {
+        "DATA_FOLDER": data,
+        "FILES_FOLDER": data / "files",
+        "INCOMING_FOLDER": data / "files" / "incoming",
+        "STORAGES": {
+            "default": {
+                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "OPTIONS": {"location": data / "files"},
+            },
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
         },
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
-    settings.CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "LOCATION": "tests",
-        }
-    }
-    cache.clear()
-    yield
-    cache.clear()
+
+
+@pytest.fixture(scope="module")
+def ground(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """Rows and files that a fixture of the module's scope makes on it last for the whole module.
+
+    For what is costly to make and the same for dozens of tests. The transaction of each test lies
+    within this one, so what it changes is gone after it; files have to be copied from this data
+    folder to the test's. The rows are there for every test of such a module.
+    """
+    data = tmp_path_factory.mktemp("ground") / "data"
+    with (
+        override_settings(**settings_of(data)),
+        django_db_blocker.unblock(),
+        transaction.atomic(),
+    ):
+        yield data
+        transaction.set_rollback(True)
 
 
 class NetworkIsOff(Exception):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from botocore.config import Config
 from pytest_django import Settings
 
 from accounts.models import Organization
-from registry import channels, downloads, publishing
+from registry import channels, downloads, publishing, storage
 from registry.models import Channel
 from tests.cast import Person
 from tests.conda_client import ChannelAddress
+from tests.servers import S3Server
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +37,29 @@ def private_channel(acme: Organization, owner: Person) -> ChannelAddress:
         visibility=Channel.Visibility.PRIVATE,
     )
     return ChannelAddress("acme", "secret")
+
+
+@pytest.fixture
+def in_s3(s3: S3Server, settings: Settings) -> None:
+    """Files lie in an S3 that checks signatures."""
+    options = {
+        "bucket_name": s3.bucket,
+        "endpoint_url": s3.endpoint,
+        "region_name": "us-east-1",
+        "access_key": s3.access_key,
+        "secret_key": s3.secret_key,
+        "client_config": Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    }
+    settings.S3_BUCKET = s3.bucket
+    settings.S3_OPTIONS = options
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
+    }
+    storage._signing_client.cache_clear()
+    storage._store.cache_clear()

@@ -1,4 +1,4 @@
-"""Fixtures for the servers of ``tests.servers``: one of each for a test run.
+"""Fixtures for the servers of ``tests.servers``: one of each for a test run, and their data.
 
 The first test that asks, in whatever worker process, starts the server; the worker that ends
 last stops it. Each worker has a database, a Redis database and a bucket of its own.
@@ -78,6 +78,20 @@ def s3(servers_folder: Path, worker_number: int) -> Iterator[servers.S3Server]:
         client.create_bucket(Bucket=own.bucket)
         client.close()
         yield own
+
+
+@pytest.fixture(scope="session")
+def prepared_data(servers_folder: Path) -> servers.PreparedData:
+    """A data folder for live hosts to begin with a copy of, made once for all workers."""
+    folder = servers_folder / "prepared"
+    folder.mkdir(exist_ok=True)
+    token = folder / "token"
+    with _alone(folder):
+        if not token.exists():
+            made = servers.prepare_data(_empty(folder))
+            token.write_text(f"{made.folder.name} {made.token}", encoding="ascii")
+    name, secret = token.read_text(encoding="ascii").split()
+    return servers.PreparedData(folder / name, secret)
 
 
 @contextmanager

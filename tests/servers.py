@@ -38,6 +38,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 30.0
 LIVE_SECONDS = 60.0
+PASSWORD = "correct horse battery staple"
+_CI_SCOPES = ["--scope", "api:write", "--scope", "api:read", "--scope", "conda:download"]
 
 
 class ServerFailed(RuntimeError):  # reads as what happened
@@ -362,10 +364,39 @@ def _tail(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")[-4000:] if log.exists() else ""
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """A data folder as a host leaves it, and a token of its user ``maria``; to be copied.
+
+    The token has the scopes of a CI that publishes and installs. The key is the folder's own.
+    """
+
+    folder: Path
+    token: str
+
+    def copy_to(self, folder: Path) -> dict[str, str]:
+        """Lay a copy out; returned is the environment of commands that shall work on it."""
+        shutil.copytree(self.folder, folder)
+        return {"CONDARIUM_DATA": str(folder)}
+
+
+def prepare_data(folder: Path) -> PreparedData:
+    """What the first start and three commands do, which takes seconds of a processor."""
+    *_, token = run_commands(
+        ["migrate", "-v0"],
+        ["createuser", "maria", "--email", "maria@example.org", "--password-stdin"],
+        ["createtoken", "maria", "--name", "ci", *_CI_SCOPES],
+        env={"CONDARIUM_DATA": str(folder)},
+        input=PASSWORD,
+    )
+    return PreparedData(folder, token)
+
+
 class LiveServer:
     """Condarium as ``manage.py serve`` starts it, web and worker, in a process group of its own.
 
     It can be started again after ``stop`` or ``kill9``, with the same data, on the same port.
+    On a copy of ``data``, a start has nothing to set up.
     """
 
     def __init__(
@@ -374,8 +405,11 @@ class LiveServer:
         env: Mapping[str, str] | None = None,
         *,
         options: Sequence[str] = (),
+        data: PreparedData | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        if data is not None:
+            data.copy_to(folder / "data")
         self._options = options
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
@@ -401,13 +435,18 @@ class LiveServer:
             raise ServerFailed("The server has not been started.")
         return self._process.pid
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start, and return when ``/livez`` answers 200."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", *self._options],
                 cwd=PROJECT,
-                env=_environment(self.env),
+                env=environment(self.env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -473,7 +512,7 @@ def run_manage(
     return subprocess.run(
         [sys.executable, "manage.py", *args],
         cwd=PROJECT,
-        env=_environment(env),
+        env=environment(env),
         input=input,
         stdin=subprocess.DEVNULL if input is None else None,
         capture_output=True,
@@ -483,7 +522,32 @@ def run_manage(
     )
 
 
-def _environment(env: Mapping[str, str]) -> dict[str, str]:
+def run_commands(
+    *commands: Sequence[str],
+    env: Mapping[str, str],
+    input: str = "",  # noqa: A002 - see above
+) -> list[str]:
+    """Run commands one after another, all in one process, since starting it is what takes long.
+
+    Each is given ``input``; returned is what each printed, without the white space around it.
+    """
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("commands.py"))],
+        cwd=PROJECT,
+        env=environment(env),
+        input=json.dumps({"commands": commands, "input": input}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerFailed(f"A command failed.\n{done.stderr[-4000:]}")
+    printed: list[str] = json.loads(done.stdout)
+    return printed
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
     """Ours without the settings of whoever runs the tests, and with those given."""
     theirs = {
         name: value

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from tests.builders import BuiltPackage, build_conda
-from tests.servers import LOOPBACK, LiveServer, run_manage
+from tests.servers import LOOPBACK, LiveServer, PreparedData
 
 # Records long enough that the document soon has several chunks.
 DEPENDS = [f"dependency-number-{number} >=1.{number},<2.0a0" for number in range(900)]
@@ -92,20 +92,15 @@ def from_shards(body: bytes, reader: Reader) -> Found:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LiveServer]:
-    with LiveServer(tmp_path) as server:
+def server(tmp_path: Path, prepared_data: PreparedData) -> Iterator[LiveServer]:
+    with LiveServer(tmp_path, data=prepared_data) as server:
         yield server
 
 
-def test_every_generation_is_whole_and_none_comes_back(server: LiveServer) -> None:
-    made = run_manage(
-        ["createuser", "maria", "--email", "m@example.org", "--password-stdin"],
-        server.env,
-        "correct horse 8",
-    )
-    assert made.returncode == 0, made.stderr
-    made = run_manage(["createtoken", "maria", "--name", "ci", "--scope", "api:write"], server.env)
-    token = made.stdout.strip()
+def test_every_generation_is_whole_and_none_comes_back(
+    server: LiveServer, prepared_data: PreparedData
+) -> None:
+    token = prepared_data.token
     readers = [
         Reader(server, "repodata.json", from_json),
         Reader(server, "repodata.json.zst", from_zst),

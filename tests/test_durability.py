@@ -12,18 +12,24 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from portal import failpoints
 from tests.builders import BuiltPackage, build_conda
-from tests.servers import LiveServer, run_manage
+from tests.servers import LiveServer, PreparedData, run_manage
 
-IN_THE_WEB = failpoints.NAMES[: failpoints.NAMES.index("index-started")]
-IN_THE_WORKER = failpoints.NAMES[failpoints.NAMES.index("index-started") :]
+INDEX_STARTED = failpoints.NAMES.index("index-started")
+STAGE_RECEIVED = failpoints.NAMES.index("stage-received")
+IN_THE_WEB = failpoints.NAMES[:INDEX_STARTED]
+IN_THE_WORKER = failpoints.NAMES[INDEX_STARTED:STAGE_RECEIVED]
+IN_THE_FORM = ("stage-received", "stage-stored")
+IN_THE_COMMIT = ("stored", "after-commit", "stage-ended")
 VISIBLE_SECONDS = 20.0
 
 
@@ -46,25 +52,12 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("host")
-    env = {"CONDARIUM_DATA": str(folder / "data")}
-    for arguments, text in (
-        (["migrate", "-v0"], None),
-        (
-            ["createuser", "maria", "--email", "m@example.org", "--password-stdin"],
-            "correct horse 8",
-        ),
-    ):
-        done = run_manage(arguments, env, input=text)
-        assert done.returncode == 0, done.stderr
-    made = run_manage(
-        ["createtoken", "maria", "--name", "ci", "--scope", "api:write", "--scope", "api:read"], env
-    )
-    assert made.returncode == 0, made.stderr
     order = folder / "crash"
-    with LiveServer(folder, {"CONDARIUM_FAILPOINT": str(order)}) as server:
-        yield Host(server, made.stdout.strip(), order)
+    env = {"CONDARIUM_FAILPOINT": str(order)}
+    with LiveServer(folder, env, data=prepared_data) as server:
+        yield Host(server, prepared_data.token, order)
 
 
 def upload(host: Host, package: BuiltPackage) -> int | None:
@@ -116,8 +109,12 @@ def wait_until_listed(server: LiveServer, package: BuiltPackage) -> None:
 
 def eventually(host: Host, package: BuiltPackage) -> int:
     """Upload as a client that tries again when the connection breaks."""
+    return again_and_again(host, lambda: upload(host, package))
+
+
+def again_and_again(host: Host, ask: Callable[[], int | None]) -> int:
     for _ in range(80):
-        status = upload(host, package)
+        status = ask()
         if status is not None:
             return status
         time.sleep(0.25)
@@ -157,6 +154,83 @@ def test_an_acknowledged_upload_is_listed_though_the_worker_was_killed(
     assert_listed_is_there(host.server)
     wait_until_listed(host.server, during)
     assert_listed_is_there(host.server)
+
+
+class InSteps:
+    """An upload as anaconda's clients do it: announced, sent as a form, committed."""
+
+    def __init__(self, host: Host, package: BuiltPackage) -> None:
+        self._host, self._package = host, package
+        self._path = f"maria/{package.filename.rpartition('-1.0-0')[0]}/1.0/noarch"
+        answer = requests.post(
+            f"{host.server.url}/api/stage/{self._path}/{package.filename}",
+            json={"distribution_type": "conda", "channels": [], "sha256": package.sha256},
+            headers={"Authorization": f"token {host.token}"},
+            timeout=20,
+        )
+        assert answer.status_code == 200, answer.text
+        self.announced = answer.json()
+
+    def send(self) -> int | None:
+        files = {"file": (f"noarch/{self._package.filename}", self._package.data)}
+        return self._ask(self.announced["post_url"], data=self.announced["form_data"], files=files)
+
+    def commit(self) -> int | None:
+        return self._ask(
+            f"{self._host.server.url}/api/commit/{self._path}/{self._package.filename}",
+            json={"dist_id": self.announced["dist_id"]},
+            headers={"Authorization": f"token {self._host.token}"},
+        )
+
+    def bytes_wait(self) -> bool:
+        files = Path(self._host.server.env["CONDARIUM_DATA"]) / "files"
+        return (files / "staged" / str(self.announced["dist_id"])).exists()
+
+    def _ask(self, url: str, **request: Any) -> int | None:
+        try:
+            return requests.post(url, timeout=20, **request).status_code
+        except requests.ConnectionError:
+            return None
+
+
+def keep_house(host: Host) -> None:
+    command = "from registry.housekeeping import keep_house; keep_house()"
+    done = run_manage(["shell", "-c", command], host.server.env)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", IN_THE_FORM)
+def test_a_form_that_a_crash_cut_can_be_sent_again(name: str, host: Host) -> None:
+    package = build_conda(f"in-form-{name}", "1.0")
+    during = InSteps(host, package)
+    host.crash_at(name)
+
+    assert during.send() is None
+
+    host.wait_for_the_crash()
+    assert again_and_again(host, during.send) == 201
+    assert during.commit() == 200
+    wait_until_listed(host.server, package)
+    assert_listed_is_there(host.server)
+
+
+@pytest.mark.parametrize("name", IN_THE_COMMIT)
+def test_a_commit_that_a_crash_cut_can_be_asked_for_again(name: str, host: Host) -> None:
+    package = build_conda(f"in-commit-{name}", "1.0")
+    during = InSteps(host, package)
+    assert during.send() == 201
+    host.crash_at(name)
+
+    assert during.commit() is None
+
+    host.wait_for_the_crash()
+    assert again_and_again(host, during.commit) == 200
+    wait_until_listed(host.server, package)
+    assert_listed_is_there(host.server)
+    if name == "stage-ended":
+        assert during.bytes_wait()
+        keep_house(host)
+    assert not during.bytes_wait()
 
 
 def test_what_a_killed_upload_left_behind_is_swept(host: Host) -> None:

@@ -7,33 +7,32 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.builders import BuiltPackage, build_conda
-from tests.servers import LOOPBACK, LiveServer, PostgresServer, free_port, run_manage
+from tests.servers import (
+    LOOPBACK,
+    PASSWORD,
+    LiveServer,
+    PostgresServer,
+    PreparedData,
+    free_port,
+    run_commands,
+)
 
 # Far beyond what it takes on a busy machine; what is measured stands in the benchmarks.
 LONG = 30
 
 
+@dataclass(frozen=True)
 class Host:
     """A live server without a broker, and a token of its user ``maria``."""
 
-    def __init__(self, server: LiveServer) -> None:
-        self.server = server
-        made = run_manage(
-            ["createuser", "maria", "--email", "m@example.org", "--password-stdin"],
-            server.env,
-            "correct horse 8",
-        )
-        assert made.returncode == 0, made.stderr
-        made = run_manage(
-            ["createtoken", "maria", "--name", "ci", "--scope", "api:write"], server.env
-        )
-        assert made.returncode == 0, made.stderr
-        self.token = made.stdout.strip()
+    server: LiveServer
+    token: str
 
     def put(self, package: BuiltPackage, **headers: str) -> http.client.HTTPMessage:
         connection = http.client.HTTPConnection(LOOPBACK, self.server.port, timeout=2 * LONG)
@@ -61,14 +60,25 @@ class Host:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def host(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared_data: PreparedData,
 ) -> Iterator[Host]:
-    env = {}
-    if request.param == "postgres":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        env["CONDARIUM_DATABASE_URL"] = postgres.create_database(f"worker_{free_port()}")
-    with LiveServer(tmp_path_factory.mktemp("host"), env) as server:
-        yield Host(server)
+    folder = tmp_path_factory.mktemp("host")
+    if request.param == "sqlite":
+        with LiveServer(folder, data=prepared_data) as server:
+            yield Host(server, prepared_data.token)
+        return
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    url = postgres.create_database(f"worker_{free_port()}")
+    with LiveServer(folder, {"CONDARIUM_DATABASE_URL": url}) as server:
+        _, token = run_commands(
+            ["createuser", "maria", "--email", "m@example.org", "--password-stdin"],
+            ["createtoken", "maria", "--name", "ci", "--scope", "api:write"],
+            env=server.env,
+            input=PASSWORD,
+        )
+        yield Host(server, token)
 
 
 def test_who_asks_for_it_is_answered_when_the_upload_is_visible(host: Host) -> None:
@@ -94,10 +104,10 @@ def test_the_worker_goes_on_after_a_restart_and_stops_when_told_to(host: Host) -
     assert "Traceback" not in host.server.log()
 
 
-def test_a_stop_answers_those_who_wait(tmp_path: Path) -> None:
+def test_a_stop_answers_those_who_wait(tmp_path: Path, prepared_data: PreparedData) -> None:
     answers: list[http.client.HTTPMessage] = []
-    with LiveServer(tmp_path, options=["--web-only"]) as server:
-        host, package = Host(server), build_conda("waiting", "1.0")
+    with LiveServer(tmp_path, options=["--web-only"], data=prepared_data) as server:
+        host, package = Host(server, prepared_data.token), build_conda("waiting", "1.0")
         sender = threading.Thread(
             target=lambda: answers.append(host.put(package, Prefer="wait=60"))
         )

@@ -1,4 +1,5 @@
 from accounts.models.account import Account
+from accounts.models.client_login import ClientLogin
 from accounts.models.event import Event
 from accounts.models.group import Group, GroupMember
 from accounts.models.organization import Invitation, Membership, Organization
@@ -7,6 +8,7 @@ from accounts.models.user import User
 
 __all__ = [
     "Account",
+    "ClientLogin",
     "Event",
     "Group",
     "GroupMember",

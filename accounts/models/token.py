@@ -32,6 +32,9 @@ class Token(models.Model):
     scopes: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
     channels: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
     packages: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
+    # Where it was asked for, in the words of the program that did; shown, never followed.
+    hostname = models.CharField(max_length=255, blank=True)
+    note_url = models.CharField(max_length=500, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib import messages
 from django.core import signing
 from django.db.models import Q
@@ -17,7 +18,6 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts import tokens
 from accounts.api.finding import find_token
-from accounts.attention import EXPIRING_SOON
 from accounts.forms import TokenForm, show_refusal
 from accounts.identity import Identity
 from accounts.models import Account, Token
@@ -39,7 +39,7 @@ _MAX_SPENT_SHOWN = 50
 
 def _rows(account: Account, found: Iterable[Token]) -> list[dict[str, object]]:
     """The tokens as ``accounts/token_rows.html`` takes them."""
-    soon = timezone.now() + EXPIRING_SOON
+    soon = timezone.now() + settings.TOKEN_WARNING
     new_url = reverse("accounts:token-new", args=[account.name])
     return [
         {

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.attention import EXPIRING_SOON, expiring_tokens, open_invitations
+from accounts.attention import expiring_tokens, further_needs, open_invitations
 from accounts.authentication import identify_session
 from accounts.models import Membership, Token
 from accounts.views.frame import page
@@ -26,7 +27,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "invitations": invitations[:_MAX_SHOWN],
         "expiring": expiring[:_MAX_SHOWN],
-        "expiring_days": EXPIRING_SOON.days,
+        "expiring_days": settings.TOKEN_WARNING.days,
+        "further_needs": further_needs(identity),
         "organizations": organizations,
         "is_first_visit": not organizations
         and not Token.objects.filter(account=identity.account).exists(),

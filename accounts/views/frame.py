@@ -58,6 +58,7 @@ _ENTRIES = (
     _Entry("members", "Members", "users", "/{account}/settings/members", users=False),
     _Entry("groups", "Groups", "layers", "/{account}/groups", users=False, members=True),
     _Entry("channels", "Channels", "tag", "/{account}/settings/channels"),
+    _Entry("storage", "Storage", "hard-drive", "/{account}/settings/storage"),
     _Entry(
         "organizations",
         "Organizations",
@@ -106,15 +107,19 @@ def _nothing(_request: HttpRequest) -> None:
 _confirm_first = reauthentication_required(_nothing)
 
 
+def has_fresh_proof(request: HttpRequest) -> bool:
+    records = get_authentication_records(request, request.user)
+    oldest = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    return any(record["at"] > oldest for record in records[-1:])
+
+
 def require_fresh_proof(request: HttpRequest) -> None:
     """Have them confirm that it is them, when they signed in or last did so too long ago.
 
     They return to where they were, with what they typed. allauth alone would ask also who has
     signed in a moment ago.
     """
-    records = get_authentication_records(request, request.user)
-    oldest = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-    if not any(record["at"] > oldest for record in records[-1:]):
+    if not has_fresh_proof(request):
         _confirm_first(request)
 
 

@@ -10,11 +10,13 @@ from rest_framework import serializers
 
 from accounts.api.endpoint import Input
 from accounts.roles import Permission
+from registry.conda.description import MAX_DESCRIPTION_LENGTH, MAX_URL_LENGTH
 from registry.conda.names import MAX_CHANNEL_NAME_LENGTH, MAX_FILENAME_LENGTH, MAX_NAME_LENGTH
 from registry.conda.relations import MAX_RELATION_LENGTH
 from registry.conda.subdirs import MAX_SUBDIR_LENGTH
 from registry.models import Channel, ChannelFile, Collaborator, Notice, Package, PackageFile
 from registry.models.channel import MAIN
+from registry.models.package import DESCRIPTION_FIELDS
 from registry.notices import MAX_MESSAGE_LENGTH
 
 # --- Shown -------------------------------------------------------------------------------------
@@ -27,7 +29,7 @@ class ChannelSerializer(serializers.ModelSerializer[Channel]):
         model = Channel
         fields = [
             "account", "name", "description", "visibility", "is_locked", "lock_note",
-            "allows_v3", "base_relation", "overrides_relation", "created_at",
+            "is_immutable", "allows_v3", "base_relation", "overrides_relation", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -37,7 +39,9 @@ class NoticeSerializer(serializers.ModelSerializer[Notice]):
 
     class Meta:
         model = Notice
-        fields = ["id", "channel", "message", "level", "created_at", "expires_at"]
+        fields = [
+            "id", "channel", "message", "level", "status", "created_at", "updated_at", "expires_at",
+        ]  # fmt: skip
         read_only_fields = fields
 
 
@@ -47,10 +51,19 @@ class PackageSerializer(serializers.ModelSerializer[Package]):
     class Meta:
         model = Package
         fields = [
-            "account", "name", "is_private", "summary", "description", "license", "home_url",
-            "dev_url", "doc_url", "source_url", "latest_version", "created_at", "updated_at",
+            "account", "name", "is_private", *DESCRIPTION_FIELDS, "pinned", "latest_version",
+            "created_at", "updated_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+
+class LatestVersionSerializer(serializers.Serializer[dict[str, object]]):
+    latest_version = serializers.CharField()
+    uploaded_at = serializers.DateTimeField(help_text="When the last of its files came.")
+
+
+class TotalDownloadsSerializer(serializers.Serializer[dict[str, int]]):
+    total_downloads = serializers.IntegerField()
 
 
 class FileSerializer(serializers.ModelSerializer[PackageFile]):
@@ -141,6 +154,11 @@ class ChannelChangeInput(Input):
     lock_note = serializers.CharField(
         max_length=200, required=False, allow_blank=True, help_text="Why, for those it stops."
     )
+    is_immutable = serializers.BooleanField(
+        required=False,
+        help_text="No file in it is ever replaced, and a name that stood in it stays that file's "
+        "for good, deleted or not.",
+    )
     allows_v3 = serializers.BooleanField(
         required=False,
         help_text="Whether it takes packages of schema_version 3, which older clients don't see.",
@@ -161,6 +179,12 @@ class ChannelChangeInput(Input):
 
 class NoticeQuery(Input):
     channel = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH, required=False)
+    status = serializers.ChoiceField(
+        choices=Notice.Status.choices,
+        required=False,
+        help_text="For those who manage the channels: all of them that are so, also expired ones. "
+        "Without it come those that conda shows.",
+    )
 
 
 class NoticeInput(Input):
@@ -168,10 +192,39 @@ class NoticeInput(Input):
     message = serializers.CharField(max_length=MAX_MESSAGE_LENGTH)
     level = serializers.ChoiceField(choices=Notice.Level.choices, default=Notice.Level.INFO)
     expires_at = serializers.DateTimeField(help_text="At most a year ahead.")
+    status = serializers.ChoiceField(
+        choices=Notice.Status.choices,
+        default=Notice.Status.PUBLISHED,
+        help_text="A draft is seen by those who manage the channel, and by nobody else.",
+    )
+
+
+class NoticeChangeInput(Input):
+    message = serializers.CharField(max_length=MAX_MESSAGE_LENGTH, required=False)
+    level = serializers.ChoiceField(choices=Notice.Level.choices, required=False)
+    expires_at = serializers.DateTimeField(required=False, help_text="At most a year ahead.")
+    status = serializers.ChoiceField(choices=Notice.Status.choices, required=False)
+
+
+def _said(max_length: int) -> serializers.CharField:
+    return serializers.CharField(max_length=max_length, required=False, allow_blank=True)
 
 
 class PackageChangeInput(Input):
     is_private = serializers.BooleanField(required=False)
+    summary = _said(1000)
+    description = _said(MAX_DESCRIPTION_LENGTH)
+    license = _said(255)
+    license_url = _said(MAX_URL_LENGTH)
+    home_url = _said(MAX_URL_LENGTH)
+    dev_url = _said(MAX_URL_LENGTH)
+    doc_url = _said(MAX_URL_LENGTH)
+    source_url = _said(MAX_URL_LENGTH)
+    follow = serializers.ListField(
+        child=serializers.ChoiceField(choices=DESCRIPTION_FIELDS),
+        required=False,
+        help_text="Fields that are to follow the uploads again.",
+    )
 
 
 class CopyInput(Input):

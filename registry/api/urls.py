@@ -1,11 +1,12 @@
 from django.urls import path
 
-from registry.api.views import channels, files, notices, packages, patches
+from registry.api.views import channels, files, notices, packages, patches, retention, storage
 
 app_name = "registry-api"
 
 _account = "accounts/<str:account>"
 _package = f"{_account}/packages/<str:package>"
+_rule = f"{_account}/retention/<int:rule>"
 _file = f"{_account}/files/<str:subdir>/<str:filename>"
 
 urlpatterns = [
@@ -18,8 +19,17 @@ urlpatterns = [
     path(f"{_account}/patches", patches.Patches.as_view(), name="patches"),
     path(f"{_account}/patches/<int:patch>", patches.OnePatch.as_view(), name="patch"),
     path(f"{_account}/patches/<int:patch>/undo", patches.Undo.as_view(), name="patch-undo"),
+    path(f"{_account}/retention", retention.Rules.as_view(), name="retention-rules"),
+    path(_rule, retention.OneRule.as_view(), name="retention-rule"),
+    path(f"{_rule}/preview", retention.Preview.as_view(), name="retention-preview"),
+    path(f"{_rule}/run", retention.RunNow.as_view(), name="retention-run"),
+    path(f"{_account}/storage", storage.Storage.as_view(), name="storage"),
+    path(f"{_account}/storage/packages", storage.StoredPackages.as_view(), name="stored-packages"),
+    path(f"{_account}/storage/unlisted", storage.UnlistedFiles.as_view(), name="unlisted-files"),
     path(f"{_account}/packages", packages.Packages.as_view(), name="packages"),
     path(_package, packages.OnePackage.as_view(), name="package"),
+    path(f"{_package}/latest-version", packages.LatestVersion.as_view(), name="latest-version"),
+    path(f"{_package}/total-downloads", packages.TotalDownloads.as_view(), name="total-downloads"),
     path(f"{_package}/collaborators", packages.Collaborators.as_view(), name="collaborators"),
     path(
         f"{_package}/collaborators/users/<str:user>",

@@ -27,7 +27,7 @@ from registry.conda.names import check_filename
 from registry.delivery import MethodNotAllowed
 from registry.models.channel import MAIN
 from registry.publishing import Claims, InvalidPackage, Outcome, Published
-from registry.receiving import upload_slot
+from registry.receiving import asks_for_force, upload_slot
 
 View = Callable[[HttpRequest, str], HttpResponseBase]
 
@@ -99,6 +99,7 @@ def _upload(request: HttpRequest, account_name: str, path: ChannelPath | None) -
         by, account_name, path.channel, Ability.CHANNEL_UPLOAD
     )
     claims = _claims(request, path)
+    is_forced = asks_for_force(request)
     wait_seconds = waiting.asked_seconds(request)
     with upload_slot():
         published = publishing.publish_to(
@@ -106,6 +107,7 @@ def _upload(request: HttpRequest, account_name: str, path: ChannelPath | None) -
             destination=destination,
             body=open_body(request.META, limit_bytes=settings.MAX_UPLOAD_BYTES),
             claims=claims,
+            replaces=is_forced,
         )
     return waiting.answer_when_visible(_published(published), published, wait_seconds)
 

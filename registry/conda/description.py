@@ -12,7 +12,7 @@ MAX_URL_LENGTH = 500
 _MAX_MARKS = 6
 
 _LINES = ("summary", "license")
-_URLS = ("home", "dev_url", "doc_url", "source_url")
+_URLS = ("home", "dev_url", "doc_url", "source_url", "license_url")
 _BREAKS = re.compile(r"[\s\u2028\u2029]+")
 _URL = re.compile(r"https?://[^\s<>\"'`\\{}|^]+", re.IGNORECASE)
 _URL_SEPARATORS = re.compile(r"[\s,]+")

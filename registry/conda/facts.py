@@ -93,10 +93,11 @@ def file_facts(
     """Check what an archive says of itself, and against where it was sent to and under which
     name. Raises a ``PackageError``."""
     metadata = parse_index(contents.index, format=contents.format, subdir=subdir)
-    if filename is not None and filename != metadata.filename:
+    own_filename = metadata.filename
+    if filename is not None and filename != own_filename:
         raise FilenameMismatchError(
             f"The file was sent as {quote(filename)}, but its metadata says "
-            f"{metadata.filename!r}. Send it under that name, or build it again."
+            f"{own_filename!r}. Send it under that name, or build it again."
         )
     record = make_record(
         metadata,
@@ -105,10 +106,10 @@ def file_facts(
         size_bytes=digests.size_bytes,
         indexed_timestamp_ms=now_ms,
     )
-    key = record_key(metadata.filename, schema_version=metadata.schema_version)
+    key = record_key(own_filename, schema_version=metadata.schema_version)
     return FileFacts(
         subdir=metadata.subdir,
-        filename=metadata.filename,
+        filename=own_filename,
         name=metadata.dist.name,
         version=metadata.dist.version,
         version_key=sort_key(metadata.dist.version),
@@ -125,7 +126,7 @@ def file_facts(
         channeldata_flags=_json(contents.install_traits()),
         findings=_json([*contents.findings, *_age_findings(metadata, now_ms)]),
         indexed_timestamp_ms=now_ms,
-        repodata_key=repodata_key(metadata.filename, schema_version=metadata.schema_version),
+        repodata_key=repodata_key(own_filename, schema_version=metadata.schema_version),
         record_json=record_json(key, record),
         record_msgpack=record_msgpack(record, contents.run_exports),
         run_exports_json=run_exports_fragment(key, contents.run_exports),

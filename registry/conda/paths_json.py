@@ -28,7 +28,7 @@ _ENTRY = re.compile(
 )
 _LIST_CLOSE = re.compile(rb"([,}])" + _SPACE)
 # The longest thing that must be seen whole.
-_LONGEST_BYTES = 64 * 1024
+LONGEST_BYTES = 64 * 1024
 
 
 class _Entry(msgspec.Struct):
@@ -37,7 +37,15 @@ class _Entry(msgspec.Struct):
     prefix_placeholder: str | None = None
 
 
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """The file as nearly all packages have it."""
+
+    paths: list[_Entry]
+    paths_version: int | None = None
+
+
 _DECODER = msgspec.json.Decoder(_Entry)
+_PLAIN_DECODER = msgspec.json.Decoder(_Plain)
 
 
 class PathsJsonScanner:
@@ -48,10 +56,19 @@ class PathsJsonScanner:
         self._text = b""
         self._state = self._open
         self._last = False
-        self._key = b""
         self._lists = 0
         self.binary_prefix = False
         self.text_prefix = False
+
+    def read(self, text: bytes) -> None:
+        """Take a whole file of no more than ``LONGEST_BYTES``."""
+        entries = _plain_entries(text)
+        if entries is None:
+            self.feed(text)
+            self.finish()
+            return
+        for entry in entries:
+            self._check(entry)
 
     def feed(self, block: bytes) -> None:
         self._text += block
@@ -59,7 +76,7 @@ class PathsJsonScanner:
         while (after := self._state(position)) is not None:
             position = after
         self._text = self._text[position:]
-        if len(self._text) > _LONGEST_BYTES + len(block):
+        if len(self._text) > LONGEST_BYTES + len(block):
             raise self._invalid()
 
     def finish(self) -> None:
@@ -88,8 +105,10 @@ class PathsJsonScanner:
             return None
         if match.end() == len(self._text):
             return None
-        self._key = match[1]
-        is_paths = msgspec.json.decode(match[1], type=str) == "paths"
+        try:
+            is_paths = msgspec.json.decode(match[1], type=str) == "paths"
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise self._invalid() from error
         self._state = self._list if is_paths else self._value
         return match.end()
 
@@ -118,7 +137,11 @@ class PathsJsonScanner:
         if match is None:
             self._wait(position)
             return None
-        self._check(match[1])
+        try:
+            entry = _DECODER.decode(match[1])
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise self._invalid() from error
+        self._check(entry)
         if match[2] == b"]":
             self._state = self._list_end
         return match.end()
@@ -140,14 +163,10 @@ class PathsJsonScanner:
         return end
 
     def _wait(self, position: int) -> None:
-        if self._last or len(self._text) - position > _LONGEST_BYTES:
+        if self._last or len(self._text) - position > LONGEST_BYTES:
             raise self._invalid()
 
-    def _check(self, text: bytes) -> None:
-        try:
-            entry = _DECODER.decode(text)
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise self._invalid() from error
+    def _check(self, entry: _Entry) -> None:
         try:
             check_path(entry.path, limits=self._limits)
         except UnsafePathError as error:
@@ -167,3 +186,15 @@ class PathsJsonScanner:
             f"{NAME} is not valid. It must be a JSON object with a list 'paths' of flat objects, "
             f"each with a '_path': rebuild the package."
         )
+
+
+def _plain_entries(text: bytes) -> list[_Entry] | None:
+    """The entries of a file in which nothing stands but flat ones, and once; None for one that
+    must be read piece by piece."""
+    if b"\\u" in text or text.count(b'"paths"') != 1 or text.count(b"[") != 1:
+        return None
+    try:
+        entries = _PLAIN_DECODER.decode(text).paths
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    return entries if text.count(b"{") == len(entries) + 1 else None

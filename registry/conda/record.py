@@ -7,7 +7,6 @@ some client gives a type is checked here.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -61,6 +60,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A spec is stored as it is: clients read it, and each CEP adds to its grammar. It must only
 # begin with a name, behind a channel perhaps.
 _SPEC = re.compile(r" *(?:[^\s:\[\]]{1,200}::?)?[A-Za-z0-9_]")
+_SPECS = re.compile(f"^{_SPEC.pattern}", re.MULTILINE)
 _GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")  # CEP 44
 _FLAG = re.compile(r"[a-z0-9_]{1,64}(?::[a-z0-9_]{1,64})?")  # CEP 45
 _PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[\x21-\x7e]+")
@@ -96,8 +96,7 @@ UNPATCHABLE_KEYS = (_OURS - {"run_exports"}) | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PackageMetadata:
+class PackageMetadata(msgspec.Struct, frozen=True):
     """What a package says it is; ``index`` is its index.json as it may be published."""
 
     dist: Dist
@@ -138,12 +137,12 @@ def parse_index(
     )
     noarch = _noarch(index)
     published: dict[str, object] = {
-        key: value for key, value in index.items() if key not in _OURS and key not in _CHECKS
+        key: value for key, value in index.items() if key not in _NOT_FOREIGN
     }
-    _check_foreign(published)
-    for key, check in _CHECKS.items():
-        value = check(key, index.get(key))
-        if value is not None:
+    if published:
+        _check_foreign(published)
+    for key, check in _CHECKS_BY_VALUE:
+        if key in index and (value := check(key, index[key])) is not None:
             published[key] = value
     own_subdir = _subdir(index, noarch)
     if subdir is not None and subdir != own_subdir:
@@ -167,8 +166,9 @@ def parse_index(
         published |= _in_v3_form(published)
     if noarch is not None:
         published["noarch"] = noarch
-    timestamp_ms = _timestamp_ms(index)
+    timestamp_ms = 0
     if index.get("timestamp") is not None:
+        timestamp_ms = _timestamp_ms(index)
         published["timestamp"] = _timestamp(index)
     return PackageMetadata(
         dist=dist,
@@ -265,7 +265,7 @@ def _schema_version(index: Mapping[str, object], published: Mapping[str, object]
         revision == V3_SCHEMA
         or published.get("extra_depends")
         or published.get("flags")
-        or any(map(needs_v3, specs))
+        or any(needs_v3(spec) for spec in specs if "[" in spec)
     ):
         return max(value, V3_SCHEMA)
     return value
@@ -356,6 +356,8 @@ def _specs(key: str, value: object) -> list[str] | None:
         return None
     if not isinstance(value, list) or len(value) > MAX_SPECS:
         raise _invalid(key, value, f"a list of at most {MAX_SPECS} strings, such as 'python >=3'")
+    if _are_plain(value):
+        return value
     for spec in value:
         if (
             not isinstance(spec, str)
@@ -368,6 +370,21 @@ def _specs(key: str, value: object) -> list[str] | None:
                 f"{MAX_SPEC_LENGTH} characters that begins with a package name: correct it."
             )
     return value
+
+
+def _are_plain(specs: list[object]) -> bool:
+    """Whether nothing is wrong with any of them, for the price of looking at one; what is not
+    plain may be right nevertheless."""
+    try:
+        text = "\n".join(specs)  # type: ignore[arg-type]  # what is no string is not plain
+    except TypeError:
+        return False
+    return (
+        len(text) <= MAX_SPEC_LENGTH
+        # Line breaks are not printable, nor is anything else that controls.
+        and text.replace("\n", "").isprintable()
+        and text.count("\n") + 1 == len(specs) == len(_SPECS.findall(text))
+    )
 
 
 def _text(key: str, value: object) -> str | None:
@@ -460,6 +477,10 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
 }
 
 
+_NOT_FOREIGN = _OURS | _CHECKS.keys()
+_CHECKS_BY_VALUE = tuple(
+    (key, check) for key, check in _CHECKS.items() if check is not _checked_elsewhere
+)
 _CHECKED_ALONE: dict[str, Callable[[Mapping[str, object]], object]] = {
     "build_number": _build_number,
     "noarch": _noarch,

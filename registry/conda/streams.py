@@ -137,7 +137,9 @@ class ZstdFrame:
             # are not seen by the garbage collector, so a reference back would never be given up,
             # and with it a window of up to 128 MiB for each package.
             return self._stream(cast("IO[bytes]", weakref.proxy(self)))
-        packed = b"".join(iter(lambda: self.read(_SMALL_FRAME_BYTES), b""))
+        packed = self.read(_SMALL_FRAME_BYTES)
+        while block := self.read(_SMALL_FRAME_BYTES):
+            packed += block
         if self._complete and self._content_bytes <= BLOCK_BYTES:
             return io.BytesIO(_own.decompressor.decompress(packed))
         return self._stream(packed)

@@ -30,8 +30,10 @@ from registry.conda.streams import BLOCK_BYTES, ByteStream
 BLOCK = 512
 _ZERO_BLOCK = bytes(BLOCK)
 _ZEROS = bytes(BLOCK_BYTES)
-# name mode uid gid size mtime chksum type linkname magic uname gname devmajor devminor rest
-_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12s")
+# name mode (uid gid) size mtime chksum type linkname magic (uname gname) (devmajor devminor)
+# prefix rest
+_HEADER = struct.Struct("100s8s16s12s12s8sc100s8s64x16s155s12s")
+_NO_PREFIX, _NO_PADDING = bytes(155), bytes(12)
 _USTAR, _GNU, _V7 = b"ustar\x0000", b"ustar  \x00", bytes(8)
 _OCTAL = re.compile(rb" *([0-7]*)[ \x00]*")
 _PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,7}) ")
@@ -118,22 +120,22 @@ class TarReader:
         overrides = _Overrides()
         while True:
             self._skip(self._payload_left + self._padding)
-            if not self._fill(BLOCK):
+            if self._end - self._position < BLOCK and not self._fill(BLOCK):
                 raise TruncatedError(
                     f"{self._name} ends without the mark that ends a tar archive: upload the "
                     f"file again, or rebuild the package."
                 )
             start = self._position
-            if self._buffer.startswith(b"\x00", start) and (
-                self._buffer[start : start + BLOCK] == _ZERO_BLOCK
-            ):
+            header = self._buffer[start : start + BLOCK]
+            if not header[0] and header == _ZERO_BLOCK:
                 self._check_end(overrides)
                 return
-            self._position += BLOCK
-            member = self._header(start, overrides)
+            self._position = start + BLOCK
+            member = self._header(header, overrides)
             if member is not None:
                 yield member
-                overrides = _Overrides()
+                if overrides.sort:
+                    overrides = _Overrides()
 
     def payload(self) -> Iterator[memoryview]:
         """The rest of the current member's content, in blocks that live until the next one."""
@@ -146,29 +148,34 @@ class TarReader:
             self._payload_left -= count
             yield block
 
+    def content(self) -> bytes:
+        """What `payload` would yield, as one."""
+        # Each block must be copied before the next one takes its place in the buffer.
+        return b"".join([bytes(block) for block in self.payload()])
+
     # Headers.
 
-    def _header(self, start: int, overrides: _Overrides) -> Member | None:
-        fields = _HEADER.unpack_from(self._buffer, start)
-        name, mode, uid, gid, size, mtime, checksum, typeflag, linkname, magic = fields[:10]
-        devmajor, devminor, prefix, padding = fields[12:]
-        # The checksum's own field counts as eight spaces.
-        if _number(checksum) != self._sum(start) - sum(checksum) + 256:
+    def _header(self, header: bytearray, overrides: _Overrides) -> Member | None:
+        fields = _HEADER.unpack(header)
+        name, mode, ids, size, mtime, checksum, typeflag, linkname, magic = fields[:9]
+        devices, prefix, padding = fields[9:]
+        if _sum_by(checksum) != _sum(header):
             raise CorruptArchiveError(
                 f"{self._name} is damaged or no tar archive: a header has a wrong checksum. "
                 f"Upload the file again."
             )
-        for field in (uid, gid, mtime, devmajor, devminor):
-            if _number(field, signed=True) is None:
-                raise self._bad_header("holds a number that is none")
+        if not (_are_numbers(ids + devices) and _is_number(mtime)):
+            raise self._bad_header("holds a number that is none")
         size_bytes, mode_bits = _number(size), _number(mode)
         if size_bytes is None or mode_bits is None:
             raise self._bad_header("has no valid size or mode")
         if magic == _USTAR:
-            path = _text(prefix) + b"/" + _text(name) if prefix[0] else _text(name)
+            path = _text(name)
+            if prefix[0]:
+                path = _text(prefix) + b"/" + path
         elif magic in (_GNU, _V7):
             # GNU keeps dates in this field; Python's tarfile takes them for a folder.
-            if any(prefix) or any(padding):
+            if prefix != _NO_PREFIX or padding != _NO_PADDING:
                 raise self._bad_header("uses fields that readers understand differently")
             path = _text(name)
         else:
@@ -180,13 +187,6 @@ class TarReader:
         return self._member(
             typeflag, path, _text(linkname), size_bytes, mode_bits, overrides=overrides
         )
-
-    def _sum(self, start: int) -> int:
-        """All bytes of a header added up. Adler-32 does so in its lower half, modulo 65521, which
-        256 bytes do not reach; adding them up in Python took a third of reading a package."""
-        middle, end = start + BLOCK // 2, start + BLOCK
-        first, second = self._view[start:middle], self._view[middle:end]
-        return (zlib.adler32(first) & 0xFFFF) + (zlib.adler32(second) & 0xFFFF) - 2
 
     def _member(
         self,
@@ -228,8 +228,7 @@ class TarReader:
                 f"{self._limits.pax_header_bytes} are allowed: rebuild the package."
             )
         size_bytes = self._payload_left
-        # Each block must be copied before the next one takes its place in the buffer.
-        content = b"".join(bytes(block) for block in self.payload())
+        content = self.content()
         # Readers differ on which of several counts, so there may be one, or GNU's pair.
         sort = typeflag.decode("ascii")
         if overrides.sort and {sort, overrides.sort} != {"L", "K"}:
@@ -368,6 +367,38 @@ class TarReader:
             self._position, self._end = 0, self._read_into(self._view)
             if not self._end:
                 return
+
+
+def _sum(header: bytearray) -> int:
+    """All bytes of a header added up. Adler-32 does so in its lower half, modulo 65521, which
+    512 bytes of ASCII do not reach, nor 256 of any other kind; adding them up in Python took a
+    third of reading a package."""
+    if header.isascii():
+        return (zlib.adler32(header) & 0xFFFF) - 1
+    middle = BLOCK // 2
+    first, second = header[:middle], header[middle:]
+    return (zlib.adler32(first) & 0xFFFF) + (zlib.adler32(second) & 0xFFFF) - 2
+
+
+# The members of an archive differ in name and size, and hardly ever in all the rest.
+
+
+@lru_cache(maxsize=1024)
+def _sum_by(checksum: bytes) -> int | None:
+    """What the bytes of a header come to by its checksum, for which its own field counts as eight
+    spaces; None if it is no number."""
+    number = _number(checksum)
+    return None if number is None else number + sum(checksum) - 8 * ord(" ")
+
+
+@lru_cache(maxsize=1024)
+def _are_numbers(fields: bytes) -> bool:
+    return all(_is_number(fields[start : start + 8]) for start in range(0, len(fields), 8))
+
+
+@lru_cache(maxsize=1024)
+def _is_number(field: bytes) -> bool:
+    return _number(field, signed=True) is not None
 
 
 @lru_cache(maxsize=1024)

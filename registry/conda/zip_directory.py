@@ -7,8 +7,8 @@ end, then nothing.
 """
 
 import struct
-from dataclasses import dataclass
-from typing import BinaryIO
+from operator import attrgetter
+from typing import BinaryIO, NamedTuple
 
 from registry.conda.errors import (
     CorruptArchiveError,
@@ -42,11 +42,11 @@ _ZIP64_EXTRA = 0x0001
 _KNOWN_EXTRAS = {_ZIP64_EXTRA, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875}
 _MAX_MEMBERS = 16
 _MAX_DIRECTORY_BYTES = 16 * 1024
+_END_BYTES = 4096
 _MAX_32, _MAX_16 = 0xFFFFFFFF, 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class ZipMember:
+class ZipMember(NamedTuple):
     name: str
     start: int
     """Where its data begin."""
@@ -56,8 +56,7 @@ class ZipMember:
     deflated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: bytes
     offset: int
     flags: int
@@ -73,10 +72,11 @@ def read_directory(file: BinaryIO, *, size_bytes: int, allow_deflate: bool) -> d
     ``allow_deflate`` also lets sizes stand behind the data instead of before it,
     as archives written to a pipe have it.
     """
-    entries, directory_offset = _central_entries(file, size_bytes)
+    archive = _Archive(file, size_bytes)
+    entries, directory_offset = _central_entries(archive, size_bytes)
     members: dict[str, ZipMember] = {}
     position = 0
-    for entry in sorted(entries, key=lambda entry: entry.offset):
+    for entry in sorted(entries, key=attrgetter("offset")):
         name = _check_entry(entry, allow_deflate=allow_deflate)
         if name in members:
             raise DuplicateMemberError(
@@ -88,20 +88,20 @@ def read_directory(file: BinaryIO, *, size_bytes: int, allow_deflate: bool) -> d
                 f"The .conda file holds bytes before {quote(name)} that belong to no member, "
                 f"or two members overlap: rebuild the package."
             )
-        start = _check_local(file, entry, name)
+        start = _check_local(archive, entry, name)
         position = start + entry.packed_bytes
         if position > directory_offset:
             raise _corrupt(f"{quote(name)} runs into the directory")
         if entry.flags & _HAS_DESCRIPTOR:
-            _check_descriptor(file, position, entry, name)
+            _check_descriptor(archive, position, entry, name)
             position += _DESCRIPTOR.size
         members[name] = ZipMember(
-            name=name,
-            start=start,
-            packed_bytes=entry.packed_bytes,
-            unpacked_bytes=entry.unpacked_bytes,
-            crc32=entry.crc32,
-            deflated=entry.method == _DEFLATED,
+            name,
+            start,
+            entry.packed_bytes,
+            entry.unpacked_bytes,
+            entry.crc32,
+            entry.method == _DEFLATED,
         )
     if position != directory_offset:
         raise TrailingDataError(
@@ -111,20 +111,43 @@ def read_directory(file: BinaryIO, *, size_bytes: int, allow_deflate: bool) -> d
     return members
 
 
-def _read_at(file: BinaryIO, position: int, size: int) -> bytes:
-    file.seek(position)
-    data = file.read(size)
-    if len(data) != size:
-        raise TruncatedError("The .conda file ends too early: upload it again.")
-    return data
+class _Archive:
+    """A file of which the end is read at once: there stands the directory, of small packages
+    everything."""
+
+    __slots__ = ("_end", "_end_offset", "_file")
+
+    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+        self._file = file
+        self._end_offset = max(0, size_bytes - _END_BYTES)
+        file.seek(self._end_offset)
+        self._end = file.read(size_bytes - self._end_offset)
+
+    def up_to(self, position: int, size: int) -> bytes:
+        """``size`` bytes, or less where the file ends."""
+        start = position - self._end_offset
+        if start >= 0:
+            return self._end[start : start + size]
+        self._file.seek(position)
+        return self._file.read(size)
+
+    def read(self, position: int, size: int) -> bytes:
+        data = self.up_to(position, size)
+        if len(data) != size:
+            raise _truncated()
+        return data
 
 
-def _central_entries(file: BinaryIO, size_bytes: int) -> tuple[list[_Entry], int]:
+def _truncated() -> TruncatedError:
+    return TruncatedError("The .conda file ends too early: upload it again.")
+
+
+def _central_entries(archive: _Archive, size_bytes: int) -> tuple[list[_Entry], int]:
     end_offset = size_bytes - _END.size
     if end_offset < 0:
-        raise TruncatedError("The .conda file ends too early: upload it again.")
+        raise _truncated()
     # Only here: a reader that searches backwards finds the same, as no comment may follow.
-    end = _END.unpack(_read_at(file, end_offset, _END.size))
+    end = _END.unpack(archive.read(end_offset, _END.size))
     if end[0] != _END_MAGIC or end[7]:
         raise TruncatedError(
             "The .conda file does not end with its ZIP directory. It was cut off, or something "
@@ -134,10 +157,10 @@ def _central_entries(file: BinaryIO, size_bytes: int) -> tuple[list[_Entry], int
     directory_end = end_offset
     locator_offset = end_offset - _ZIP64_LOCATOR.size
     if locator_offset >= 0:
-        locator = _ZIP64_LOCATOR.unpack(_read_at(file, locator_offset, _ZIP64_LOCATOR.size))
+        locator = _ZIP64_LOCATOR.unpack(archive.read(locator_offset, _ZIP64_LOCATOR.size))
         if locator[0] == _LOCATOR_MAGIC:
             directory_end, count, directory_bytes, directory_offset = _zip64_end(
-                file, locator_offset, locator, (count, directory_bytes, directory_offset)
+                archive, locator_offset, locator, (count, directory_bytes, directory_offset)
             )
             count_here = min(count_here, count)
     if disk or directory_disk or count_here != count:
@@ -154,7 +177,7 @@ def _central_entries(file: BinaryIO, size_bytes: int) -> tuple[list[_Entry], int
             "The .conda file's ZIP directory is not where the file says: something was put "
             "before or behind it. Rebuild the package."
         )
-    directory = _read_at(file, directory_offset, directory_bytes)
+    directory = archive.read(directory_offset, directory_bytes)
     entries, position = [], 0
     for _ in range(count):
         entry, position = _central_entry(directory, position)
@@ -165,7 +188,7 @@ def _central_entries(file: BinaryIO, size_bytes: int) -> tuple[list[_Entry], int
 
 
 def _zip64_end(
-    file: BinaryIO,
+    archive: _Archive,
     locator_offset: int,
     locator: tuple[bytes, int, int, int],
     plain: tuple[int, int, int],
@@ -173,7 +196,7 @@ def _zip64_end(
     record_offset = locator_offset - _ZIP64_END.size
     if record_offset < 0 or locator[1:] != (0, record_offset, 1):
         raise _corrupt("its zip64 directory is not where it says")
-    record = _ZIP64_END.unpack(_read_at(file, record_offset, _ZIP64_END.size))
+    record = _ZIP64_END.unpack(archive.read(record_offset, _ZIP64_END.size))
     magic, length, _, _, disk, directory_disk, count_here, count, size, offset = record
     if magic != _ZIP64_END_MAGIC or length != _ZIP64_END.size - 12:
         raise _corrupt("its zip64 directory is damaged")
@@ -208,17 +231,9 @@ def _central_entry(directory: bytes, position: int) -> tuple[_Entry, int]:
             f"The .conda file's member {quote(name)} needs a newer ZIP version: rebuild it."
         )
     extra = directory[data_start + name_length : end]
-    unpacked, packed, offset = _zip64_values(extra, (unpacked, packed, offset), name)
-    entry = _Entry(
-        name=name,
-        offset=offset,
-        flags=flags,
-        method=method,
-        crc32=crc32,
-        packed_bytes=packed,
-        unpacked_bytes=unpacked,
-    )
-    return entry, end
+    if extra:
+        unpacked, packed, offset = _zip64_values(extra, (unpacked, packed, offset), name)
+    return _Entry(name, offset, flags, method, crc32, packed, unpacked), end
 
 
 def _zip64_values(extra: bytes, values: tuple[int, int, int], name: bytes) -> tuple[int, int, int]:
@@ -304,16 +319,21 @@ def _check_entry(entry: _Entry, *, allow_deflate: bool) -> str:
     return name
 
 
-def _check_local(file: BinaryIO, entry: _Entry, name: str) -> int:
+def _check_local(archive: _Archive, entry: _Entry, name: str) -> int:
     """Compare the header before the data with the directory; return where the data begin."""
-    fields = _LOCAL.unpack(_read_at(file, entry.offset, _LOCAL.size))
+    header = archive.up_to(entry.offset, _LOCAL.size + len(entry.name))
+    if len(header) < _LOCAL.size:
+        raise _truncated()
+    fields = _LOCAL.unpack_from(header)
     magic, version, flags, method, _, _, crc32, packed, unpacked = fields[:9]
     name_length: int = fields[9]
     extra_length: int = fields[10]
     if magic != LOCAL_MAGIC:
         raise _corrupt(f"{quote(name)} is not where the directory says")
     start = entry.offset + _LOCAL.size + name_length + extra_length
-    texts = _read_at(file, entry.offset + _LOCAL.size, name_length + extra_length)
+    texts = header[_LOCAL.size :]
+    if len(texts) != name_length + extra_length:
+        texts = archive.read(entry.offset + _LOCAL.size, name_length + extra_length)
     wanted = (
         (0, 0, 0)
         if entry.flags & _HAS_DESCRIPTOR
@@ -321,7 +341,8 @@ def _check_local(file: BinaryIO, entry: _Entry, name: str) -> int:
     )
     if version > _MAX_VERSION:
         raise _corrupt(f"{quote(name)} needs a newer ZIP version")
-    unpacked, packed, _ = _zip64_values(texts[name_length:], (unpacked, packed, 0), entry.name)
+    if extra_length:
+        unpacked, packed, _ = _zip64_values(texts[name_length:], (unpacked, packed, 0), entry.name)
     if (
         texts[:name_length] != entry.name
         or (flags, method) != (entry.flags, entry.method)
@@ -331,8 +352,8 @@ def _check_local(file: BinaryIO, entry: _Entry, name: str) -> int:
     return start
 
 
-def _check_descriptor(file: BinaryIO, position: int, entry: _Entry, name: str) -> None:
-    descriptor = _DESCRIPTOR.unpack(_read_at(file, position, _DESCRIPTOR.size))
+def _check_descriptor(archive: _Archive, position: int, entry: _Entry, name: str) -> None:
+    descriptor = _DESCRIPTOR.unpack(archive.read(position, _DESCRIPTOR.size))
     if descriptor != (_DESCRIPTOR_MAGIC, entry.crc32, entry.packed_bytes, entry.unpacked_bytes):
         raise _corrupt(f"the sizes behind {quote(name)} contradict the directory")
 

@@ -1,8 +1,8 @@
 from registry.models.blob import Blob
 from registry.models.channel import Channel, ChannelFile, Removal
 from registry.models.collaborator import Collaborator
-from registry.models.download import Download
-from registry.models.file import PackageFile, Record
+from registry.models.download import Download, DownloadTotal
+from registry.models.file import Announcement, PackageFile, Record
 from registry.models.index import (
     ChanneldataEntry,
     CurrentFile,
@@ -11,10 +11,15 @@ from registry.models.index import (
     StaleMark,
 )
 from registry.models.notice import Notice
-from registry.models.package import Package
+from registry.models.package import Package, Release
 from registry.models.patch import Patch, PatchChunk, PatchedRecord
+from registry.models.quota import AccountQuota
+from registry.models.retention import RetentionRule
+from registry.models.stage import Stage
 
 __all__ = [
+    "AccountQuota",
+    "Announcement",
     "Blob",
     "Channel",
     "ChannelFile",
@@ -23,6 +28,7 @@ __all__ = [
     "CurrentFile",
     "CurrentVersion",
     "Download",
+    "DownloadTotal",
     "Notice",
     "Package",
     "PackageFile",
@@ -31,6 +37,9 @@ __all__ = [
     "PatchedRecord",
     "PublishedIndex",
     "Record",
+    "Release",
     "Removal",
+    "RetentionRule",
+    "Stage",
     "StaleMark",
 ]

@@ -33,6 +33,8 @@ class Channel(models.Model):
     )
     is_locked = models.BooleanField(default=False)
     lock_note = models.CharField(max_length=200, blank=True)
+    # A name that stood in it stands for the same bytes for good.
+    is_immutable = models.BooleanField(default=False)
     # Packages of schema_version 3 stand in a part of repodata that older clients can't read.
     allows_v3 = models.BooleanField(default=False)
     # CEP 42: a channel that goes before this one, and one that comes after it, as "../other".

@@ -19,3 +19,15 @@ class Download(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["file", "day"], name="one_count_a_day")]
+
+
+class DownloadTotal(models.Model):
+    """How often a package file was fetched since it came, so that nobody has to add up days."""
+
+    file = models.OneToOneField(
+        PackageFile, primary_key=True, on_delete=models.CASCADE, related_name="download_total"
+    )
+    count = models.PositiveBigIntegerField(default=0)
+
+    if TYPE_CHECKING:
+        file_id: int

@@ -12,14 +12,19 @@ from registry.models.package import Package
 
 class PackageFileQuerySet(models.QuerySet["PackageFile"]):
     def present(self) -> Self:
+        """Those that clients can fetch."""
         return self.filter(deleted_at=None)
+
+    def staying(self) -> Self:
+        """Those that are there for people: without those that are about to be gone."""
+        return self.present().filter(leaving_until=None)
 
 
 class PackageFile(models.Model):
     """One ``.conda`` or ``.tar.bz2`` in one subdir of an account, in zero or more channels.
 
-    A deleted file stays as a row: its name is spoken for, since clients cache package files by
-    name and never look again.
+    A deleted file stays as a row: an immutable channel that it once stood in takes no other bytes
+    under its name.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="files")
@@ -53,6 +58,12 @@ class PackageFile(models.Model):
     )
     uploaded_with = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # Whoever deleted it is about to upload it anew: until then clients go on reading it.
+    leaving_until = models.DateTimeField(null=True, blank=True)
+    leaving_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    leaving_with = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
 
     objects: ClassVar[models.Manager[PackageFile]] = PackageFileQuerySet.as_manager()
 
@@ -70,6 +81,16 @@ class PackageFile(models.Model):
         indexes = [
             models.Index(fields=["package", "-uploaded_at"], name="files_of_a_package"),
             models.Index(fields=["package", "-version_key"], name="versions_of_a_package"),
+            # What an account keeps, and which packages of it: counted without a look at the rows.
+            models.Index(
+                fields=["account", "package", "size_bytes", "deleted_at"],
+                name="usage_of_an_account",
+            ),
+            models.Index(
+                fields=["leaving_until"],
+                condition=models.Q(leaving_until__isnull=False),
+                name="files_that_leave",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -96,3 +117,17 @@ class Record(models.Model):
 
     if TYPE_CHECKING:
         file_id: int
+
+
+class Announcement(models.Model):
+    """Somebody who may delete a file looked at it, and may be about to upload it anew."""
+
+    file = models.ForeignKey(PackageFile, on_delete=models.CASCADE, related_name="announcements")
+    credential = models.CharField(max_length=40)
+    announced_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["file", "credential"], name="one_announcement_each")
+        ]
+        indexes = [models.Index(fields=["announced_at"], name="announcements_by_age")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -9,17 +10,27 @@ from registry.models.channel import Channel
 
 
 class Notice(models.Model):
-    """A message that conda shows to those who use a channel, until it expires (CEP 6)."""
+    """A message to those who use a channel: while it is published, conda shows it until it
+    expires (CEP 6)."""
 
     class Level(models.TextChoices):
         INFO = "info", "Info"
         WARNING = "warning", "Warning"
         CRITICAL = "critical", "Critical"
 
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        PUBLISHED = "published", "Published"
+        ARCHIVED = "archived", "Archived"
+
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="notices")
+    # conda remembers by it what it has shown, of all channels of all hosts.
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     message = models.CharField(max_length=1000)
     level = models.CharField(max_length=8, choices=Level.choices, default=Level.INFO)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PUBLISHED)
     created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField()
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

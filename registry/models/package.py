@@ -6,26 +6,45 @@ from django.db import models
 
 from accounts.models import Account
 
+DESCRIPTION_FIELDS = (
+    "summary", "description", "license", "license_url", "home_url", "dev_url", "doc_url",
+    "source_url",
+)  # fmt: skip
 
-class Package(models.Model):
-    """A name under an account; comes into being with its first file.
 
-    What describes it follows the newest upload.
+class Described(models.Model):
+    """What is said of a package as a whole, or of one of its versions: `DESCRIPTION_FIELDS`."""
+
+    summary = models.CharField(max_length=1000, blank=True)
+    description = models.TextField(blank=True)
+    license = models.CharField(max_length=255, blank=True)
+    license_url = models.CharField(max_length=500, blank=True)
+    home_url = models.CharField(max_length=500, blank=True)
+    dev_url = models.CharField(max_length=500, blank=True)
+    doc_url = models.CharField(max_length=500, blank=True)
+    source_url = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Package(Described):
+    """A name under an account; comes into being with its first file, or before.
+
+    What describes it follows the newest upload, but for what was pinned by hand. A deleted package
+    stays as a row, which nobody is shown: what its files left behind in indexes stays as private
+    as it was. It comes back with the next file of its name.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="packages")
     name = models.CharField(max_length=64)
     is_private = models.BooleanField(default=False)
-    summary = models.CharField(max_length=1000, blank=True)
-    description = models.TextField(blank=True)
-    license = models.CharField(max_length=255, blank=True)
-    home_url = models.CharField(max_length=500, blank=True)
-    dev_url = models.CharField(max_length=500, blank=True)
-    doc_url = models.CharField(max_length=500, blank=True)
-    source_url = models.CharField(max_length=500, blank=True)
+    # Those of the fields that describe it which uploads leave alone.
+    pinned: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
     latest_version = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
 
     if TYPE_CHECKING:
         account_id: int
@@ -46,3 +65,23 @@ class Package(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account.name}/{self.name}"
+
+
+class Release(Described):
+    """What was said by hand of one version of a package, which need not have files yet."""
+
+    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="releases")
+    version = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    if TYPE_CHECKING:
+        package_id: int
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["package", "version"], name="one_release_of_a_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"

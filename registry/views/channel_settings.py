@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.forms import TypedNameForm, show_refusal
 from accounts.identity import Identity
@@ -21,6 +22,8 @@ from registry import channels as acts
 from registry.forms import ChannelSettingsForm, LockForm, NewChannelForm, NoticeForm
 from registry.models import Channel, ChannelFile, Notice
 from registry.models.channel import MAIN
+
+_MAX_NOTICES = 50
 
 
 def _managed(request: HttpRequest, name: str) -> tuple[Identity, Account]:
@@ -88,7 +91,8 @@ def _render(
         "form": form or ChannelSettingsForm(initial=kept),
         "lock_form": lock_form or LockForm(auto_id="lock_%s"),
         "notice_form": notice_form or NoticeForm(auto_id="notice_%s"),
-        "notices": notices.live_notices().filter(channel=channel),
+        "notices": Notice.objects.filter(channel=channel).order_by("-pk")[:_MAX_NOTICES],
+        "now": timezone.now(),
         "is_main": channel.name == MAIN,
     }
     return render(request, "registry/channel_change.html", context, status=422 if wrong else 200)
@@ -134,24 +138,57 @@ def notice_add(request: HttpRequest, account: str, channel: str) -> HttpResponse
                 message=form.cleaned_data["message"],
                 level=form.cleaned_data["level"],
                 expires_at=form.expiry(),
+                status=form.status(),
             )
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
     if form.errors:
         return _render(request, found, notice_form=form)
-    messages.success(request, f"conda shows it to those who use {found.name}.")
+    messages.success(
+        request,
+        "The draft is kept. Nobody is shown it until it is published."
+        if form.cleaned_data["is_draft"]
+        else f"conda shows it to those who use {found.name}.",
+    )
     return _page_of(found)
 
 
 @act_of("registry:channel-change", "notice")
+def notice_publish(request: HttpRequest, account: str, channel: str, notice: int) -> HttpResponse:
+    identity, row = _notice(request, account, channel, notice)
+    try:
+        notices.change_notice(by=identity, notice=row, status=Notice.Status.PUBLISHED)
+    except (Conflict, InvalidInput) as refusal:
+        messages.error(request, refusal.detail)
+    else:
+        messages.success(request, f"conda shows it to those who use {channel}.")
+    return _page_of(row.channel)
+
+
+@act_of("registry:channel-change", "notice")
+def notice_archive(request: HttpRequest, account: str, channel: str, notice: int) -> HttpResponse:
+    identity, row = _notice(request, account, channel, notice)
+    notices.change_notice(by=identity, notice=row, status=Notice.Status.ARCHIVED)
+    messages.success(request, "The notice is archived. Who was shown it already was.")
+    return _page_of(row.channel)
+
+
+@act_of("registry:channel-change", "notice")
 def notice_withdraw(request: HttpRequest, account: str, channel: str, notice: int) -> HttpResponse:
+    identity, row = _notice(request, account, channel, notice)
+    notices.withdraw_notice(by=identity, notice=row)
+    messages.success(request, "The notice is withdrawn. Who was shown it already was.")
+    return _page_of(row.channel)
+
+
+def _notice(
+    request: HttpRequest, account: str, channel: str, notice: int
+) -> tuple[Identity, Notice]:
     identity, found = managed_channel(request, account, channel)
     row = Notice.objects.select_related("channel__account").filter(channel=found, pk=notice).first()
     if row is None:
         raise NotFound
-    notices.withdraw_notice(by=identity, notice=row)
-    messages.success(request, "The notice is withdrawn. Who was shown it already was.")
-    return _page_of(found)
+    return identity, row
 
 
 @act_of("registry:channel-change")

@@ -17,11 +17,12 @@ from accounts.rights import may_administer
 from accounts.roles import Permission
 from accounts.views.frame import act_of, form_page
 from portal.errors import Conflict, Forbidden, NotFound
-from registry import access, patched, placement, publishing
+from registry import access, patched, placement
 from registry.conda.errors import InvalidVersionError
 from registry.conda.version import sort_key
 from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
 from registry.models import Channel, ChannelFile, Package, PackageFile
+from registry.refusing import ChannelLocked
 from registry.views import listing
 from registry.views.diffs import shown_changes
 from registry.views.frame import (
@@ -229,7 +230,7 @@ def file_put(
     channel = access.find_channel(identity, account, form.cleaned_data["channel"])
     try:
         added = placement.add_to_channel(by=identity, file=file, channel=channel)
-    except publishing.ChannelLocked as refusal:
+    except ChannelLocked as refusal:
         form.add_error("channel", refusal.detail)
         return _render_file(request, identity, file, form)
     if added:
@@ -257,7 +258,7 @@ def file_remove(
     target = standing_in(identity, file, channel)
     try:
         placement.remove_from_channel(by=identity, file=file, channel=target)
-    except publishing.ChannelLocked as refusal:
+    except ChannelLocked as refusal:
         messages.error(request, refusal.detail)
     else:
         messages.success(

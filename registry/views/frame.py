@@ -83,8 +83,9 @@ def package_context(
         ("files", "Files", "files"),
         ("channels", "Channels", "package-channels"),
     ]
-    if may_administer_it:
-        pages.append(("settings", "Settings", "package-settings"))
+    if may_write:
+        first = "package-settings" if may_administer_it else "description"
+        pages.append(("settings", "Settings", first))
     crumbs: list[dict[str, str]] = [
         {"label": package.account.name, "url": reverse("registry:account", args=where[:1])},
         {"label": package.name, "url": home_of(package)},
@@ -119,7 +120,12 @@ def package_settings_context(
     entries = [
         ("collaborators", "Collaborators", "users"),
         ("visibility", "Visibility", "eye"),
+        ("description", "Description", "pencil"),
     ]
+    labels = {key: label for key, label, _ in entries}
+    context = package_context(identity, package, "settings", labels[current], *further)
+    if not context["may_administer"]:
+        entries = entries[-1:]
     menu = [
         {
             "label": label,
@@ -129,8 +135,6 @@ def package_settings_context(
         }
         for key, label, icon in entries
     ]
-    labels = {key: label for key, label, _ in entries}
-    context = package_context(identity, package, "settings", labels[current], *further)
     context["crumbs"][2]["url"] = reverse(f"registry:{current}", args=where)
     if not further:
         context["crumbs"][2].pop("url")

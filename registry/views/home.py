@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.cache import cache
-from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Concat
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -17,6 +16,7 @@ from accounts.models import Account
 from registry import access
 from registry.forms import SearchForm
 from registry.models import ChannelFile, Package, PackageFile
+from registry.searching import matching, words_of
 from registry.views.frame import viewer
 from registry.views.listing import package_rows
 from registry.views.paging import links, position, slice_of
@@ -25,7 +25,6 @@ _NEWEST_SHOWN = 10
 # A release may have hundreds of files; older ones than these are not looked at for the first page.
 _FILES_LOOKED_AT = 200
 _NUMBERS_KEPT_SECONDS = 60
-_MAX_WORDS = 8
 
 
 @require_safe
@@ -50,7 +49,7 @@ def _readable_files(identity: Identity) -> QuerySet[PackageFile]:
     """Files in channels that they may read, of all accounts; their packages are asked of apart."""
     readable = access.readable_channels(identity).values("pk")
     standing = ChannelFile.objects.filter(file=OuterRef("pk"), channel__in=readable)
-    return PackageFile.objects.filter(Exists(standing), deleted_at=None)
+    return PackageFile.objects.staying().filter(Exists(standing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _newest(identity: Identity) -> list[_NewRelease]:
 def search(request: HttpRequest) -> HttpResponse:
     identity = viewer(request)
     form = SearchForm(request.GET)
-    words = form.value("q").lower().split()[:_MAX_WORDS]
+    words = words_of(form.value("q"))
     packages = _filtered(identity, form, words)
     shown = slice_of(
         packages,
@@ -117,25 +116,4 @@ def _filtered(identity: Identity, form: SearchForm, words: list[str]) -> QuerySe
             package=OuterRef("pk"), subdir=form.value("platform")
         )
         packages = packages.filter(Exists(built))
-    return _matching(packages, words)
-
-
-def _matching(packages: QuerySet[Package], words: list[str]) -> QuerySet[Package]:
-    """Packages with all these words, those that have them in their name first."""
-    name = "-".join(words)
-    if len(words) == 1 and words[0].count("/") == 1:
-        account, _, name = words[0].partition("/")
-        packages, words = packages.filter(account__name=account), [name]
-    for word in words:
-        packages = packages.filter(Q(name__contains=word) | Q(summary__icontains=word))
-    rank = Case(
-        When(name=name, then=Value("1")),
-        When(name__startswith=name, then=Value("2")),
-        When(name__contains=name, then=Value("3")),
-        default=Value("4"),
-    )
-    # One value that differs for each package is where the next page begins.
-    place = Concat(
-        rank, Value(" "), F("name"), Value(" "), F("account__name"), output_field=CharField()
-    )
-    return packages.annotate(place=place)
+    return matching(packages, words)

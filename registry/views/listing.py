@@ -7,9 +7,9 @@ knows nothing of. So versions, dates and platforms come from the files that are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KT
@@ -18,7 +18,9 @@ from registry.conda.description import description_fields
 from registry.conda.errors import InvalidVersionError
 from registry.conda.subdirs import KNOWN_SUBDIRS, NOARCH
 from registry.conda.version import sort_key
+from registry.describing import Newcomer, said_by
 from registry.models import Package, PackageFile
+from registry.models.package import DESCRIPTION_FIELDS, Described
 from registry.views.paging import PAGE_SIZE, Slice, slice_of
 
 # Platforms first, as people look for theirs; what runs everywhere comes last.
@@ -77,7 +79,7 @@ def _row(package: Package, told: dict[str, Any], platforms: set[str]) -> Package
         return PackageRow(package)
     summary = (
         package.summary
-        if version == package.latest_version
+        if version == package.latest_version or "summary" in package.pinned
         else description_fields({"summary": told["said"]})["summary"]
     )
     return PackageRow(package, version, summary, told["uploaded_at"], in_order(platforms))
@@ -93,36 +95,44 @@ class About:
     summary: str = ""
     description: str = ""
     license: str = ""
+    license_url: str = ""
     home_url: str = ""
     dev_url: str = ""
     doc_url: str = ""
     source_url: str = ""
 
+    @classmethod
+    def of(cls, described: Described, fields: Iterable[str] = DESCRIPTION_FIELDS) -> Self:
+        return cls(**{field: getattr(described, field) for field in fields})
+
 
 def about(package: Package, newest: PackageFile | None) -> About:
+    """What is pinned by hand is said whatever the viewer sees of the files."""
     if newest is None:
-        return About()
+        # Of one without any files, nothing else was said than by hand.
+        has_files = bool(package.latest_version)
+        return About.of(package, package.pinned if has_files else DESCRIPTION_FIELDS)
     if newest.version == package.latest_version:
-        return About(
-            package.summary,
-            package.description,
-            package.license,
-            package.home_url,
-            package.dev_url,
-            package.doc_url,
-            package.source_url,
-        )
-    fields = description_fields(newest.about)
-    said = newest.index.get("license")
-    return About(
-        fields["summary"],
-        fields["description"],
-        description_fields({"license": said})["license"] or fields["license"],
-        fields["home"],
-        fields["dev_url"],
-        fields["doc_url"],
-        fields["source_url"],
+        return About.of(package)
+    return replace(
+        _about_file(package, newest), **{name: getattr(package, name) for name in package.pinned}
     )
+
+
+def about_version(package: Package, newest: PackageFile, said: Described | None) -> About:
+    """What was said by hand of a version goes over what its newest file says."""
+    found = _about_file(package, newest)
+    if newest.version == package.latest_version:
+        found = About.of(package)
+    if said is None:
+        return found
+    by_hand = {name: getattr(said, name) for name in DESCRIPTION_FIELDS}
+    return replace(found, **{name: text for name, text in by_hand.items() if text})
+
+
+def _about_file(package: Package, file: PackageFile) -> About:
+    license_name = str(file.index.get("license") or "")
+    return About(**said_by(Newcomer(package, file.version, license_name, file.about)))
 
 
 def newest_first(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:

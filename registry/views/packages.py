@@ -14,8 +14,9 @@ from accounts.models import Account
 from portal.errors import NotFound
 from registry import access
 from registry.forms import PositionForm
-from registry.models import Channel, Collaborator, Package, PackageFile
+from registry.models import Channel, Collaborator, Package, PackageFile, Release
 from registry.views import listing
+from registry.views.badges import badge_variants
 from registry.views.frame import (
     channels_of,
     package_context,
@@ -68,6 +69,7 @@ def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
     newest = listing.newest_first(files).first()
     shown = listing.releases(files, size=_RELEASES_SHOWN)
     about = listing.about(found, newest)
+    channels = _channels_with(identity, found, files)
     context = {
         **package_context(identity, found, "overview"),
         "newest": newest,
@@ -77,7 +79,8 @@ def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
         "matrix": listing.matrix(shown.rows),
         "has_more_versions": shown.has_after,
         "size_bytes": files.aggregate(total=Sum("size_bytes"))["total"],
-        "channels": _channels_with(identity, found, files),
+        "channels": channels,
+        "badges": badge_variants(found, channels),
         "people": _maintainers(found),
         **_install(identity, found, files),
     }
@@ -136,12 +139,13 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
     if not builds:
         raise NotFound
     newest = listing.newest_first(everything).first()
+    said = Release.objects.filter(package=found, version=version).first()
     context = {
         **package_context(identity, found, "versions", version),
         "version": version,
         "newest": newest,
         "is_latest": newest is not None and newest.version == version,
-        "about": listing.about(found, builds[0]),
+        "about": listing.about_version(found, builds[0], said),
         "files": with_channels(identity, found.account, builds),
         "totals": listing.totals(files),
         **_install(identity, found, files, pinned=True),

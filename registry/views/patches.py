@@ -22,7 +22,7 @@ from registry.conda.subdirs import KNOWN_SUBDIRS
 from registry.forms import InstructionsForm, RecordForm
 from registry.models import Channel, ChannelFile, PackageFile, Patch
 from registry.patching import Effect, InvalidPatch
-from registry.publishing import ChannelLocked
+from registry.refusing import ChannelLocked
 from registry.storage import Readable
 from registry.views.channel_settings import channel_frame, managed_channel
 from registry.views.diffs import shown_changes

@@ -31,10 +31,12 @@ from registry.models import PackageFile
 from registry.models.channel import MAIN
 from registry.publishing import Claims, Outcome
 from registry.receiving import upload_slot
+from registry.refusing import FileExists
 from registry.storage import Readable, UploadTooLarge
 from registry.views.frame import viewer
 
 FILE_FIELD = "files"
+REPLACE_FIELD = "replace"
 _ACCOUNTS_OFFERED = 200
 _CHANNELS_OFFERED = 200
 
@@ -146,7 +148,8 @@ def _publish(request: HttpRequest, identity: Identity, destination: Destination)
     if not uploads:
         reason = "No file was chosen. Choose one or several."
         return _form(request, identity, account, channel, reason=reason)
-    results = [_publish_one(identity, destination, each) for each in uploads]
+    replaces = REPLACE_FIELD in request.POST
+    results = [_publish_one(identity, destination, each, replaces=replaces) for each in uploads]
     failed = sum(1 for result in results if result.reason)
     context = {
         "account": account,
@@ -160,13 +163,22 @@ def _publish(request: HttpRequest, identity: Identity, destination: Destination)
     return render(request, "registry/uploaded.html", context, status=422 if failed else 200)
 
 
-def _publish_one(identity: Identity, destination: Destination, sent: UploadedFile[Any]) -> _Result:
+def _publish_one(
+    identity: Identity, destination: Destination, sent: UploadedFile[Any], *, replaces: bool
+) -> _Result:
     # A browser's name for a file proves nothing: "xz (1).conda" is as good as any.
     name = sent.name or "a file without a name"
     try:
         published = publishing.publish_to(
-            by=identity, destination=destination, body=cast(Readable, sent.file), claims=Claims()
+            by=identity,
+            destination=destination,
+            body=cast(Readable, sent.file),
+            claims=Claims(),
+            replaces=replaces,
         )
+    except FileExists as refusal:
+        hint = "" if replaces else " Here that is “Replace files of the same name”."
+        return _Result(name, reason=refusal.detail + hint)
     except Refusal as refusal:
         return _Result(name, reason=refusal.detail)
     return _Result(name, published.file, _WORDS[published.outcome])
@@ -176,6 +188,7 @@ _WORDS = {
     Outcome.CREATED: "published",
     Outcome.ADDED: "added",
     Outcome.UNCHANGED: "unchanged",
+    Outcome.REPLACED: "replaced",
 }
 
 

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
 from accounts import converters as _accounts  # noqa: F401  # registers <account:…>
 from registry.views import (
     accounts,
+    badges,
     channel_settings,
     channels,
     collaborators,
+    descriptions,
     docs,
     files,
     home,
     packages,
     patches,
     redirects,
+    retention,
+    storage,
     uploads,
 )
 from registry.views import converters as _packages  # noqa: F401  # registers <package:…> and others
@@ -36,7 +40,7 @@ def _package_pages(package: str) -> list[URLPattern]:
     file = f"{package}/files/<subdir:subdir>/<filename:filename>"
     settings = f"{package}/settings"
     collaborator = f"{settings}/collaborators/<int:collaborator>"
-    pages: list[tuple[str, Callable[..., HttpResponse], str]] = [
+    pages: list[tuple[str, Callable[..., HttpResponseBase], str]] = [
         (package, packages.package, "package"),
         (f"{package}/versions", packages.versions, "versions"),
         (f"{package}/versions/<reserved_version:version>", packages.version, "version"),
@@ -47,6 +51,7 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{file}/remove/<channel:channel>", files.file_remove, "file-remove"),
         (f"{file}/patch/<channel:channel>", patches.file_patch, "file-patch"),
         (f"{package}/channels", packages.package_channels, "package-channels"),
+        (f"{package}/badges/<slug:badge>.svg", badges.badge, "badge"),
         (settings, collaborators.package_settings, "package-settings"),
         (f"{settings}/collaborators", collaborators.collaborators, "collaborators"),
         (f"{settings}/collaborators/add-person", collaborators.person_add, "person-add"),
@@ -56,6 +61,12 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{settings}/visibility", collaborators.visibility, "visibility"),
         (f"{settings}/visibility/hide", collaborators.package_hide, "package-hide"),
         (f"{settings}/visibility/show", collaborators.package_show, "package-show"),
+        (f"{settings}/description", descriptions.description, "description"),
+        (
+            f"{settings}/description/follow/<slug:field>",
+            descriptions.description_follow,
+            "description-follow",
+        ),
         (f"{package}/<version:version>", packages.version, "version"),
         # Old and long forms.
         (f"{package}/labels", redirects.package_channels, "package-labels"),
@@ -82,6 +93,12 @@ urlpatterns: list[URLPattern] = [
     path("<account:account>/upload", uploads.upload, name="upload"),
     path("<account:account>/channels", channels.channels, name="channels"),
     path("<account:account>/channels/<channel:channel>", channels.channel, name="channel"),
+    path("<account:account>/settings/storage", storage.storage, name="storage"),
+    path(
+        "<account:account>/settings/storage/unlisted",
+        storage.storage_unlisted,
+        name="storage-unlisted",
+    ),
     path(_settings, channel_settings.channel_list, name="channel-list"),
     path(f"{_settings}/new", channel_settings.channel_new, name="channel-new"),
     path(
@@ -94,6 +111,28 @@ urlpatterns: list[URLPattern] = [
         f"{_settings}/unlock/<channel:channel>",
         channel_settings.channel_unlock,
         name="channel-unlock",
+    ),
+    path(f"{_settings}/retention/<channel:channel>", retention.retention, name="retention"),
+    path(
+        f"{_settings}/retention-rule/<int:rule>/<channel:channel>",
+        retention.rule,
+        name="retention-rule",
+    ),
+    path(
+        f"{_settings}/switch-rule-on/<int:rule>/<channel:channel>",
+        retention.rule_switch_on,
+        name="rule-switch-on",
+    ),
+    path(
+        f"{_settings}/switch-rule-off/<int:rule>/<channel:channel>",
+        retention.rule_switch_off,
+        name="rule-switch-off",
+    ),
+    path(f"{_settings}/run-rule/<int:rule>/<channel:channel>", retention.rule_run, name="rule-run"),
+    path(
+        f"{_settings}/delete-rule/<int:rule>/<channel:channel>",
+        retention.rule_delete,
+        name="rule-delete",
     ),
     path(f"{_settings}/patches/<channel:channel>", patches.channel_patches, name="channel-patches"),
     path(
@@ -110,6 +149,16 @@ urlpatterns: list[URLPattern] = [
         f"{_settings}/notices/add/<channel:channel>",
         channel_settings.notice_add,
         name="notice-add",
+    ),
+    path(
+        f"{_settings}/notices/<int:notice>/publish/<channel:channel>",
+        channel_settings.notice_publish,
+        name="notice-publish",
+    ),
+    path(
+        f"{_settings}/notices/<int:notice>/archive/<channel:channel>",
+        channel_settings.notice_archive,
+        name="notice-archive",
     ),
     path(
         f"{_settings}/notices/<int:notice>/withdraw/<channel:channel>",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,10 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts import tokens
 from accounts.models import Account, Event, Organization, Token
-from accounts.tokens import create_token, looks_like_token, make_secret, revoke_token
+from accounts.tokens import NewToken, create_token, looks_like_token, make_secret, revoke_token
 from portal.errors import Conflict, Forbidden, InvalidInput
 from tests.cast import Person
-from tests.factories import make_token
+from tests.factories import make_token, make_user
 
 
 @pytest.mark.parametrize(("kind", "letter"), [("user", "u"), ("organization", "o")])
@@ -84,14 +85,14 @@ def test_a_token_expires_by_default(owner: Person) -> None:
     ],
 )
 def test_an_unusable_token_is_refused_with_its_field(
-    owner: Person, fields: dict[str, object], field: str
+    owner: Person, fields: dict[str, Any], field: str
 ) -> None:
-    wanted: dict[str, object] = {"name": "ci", "scopes": ["api:read"], **fields}
-    if isinstance(wanted.get("expires_at"), timedelta):
-        wanted["expires_at"] = timezone.now() + wanted["expires_at"]  # type: ignore[operator]
+    wanted: dict[str, Any] = {"name": "ci", "scopes": ["api:read"], **fields}
+    if "expires_at" in wanted:
+        wanted["expires_at"] += timezone.now()
 
     with pytest.raises(InvalidInput) as refused:
-        create_token(by=owner.identity, account=owner.user.account, **wanted)  # type: ignore[arg-type]
+        create_token(by=owner.identity, account=owner.user.account, **wanted)
 
     assert list(refused.value.errors) == [field]
     assert not Token.objects.exists()
@@ -241,3 +242,63 @@ def test_the_last_use_is_noted_once_a_minute(
     tokens.note_use(token, "192.0.2.9")
     token.refresh_from_db()
     assert token.last_used_ip == "192.0.2.9"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_replace_a_token_at_once_each_gets_one_and_the_last_is_left() -> None:
+    who = Person(make_user("olga"))
+    barrier = threading.Barrier(5)
+    made: list[NewToken] = []
+
+    def sign_in() -> None:
+        barrier.wait()
+        try:
+            made.append(
+                create_token(
+                    by=who.identity,
+                    account=who.user.account,
+                    name="vm",
+                    scopes=["all"],
+                    replaces=True,
+                )
+            )
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=sign_in) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len({new.secret for new in made}) == 5
+    assert Token.objects.filter(name="vm", revoked_at=None).count() == 1
+
+
+def test_an_expired_token_gives_its_name_back(owner: Person) -> None:
+    expired = owner.token(name="ci", expires_at=timezone.now() - timedelta(seconds=1))
+
+    made = create_token(
+        by=owner.identity, account=owner.user.account, name="ci", scopes=["api:read"]
+    )
+
+    assert made.token.name == "ci"
+    expired.token.refresh_from_db()
+    assert expired.token.revoked_at is not None
+
+
+def test_a_limited_token_replaces_none_that_reaches_further(owner: Person) -> None:
+    by = owner.identity_with("all", channels=["dev"])
+    owner.token(name="ci")
+
+    with pytest.raises(Forbidden, match="limited to the channels dev"):
+        create_token(
+            by=by,
+            account=owner.user.account,
+            name="ci",
+            scopes=["api:read"],
+            channels=["dev"],
+            replaces=True,
+        )
+
+    assert Token.objects.get(name="ci").revoked_at is None

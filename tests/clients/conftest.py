@@ -10,44 +10,42 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.servers import LiveServer, PostgresServer, S3Server, free_port, run_manage
+from tests.servers import (
+    LiveServer,
+    PostgresServer,
+    PreparedData,
+    S3Server,
+    free_port,
+    run_commands,
+)
 
 PROJECT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
 PASSWORD = "wandering neutrons 42"
+SCOPES = (("all",), ("api:read", "api:write"), ("api:modify-group",), ("conda:download",))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Deployment:
     """A live host with the admin ``ada`` of the organization ``neutrons``."""
 
     server: LiveServer
     folder: Path
-    _tokens: dict[str, str] = field(default_factory=dict)
+    tokens: Mapping[tuple[str, ...], str]
 
     @property
     def url(self) -> str:
         return self.server.url
 
-    def manage(self, *arguments: str, text: str | None = None) -> str:
-        done = run_manage(arguments, self.server.env, input=text)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
     def token(self, *scopes: str) -> str:
-        """A token of the organization with these scopes, made once."""
-        key = " ".join(scopes)
-        if key not in self._tokens:
-            options = [part for scope in scopes for part in ("--scope", scope)]
-            name = key.replace(" ", "-")
-            self._tokens[key] = self.manage("createtoken", "neutrons", "--name", name, *options)
-        return self._tokens[key]
+        """The token of the organization with these scopes, of those in ``SCOPES``."""
+        return self.tokens[scopes]
 
     def curl(self, *arguments: str) -> tuple[int, str]:
         """Run curl; the status of the answer and its body."""
@@ -77,16 +75,25 @@ class Deployment:
 
 
 def _set_up(server: LiveServer, folder: Path) -> Deployment:
-    deployment = Deployment(server, folder)
-    deployment.manage(
-        "createuser", "ada", "--email", "ada@example.org", "--password-stdin", text=PASSWORD
+    _, _, *tokens = run_commands(
+        ["createuser", "ada", "--email", "ada@example.org", "--password-stdin"],
+        ["createorg", "neutrons", "--owner", "ada"],
+        *(
+            ["createtoken", "neutrons", "--name", "-".join(scopes), *_options(scopes)]
+            for scopes in SCOPES
+        ),
+        env=server.env,
+        input=PASSWORD,
     )
-    deployment.manage("createorg", "neutrons", "--owner", "ada")
-    return deployment
+    return Deployment(server, folder, dict(zip(SCOPES, tokens, strict=True)))
 
 
-def _embedded(folder: Path) -> Iterator[Deployment]:
-    with LiveServer(folder) as server:
+def _options(scopes: Iterable[str]) -> list[str]:
+    return [part for scope in scopes for part in ("--scope", scope)]
+
+
+def _embedded(folder: Path, data: PreparedData) -> Iterator[Deployment]:
+    with LiveServer(folder, data=data) as server:
         yield _set_up(server, folder)
 
 
@@ -123,13 +130,15 @@ def _of_many_parts(
                 worker.wait()
 
 
-@pytest.fixture(scope="module", params=["embedded", "many-parts"])
+@pytest.fixture(scope="package", params=["embedded", "many-parts"])
 def deployment(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared_data: PreparedData,
 ) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("deployment")
     if request.param == "embedded":
-        yield from _embedded(folder)
+        yield from _embedded(folder, prepared_data)
     else:
         yield from _of_many_parts(
             folder,

@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import LOOPBACK, PROJECT, LiveServer, ServerFailed, free_port, run_manage
+from tests.servers import (
+    LOOPBACK,
+    PASSWORD,
+    PROJECT,
+    LiveServer,
+    ServerFailed,
+    free_port,
+    run_commands,
+)
 
 DEPLOY = PROJECT / "deploy"
 CADDY = shutil.which("caddy")
@@ -111,15 +119,12 @@ def caddy_in_front(server: LiveServer, folder: Path, *, port: int) -> Iterator[F
 
 def make_ida(server: LiveServer, *scopes: str) -> list[str]:
     """Make the user ida, and a token of hers for each of the scopes."""
-    command = ["createuser", "ida", "--email", "ida@example.org", "--password-stdin"]
-    made = run_manage(command, server.env, input="correct horse battery staple\n")
-    assert made.returncode == 0, made.stderr
-    tokens = []
-    for number, scope in enumerate(scopes):
-        arguments = ["createtoken", "ida", "--name", f"t{number}", "--scope", scope]
-        answer = run_manage(arguments, server.env)
-        assert answer.returncode == 0, answer.stderr
-        tokens.append(answer.stdout.strip())
+    _, *tokens = run_commands(
+        ["createuser", "ida", "--email", "ida@example.org", "--password-stdin"],
+        *(["createtoken", "ida", "--name", scope, "--scope", scope] for scope in scopes),
+        env=server.env,
+        input=PASSWORD,
+    )
     return tokens
 
 

@@ -18,6 +18,7 @@ from registry.conda.archive import read_package
 from tests.servers import PROJECT
 
 
+@pytest.mark.long
 def test_the_benchmarks_measure_everything_and_leave_nothing_behind(tmp_path: Path) -> None:
     work, figures_path = tmp_path / "work", tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--folder", str(work)]

@@ -396,7 +396,7 @@ class Unforgiving(io.BytesIO):
     readinto = None  # type: ignore[assignment] # a plain WSGI input has only read()
 
 
-def test_a_plain_WSGI_input_is_read_to_its_length_and_not_beyond() -> None:  # noqa: N802
+def test_a_plain_WSGI_input_is_read_to_its_length_and_not_beyond() -> None:  # noqa: N802 - a name of its own
     body = open_body({"wsgi.input": Unforgiving(b"hello"), "CONTENT_LENGTH": "5"})
 
     assert body.read(3) == b"hel"

@@ -95,6 +95,7 @@ WITHOUT_THE_PROJECT = (
 )
 
 
+@pytest.mark.long
 def test_a_venv_is_made_once_and_again_when_it_has_to_be(project: Path) -> None:
     folder = project.parents[1]
     python = folder / ".venv" / "bin" / "python"

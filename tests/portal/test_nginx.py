@@ -19,7 +19,7 @@ import requests
 
 from tests.builders import BuiltPackage, build_conda
 from tests.portal.front import NGINX, Front, free_front_port, make_ida, nginx_in_front
-from tests.servers import LOOPBACK, LiveServer, S3Server
+from tests.servers import LOOPBACK, LiveServer, PreparedData, S3Server
 
 pytestmark = pytest.mark.skipif(
     NGINX is None and not os.environ.get("CI"),
@@ -66,7 +66,9 @@ class House:
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
 def house(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared_data: PreparedData,
 ) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("front")
     s3: S3Server | None = request.getfixturevalue("s3") if request.param == "s3" else None
@@ -78,7 +80,7 @@ def house(
         **(s3.environ if s3 else {}),
     }
     with (
-        LiveServer(folder / "host", env) as server,
+        LiveServer(folder / "host", env, data=prepared_data) as server,
         nginx_in_front(
             server, folder / "nginx", port=port, s3_endpoint=s3.endpoint if s3 else ""
         ) as front,
@@ -101,7 +103,7 @@ def test_package_bytes_come_from_nginx(house: House) -> None:
     assert answer.content == house.package.data
     assert answer.headers["ETag"] == f'"{house.package.sha256}"'
     assert answer.headers["Content-Type"] == "application/octet-stream"
-    assert "immutable" in answer.headers["Cache-Control"]
+    assert answer.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert "X-Accel-Redirect" not in answer.headers
     assert not answer.history
@@ -269,6 +271,28 @@ def test_nobody_can_ask_in_the_name_of_nginx(house: House) -> None:
     answer = house.put(package, house.writing, **{"X-Upload-Check": "1"})
 
     assert answer.status_code == 201
+
+
+def test_an_upload_in_steps_comes_through(house: House) -> None:
+    package = build_conda("steps", "1.0", files={"share/data": os.urandom(2 * MIB)})
+    end = f"ida/steps/1.0/noarch/{package.filename}"
+    headers = {"Authorization": f"token {house.writing}"}
+    announced = {"sha256": package.sha256}
+
+    stage = requests.post(
+        f"{house.url}/api/stage/{end}", json=announced, headers=headers, timeout=60
+    ).json()
+    # Also with an S3, which clients don't see behind nginx.
+    assert stage["post_url"] == f"{house.url}/api/-/staged"
+    file = {"file": (f"noarch/{package.filename}", package.data)}
+    form = requests.post(stage["post_url"], data=stage["form_data"], files=file, timeout=60)
+    finished = {"dist_id": stage["dist_id"]}
+    commit = requests.post(
+        f"{house.url}/api/commit/{end}", json=finished, headers=headers, timeout=60
+    )
+
+    assert (form.status_code, commit.status_code) == (201, 200), (form.text, commit.text)
+    house.wait_for(package)
 
 
 # --- The log -----------------------------------------------------------------------------------

@@ -13,13 +13,38 @@ import requests
 from pytest_django import Settings
 
 from portal.management.commands.serve import prepare_static_files
-from tests.servers import LOOPBACK, LiveServer, run_manage
+from tests.servers import LOOPBACK, LiveServer, PreparedData, run_manage
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LiveServer]:
+def fresh(tmp_path: Path) -> Iterator[LiveServer]:
+    """A host that was started for the first time."""
     with LiveServer(tmp_path) as live:
         yield live
+
+
+@pytest.fixture(scope="module")
+def host(
+    tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData
+) -> Iterator[LiveServer]:
+    with LiveServer(tmp_path_factory.mktemp("host"), data=prepared_data) as live:
+        yield live
+
+
+@pytest.fixture
+def server(host: LiveServer) -> LiveServer:
+    """One for all, with all its processes; started again where a test has ended it."""
+    if not host.is_started:
+        host.start()
+    assert eventually(lambda: len(family_of(host.pid)) == 3)  # web server, its process, worker
+    return host
+
+
+@pytest.fixture
+def ending(server: LiveServer) -> Iterator[LiveServer]:
+    """The same for a test that ends it."""
+    yield server
+    server.stop()
 
 
 def children_of(pid: int) -> list[int]:
@@ -75,11 +100,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_the_first_start_sets_everything_up_and_says_where(server: LiveServer) -> None:
-    data = Path(server.env["CONDARIUM_DATA"])
-    said = server.log()
+def test_the_first_start_sets_everything_up_and_says_where(fresh: LiveServer) -> None:
+    data = Path(fresh.env["CONDARIUM_DATA"])
+    said = fresh.log()
 
-    assert server.url in said
+    assert fresh.url in said
     assert str(data) in said
     assert said.count("/first-account/") == 1
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
@@ -120,35 +145,35 @@ def test_the_key_and_the_data_are_still_there_after_the_second_start(server: Liv
     assert key.read_text() == before
 
 
-def test_ctrl_c_ends_all_processes_and_is_no_failure(server: LiveServer) -> None:
-    family = family_of(server.pid)
-    assert len(family) == 3  # the web server, its process, the worker
+def test_ctrl_c_ends_all_processes_and_is_no_failure(ending: LiveServer) -> None:
+    family = family_of(ending.pid)
+    before = ending.log()
 
     started = time.monotonic()
-    os.killpg(server.pid, signal.SIGINT)  # as the terminal does: to all of them
-    code = server.stop()
+    os.killpg(ending.pid, signal.SIGINT)  # as the terminal does: to all of them
+    code = ending.stop()
 
     assert code == 0
     assert time.monotonic() - started < 10
     assert not [pid for pid in family if is_running(pid)]
-    assert "Traceback" not in server.log()
+    assert "Traceback" not in ending.log().removeprefix(before)
 
 
-def test_a_running_request_is_finished_before_the_end(server: LiveServer) -> None:
-    with socket.create_connection((LOOPBACK, server.port), timeout=15) as client:
+def test_a_running_request_is_finished_before_the_end(ending: LiveServer) -> None:
+    with socket.create_connection((LOOPBACK, ending.port), timeout=15) as client:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         time.sleep(0.3)
-        os.killpg(server.pid, signal.SIGINT)
+        os.killpg(ending.pid, signal.SIGINT)
         time.sleep(0.3)
         client.sendall(b"Connection: close\r\n\r\n")
 
         assert client.makefile("rb").readline().startswith(b"HTTP/1.1 200")
 
 
-def test_no_process_outlives_a_killed_supervisor(server: LiveServer) -> None:
-    family = family_of(server.pid)
+def test_no_process_outlives_a_killed_supervisor(ending: LiveServer) -> None:
+    family = family_of(ending.pid)
 
-    os.kill(server.pid, signal.SIGKILL)
+    os.kill(ending.pid, signal.SIGKILL)
 
     assert eventually(lambda: not [pid for pid in family if is_running(pid)])
 

@@ -30,7 +30,7 @@ from tests.portal.front import (
     make_ida,
     nginx_in_front,
 )
-from tests.servers import LOOPBACK, LiveServer
+from tests.servers import LOOPBACK, LiveServer, PreparedData
 
 INDEX_FILES = [
     "noarch/repodata.json",
@@ -128,7 +128,9 @@ def by_front(answer: requests.Response) -> bool:
     ],
 )
 def house(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    prepared_data: PreparedData,
 ) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("tree")
     port = free_front_port()
@@ -142,7 +144,7 @@ def house(
     }
     put_in_front = {"nginx": nginx_in_front, "caddy": caddy_in_front}[request.param]
     with (
-        LiveServer(folder / "host", env) as server,
+        LiveServer(folder / "host", env, data=prepared_data) as server,
         put_in_front(server, folder / "front", port=port) as front,
     ):
         (token,) = make_ida(server, "all")

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from registry import downloads
-from registry.models import Download, PackageFile
+from registry.models import Download, DownloadTotal, PackageFile
 from tests.builders import build_conda
 from tests.cast import Person
 from tests.conda_client import ChannelAddress, get, head, run_pending_tasks
@@ -107,6 +107,20 @@ def test_days_are_counted_apart(url: str) -> None:
     downloads.flush()
 
     assert sorted(Download.objects.values_list("count", flat=True)) == [1, 7]
+
+
+def test_a_total_is_what_all_days_add_up_to(url: str) -> None:
+    file = PackageFile.objects.get()
+    for _ in range(2):
+        get(url)
+        get(url)
+        downloads.flush()
+
+    assert DownloadTotal.objects.get().count == 4
+    downloads.count(file.pk)
+    file.delete()
+    assert downloads.flush() == 1
+    assert not DownloadTotal.objects.exists()
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, db: None) -> None:

@@ -14,6 +14,7 @@ import pytest
 import zstandard
 from django.conf import settings as house_settings
 from django.db import connection
+from django.db.models import QuerySet
 from pytest_django import Settings
 
 from accounts.models import Organization
@@ -162,6 +163,11 @@ class History:
         weighted = {
             self.publish: 10,
             self.publish_with_others: 3,
+            self.replace: 6,
+            self.publish_a_deleted_name: 2,
+            self.put_several_elsewhere: 2,
+            self.move_several: 2,
+            self.delete_several: 1,
             self.remove: 5,
             self.put_elsewhere: 4,
             self.delete: 2,
@@ -193,6 +199,48 @@ class History:
     def publish_with_others(self) -> None:
         for _ in range(self.random.randint(2, 6)):
             self.publish()
+
+    def replace(self) -> None:
+        self.upload_other_bytes(PackageFile.objects.present())
+
+    def publish_a_deleted_name(self) -> None:
+        self.upload_other_bytes(PackageFile.objects.exclude(deleted_at=None))
+
+    def upload_other_bytes(self, files: QuerySet[PackageFile]) -> None:
+        found = list(files)
+        if not found:
+            return
+        self.number += 1
+        file = self.random.choice(found)
+        build = build_conda if file.is_conda else build_tar_bz2
+        built: BuiltPackage = build(
+            file.name,
+            file.version,
+            build=file.build,
+            subdir=file.subdir,
+            depends=LONG_DEPENDS[: self.random.choice([1, 2, 700])],
+            files={"number": str(self.number)},
+        )
+        channel = self.random.choice(self.channels)
+        to = ChannelAddress("acme", channel.name)
+        answer = self.owner.upload(built, to=to, query="?force=true")
+        assert answer.status_code == 201
+
+    def put_several_elsewhere(self) -> None:
+        placement.add_files(by=self.owner.identity, files=self.several(), channel=self.channel())
+
+    def move_several(self) -> None:
+        one, other = self.random.sample(self.channels, 2)
+        placement.move_files(
+            by=self.owner.identity, files=self.several(), from_channel=one, to_channel=other
+        )
+
+    def delete_several(self) -> None:
+        placement.delete_files(by=self.owner.identity, files=self.several())
+
+    def several(self) -> list[PackageFile]:
+        files = list(PackageFile.objects.present().select_related("account", "package"))
+        return self.random.sample(files, min(len(files), self.random.randint(2, 5)))
 
     def remove(self) -> None:
         entry = self.entry()

@@ -15,7 +15,7 @@ from registry import placement
 from registry.channels import change_channel, create_channel
 from registry.collaboration import set_privacy
 from registry.models import Blob, Channel, ChannelFile, Package, PackageFile
-from registry.publishing import V3NotAllowed
+from registry.refusing import V3NotAllowed
 from tests.builders import BuiltPackage, build_conda, build_tar_bz2
 from tests.cast import Person
 from tests.conda_client import ChannelAddress, get, run_pending_tasks, stored_files

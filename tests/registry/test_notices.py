@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Event, Organization
 from registry.models import Channel, Notice
@@ -62,19 +63,36 @@ def test_clients_are_told_until_it_is_withdrawn(channel: ChannelAddress, caller:
     assert sorted(actions) == [("notice.add", "main"), ("notice.withdraw", "main")]
 
 
-def test_each_notice_has_an_id_of_its_own_for_good(
-    channel: ChannelAddress, caller: Caller, settings: Settings
-) -> None:
+def test_each_notice_has_an_id_of_its_own_for_good(channel: ChannelAddress, caller: Caller) -> None:
     add(caller, "One")
     first = told(channel)
     add(caller, "Two")
     both = told(channel)
 
     assert both[0] == first[0]
-    assert both[0]["id"] != both[1]["id"]
     # conda remembers what it has shown of all hosts together.
-    settings.BASE_URL = "https://elsewhere.example"
-    assert {each["id"] for each in told(channel)}.isdisjoint(each["id"] for each in both)
+    assert len({UUID(each["id"]) for each in both}) == 2
+
+
+def test_a_draft_is_seen_by_those_who_manage_the_channel_alone(
+    channel: ChannelAddress, caller: Caller, reader: Person
+) -> None:
+    made = add(caller, status="draft")
+
+    assert made.status_code == 201
+    assert told(channel) == []
+    assert caller.get(API).json()["results"] == []
+    assert caller.get(f"{API}?status=draft").json()["results"] == [made.json()]
+    assert by_session(reader).get(f"{API}?status=draft").status_code == 403
+    one = f"{API}/{made.json()['id']}"
+    assert by_session(reader).call("PATCH", one, {"status": "published"}).status_code == 404
+    published = caller.call("PATCH", one, {"status": "published", "level": "critical"})
+    assert (published.status_code, published.json()["status"]) == (200, "published")
+    assert [notice["level"] for notice in told(channel)] == ["critical"]
+    assert caller.call("PATCH", one, {"status": "archived"}).json()["status"] == "archived"
+    assert told(channel) == []
+    assert caller.call("PATCH", one, {"status": "draft"}).status_code == 400
+    assert caller.call("PATCH", one, {"stat": "draft"}).status_code == 400
 
 
 def test_an_expired_notice_is_gone(channel: ChannelAddress, caller: Caller, owner: Person) -> None:
@@ -206,6 +224,27 @@ def test_the_pages_show_add_and_withdraw_them(channel: ChannelAddress, owner: Pe
     assert "withdrawn" in words(owner.client.post(withdraw, follow=True))
     assert told(channel) == []
     assert owner.client.post(withdraw).status_code == 404
+
+
+def test_the_pages_keep_drafts_publish_and_archive(channel: ChannelAddress, owner: Person) -> None:
+    notices = "/acme/settings/channels/notices"
+    last_day = (timezone.now() + timedelta(days=3)).date().isoformat()
+    form = {"message": "Moves", "level": "info", "expires_at": last_day, "is_draft": "on"}
+
+    kept = owner.client.post(f"{notices}/add/main", form, follow=True)
+
+    assert "Draft" in words(kept)
+    assert told(channel) == []
+    notice = Notice.objects.get()
+    published = owner.client.post(f"{notices}/{notice.pk}/publish/main", follow=True)
+    assert "conda shows it" in words(published)
+    assert [each["message"] for each in told(channel)] == ["Moves"]
+    archived = owner.client.post(f"{notices}/{notice.pk}/archive/main", follow=True)
+    assert "Archived" in words(archived)
+    assert told(channel) == []
+    Notice.objects.update(expires_at=timezone.now())
+    refused = owner.client.post(f"{notices}/{notice.pk}/publish/main", follow=True)
+    assert "from now on" in words(refused)
 
 
 def test_a_notice_of_another_channel_is_not_found(

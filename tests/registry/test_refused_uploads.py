@@ -21,6 +21,7 @@ from pytest_django import Settings
 from accounts import tokens
 from accounts.models import Event
 from registry import placement
+from registry.channels import change_channel
 from registry.models import Blob, Channel, ChannelFile, Package, PackageFile, StaleMark
 from tests.builders import build_conda
 from tests.cast import Person
@@ -211,6 +212,8 @@ def test_other_bytes_under_a_known_name_leave_nothing(
 ) -> None:
     assert FACES[face](HELLO.data).answer(secrets["good"]).status_code == 201
     if is_deleted:
+        # Elsewhere the name would be free again.
+        change_channel(by=owner.identity, channel=channel.row, is_immutable=True)
         placement.delete_file(by=owner.identity, file=PackageFile.objects.get())
     before = everything()
 

@@ -94,7 +94,10 @@ class OneFile(_FileEndpoint):
 
     @extend_schema(operation_id="files_delete", request=None, responses={204: None})
     def delete(self, _request: Request, account: str, subdir: str, filename: str) -> Response:
-        """Take the file out of all channels and give its bytes up. Its name stays spoken for."""
+        """Take the file out of all channels and give its bytes up.
+
+        Its name is free again, unless it ever stood in an immutable channel.
+        """
         delete_file(by=self.identity, file=self.found(account, subdir, filename))
         return Response(status=204)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
-from django.db.models.functions import Concat
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,10 +13,12 @@ from accounts.models import Group, User
 from accounts.roles import Permission
 from accounts.scopes import Ability
 from portal.errors import NotFound
-from registry import access
+from registry import access, statistics
 from registry.api import serializers as shapes
 from registry.collaboration import remove_collaborator, set_collaborator, set_privacy
 from registry.models import Collaborator, Package
+from registry.packages import change_package, delete_package, unpin
+from registry.searching import matching, words_of
 
 
 @extend_schema(tags=["packages"])
@@ -53,16 +54,61 @@ class OnePackage(Endpoint):
         responses=shapes.PackageSerializer,
     )
     def patch(self, _request: Request, account: str, package: str) -> Response:
-        """Hide it from all but members and collaborators, or show it.
+        """Say what describes it, or hide it from all but members and collaborators, or show it.
 
-        What describes it follows its newest file.
+        What is said here is pinned: uploads leave it as it is, until it is to follow them again.
         """
         found = access.find_package(self.identity, account, package)
-        access.require_whole_package(self.identity, found, Permission.ADMIN)
+        access.require_package(self.identity, found, Permission.WRITE)
         wanted = self.sent(shapes.PackageChangeInput)
-        if "is_private" in wanted:
-            set_privacy(by=self.identity, package=found, is_private=wanted["is_private"])
+        is_private, follow = wanted.pop("is_private", None), wanted.pop("follow", [])
+        with transaction.atomic():
+            if is_private is not None:
+                set_privacy(by=self.identity, package=found, is_private=is_private)
+            if wanted:
+                change_package(by=self.identity, package=found, fields=wanted)
+            if follow:
+                unpin(by=self.identity, package=found, fields=follow)
+        found.refresh_from_db()
         return self.shown(found, shapes.PackageSerializer)
+
+    @extend_schema(operation_id="packages_delete", request=None, responses={204: None})
+    def delete(self, _request: Request, account: str, package: str) -> Response:
+        """Delete it with all of its files. Where there are collaborators it takes an admin of it,
+        for their rights go with it."""
+        found = access.find_package(self.identity, account, package)
+        delete_package(by=self.identity, package=found)
+        return Response(status=204)
+
+
+@extend_schema(tags=["packages"])
+class LatestVersion(Endpoint):
+    public_reads = True
+
+    @extend_schema(operation_id="packages_latest_version", responses=shapes.LatestVersionSerializer)
+    def get(self, _request: Request, account: str, package: str) -> Response:
+        """The newest version by the order of versions, of the files that you may see."""
+        found = access.find_package(self.identity, account, package)
+        newest = statistics.latest(access.visible_files(self.identity, found))
+        if newest is None:
+            raise NotFound
+        shown = {"latest_version": newest.version, "uploaded_at": newest.uploaded_at}
+        return self.shown(shown, shapes.LatestVersionSerializer)
+
+
+@extend_schema(tags=["packages"])
+class TotalDownloads(Endpoint):
+    public_reads = True
+
+    @extend_schema(
+        operation_id="packages_total_downloads", responses=shapes.TotalDownloadsSerializer
+    )
+    def get(self, _request: Request, account: str, package: str) -> Response:
+        """How often the files that you may see were downloaded."""
+        found = access.find_package(self.identity, account, package)
+        files = access.visible_files(self.identity, found)
+        shown = {"total_downloads": statistics.total_downloads(files)}
+        return self.shown(shown, shapes.TotalDownloadsSerializer)
 
 
 @extend_schema(tags=["search"])
@@ -79,22 +125,7 @@ class Search(Endpoint):
         """Packages that you may know of, by name and summary; the best matches first."""
         words = self.sent(shapes.SearchQuery, query=True)["q"]
         packages = access.visible_packages(self.identity)
-        return self.page(_found(packages, words.lower()), shapes.FoundSerializer)
-
-
-def _found(packages: QuerySet[Package], words: str) -> QuerySet[Package]:
-    matching = packages.filter(Q(name__contains=words) | Q(summary__icontains=words))
-    rank = Case(
-        When(name=words, then=Value("1")),
-        When(name__startswith=words, then=Value("2")),
-        When(name__contains=words, then=Value("3")),
-        default=Value("4"),
-    )
-    # One value that differs for each package, as a cursor needs it.
-    place = Concat(
-        rank, Value(" "), F("name"), Value(" "), F("account__name"), output_field=CharField()
-    )
-    return matching.annotate(place=place)
+        return self.page(matching(packages, words_of(words)), shapes.FoundSerializer)
 
 
 # --- Collaborators -----------------------------------------------------------------------------

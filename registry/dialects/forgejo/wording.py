@@ -23,9 +23,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.authentication import identify
 from accounts.identity import Identity
+from accounts.rights import MissingScope
 from portal.errors import Forbidden, InvalidInput, Refusal
 from registry.conda import errors
-from registry.publishing import FileExists, InvalidPackage
+from registry.publishing import InvalidPackage
+from registry.refusing import FileExists
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Identity, P], HttpResponseBase]
@@ -58,7 +60,7 @@ def word(refusal: Refusal) -> HttpResponse:
         status, message = 400, _INVALID.get(refusal.slug, message)
     elif isinstance(refusal, FileExists):
         message = DUPLICATE
-    elif type(refusal) is Forbidden:
+    elif type(refusal) in {Forbidden, MissingScope}:
         # Forgejo knows no 403 for want of a right: curl and netrc users are asked for another
         # credential. A subclass names something that no credential would change.
         status = 401

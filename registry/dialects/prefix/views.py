@@ -15,16 +15,15 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts.authentication import identify
 from portal.body import open_body
-from portal.errors import InvalidInput, NotFound, Refusal
+from portal.errors import NotFound, Refusal
 from registry import publishing, waiting
 from registry.delivery import MethodNotAllowed
 from registry.dialects.prefix.form import FilePart
 from registry.models.channel import MAIN
-from registry.publishing import Claims, FileExists, Outcome, Published
-from registry.receiving import upload_slot
+from registry.publishing import Claims, Outcome, Published
+from registry.receiving import asks_for_force, upload_slot
 
 MAX_TEXT_LENGTH = 512
-_FORCE = {"": False, "false": False, "0": False, "true": True, "1": True}
 View = Callable[[HttpRequest, str], HttpResponse]
 
 
@@ -65,7 +64,7 @@ def upload(request: HttpRequest, rest: str) -> HttpResponse:
     if not rest.isprintable():
         raise NotFound
     destination = publishing.open_destination(by, account_name, channel_name or MAIN)
-    is_forced = _is_forced(request)
+    is_forced = asks_for_force(request)
     wait_seconds = waiting.asked_seconds(request)
     with upload_slot():
         # The form is a little more than the file; the file itself is held against the limit.
@@ -73,16 +72,9 @@ def upload(request: HttpRequest, rest: str) -> HttpResponse:
         body = open_body(request.META, limit_bytes=limit_bytes)
         part = FilePart(request.META.get("CONTENT_TYPE", ""), body)
         claims = Claims(filename=part.filename, sha256=part.sha256)
-        try:
-            published = publishing.publish_to(
-                by=by, destination=destination, body=part, claims=claims
-            )
-        except FileExists as refusal:
-            if is_forced:
-                raise FileExists(
-                    f"{refusal.detail} Files are never replaced here, so force changes nothing."
-                ) from refusal
-            raise
+        published = publishing.publish_to(
+            by=by, destination=destination, body=part, claims=claims, replaces=is_forced
+        )
     answer = _published(published, is_forced=is_forced)
     return waiting.answer_when_visible(answer, published, wait_seconds)
 
@@ -92,12 +84,7 @@ def _published(published: Published, *, is_forced: bool) -> HttpResponse:
     place = f"{file.subdir}/{file.filename}"
     if published.outcome is Outcome.UNCHANGED and not is_forced:
         return _text(f"{place} is in {channel} already, with the same content.", 409)
+    if published.outcome is Outcome.REPLACED:
+        return _text(f"{place} is in {channel}, in place of the file that had its name.", 201)
     status = 200 if published.outcome is Outcome.UNCHANGED else 201
     return _text(f"{place} is in {channel}.", status)
-
-
-def _is_forced(request: HttpRequest) -> bool:
-    asked = request.GET.get("force", "").lower()
-    if asked not in _FORCE:
-        raise InvalidInput(f"force is {asked[:40]!r}; true or false is wanted.")
-    return _FORCE[asked]

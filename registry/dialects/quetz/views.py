@@ -2,8 +2,8 @@
 
 They send the key in ``X-API-Key``, like any of our credentials, and take 201 for "it is visible":
 so this upload waits for that, where others have to be asked to. What differs from Quetz on purpose:
-``force`` replaces nothing, who may upload is decided before the body is read, and an unknown
-channel is told from a hidden one by nobody.
+``force`` replaces in all of the account's channels at once, who may upload is decided before the
+body is read, and an unknown channel is told from a hidden one by nobody.
 """
 
 from __future__ import annotations
@@ -29,19 +29,16 @@ from registry.models.channel import MAIN
 from registry.publishing import (
     Claims,
     DigestMismatch,
-    FileExists,
     InvalidPackage,
     Outcome,
     Published,
 )
-from registry.receiving import upload_slot
+from registry.receiving import asks_for_force, upload_slot
+from registry.refusing import FileExists
 
 WAIT_SECONDS = 10
 # The last /upload/ counts: a channel may be called upload.
 _UPLOAD = re.compile(r"/api/channels/(?P<channel>.+)/upload/(?P<filename>[^/]+)", re.DOTALL)
-# What FastAPI takes for a truth value; quetz-client writes Python's.
-_TRUE = {"true", "1", "t", "yes", "y", "on"}
-_FALSE = {"false", "0", "f", "no", "n", "off"}
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 View = Callable[[HttpRequest, str], HttpResponse]
 
@@ -96,20 +93,13 @@ def place(request: HttpRequest, rest: str) -> HttpResponse:
         by, address.account, address.channel, Ability.CHANNEL_UPLOAD
     )
     claims = _claims(request, address.filename)
-    is_forced = _is_forced(request)
+    is_forced = asks_for_force(request)
     wait_seconds = waiting.asked_seconds(request, by_default=WAIT_SECONDS)
     with upload_slot():
         body = open_body(request.META, limit_bytes=settings.MAX_UPLOAD_BYTES)
-        try:
-            published = publishing.publish_to(
-                by=by, destination=destination, body=body, claims=claims
-            )
-        except FileExists as refusal:
-            if is_forced:
-                raise FileExists(
-                    f"{refusal.detail} Files are never replaced here, so force changes nothing."
-                ) from refusal
-            raise
+        published = publishing.publish_to(
+            by=by, destination=destination, body=body, claims=claims, replaces=is_forced
+        )
     answer = _published(published, is_forced=is_forced)
     return waiting.answer_when_visible(answer, published, wait_seconds)
 
@@ -142,10 +132,3 @@ def _claims(request: HttpRequest, filename: str) -> Claims:
             f"The announced sha256 is {sha256[:80]!r}; 64 hexadecimal digits are wanted."
         )
     return Claims(filename=filename, sha256=sha256 or None)
-
-
-def _is_forced(request: HttpRequest) -> bool:
-    asked = request.GET.get("force", "").lower()
-    if asked and asked not in _TRUE | _FALSE:
-        raise InvalidInput(f"force is {asked[:40]!r}; true or false is wanted.")
-    return asked in _TRUE

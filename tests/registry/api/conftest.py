@@ -1,16 +1,34 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from accounts.models import Organization
 from tests.cast import Person
 from tests.factories import make_user
-from tests.registry.api.world import Caller, World, by_session, make_callers, make_world
+from tests.registry.api.world import Caller, World, by_session, copy_of, make_callers, make_world
+
+
+@pytest.fixture(scope="module")
+def lasting_world(ground: Path) -> World:
+    return make_world("acme", Person(make_user("olga")))
 
 
 @pytest.fixture
-def world(owner: Person) -> World:
+def world(db: None, ground: Path, lasting_world: World) -> World:
     """acme, which olga owns."""
-    return make_world("acme", owner)
+    return copy_of(lasting_world, ground)
+
+
+@pytest.fixture
+def owner(world: World) -> Person:
+    return world.owner
+
+
+@pytest.fixture
+def acme(world: World) -> Organization:
+    return world.organization
 
 
 @pytest.fixture

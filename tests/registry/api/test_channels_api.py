@@ -24,6 +24,7 @@ def test_a_channel_is_made_and_found_at_once(world: World, olga: Caller) -> None
         "visibility": "private",
         "is_locked": False,
         "lock_note": "",
+        "is_immutable": False,
         "allows_v3": False,
         "base_relation": "",
         "overrides_relation": "",

@@ -17,8 +17,9 @@ def names(answer: object) -> list[str]:
 def test_a_package_shows_what_its_newest_file_says(world: World) -> None:
     shown = nobody().get("/accounts/acme/packages/hello").json()
     assert set(shown) == {
-        "account", "name", "is_private", "summary", "description", "license", "home_url",
-        "dev_url", "doc_url", "source_url", "latest_version", "created_at", "updated_at",
+        "account", "name", "is_private", "summary", "description", "license", "license_url",
+        "home_url", "dev_url", "doc_url", "source_url", "pinned", "latest_version", "created_at",
+        "updated_at",
     }  # fmt: skip
     assert (shown["summary"], shown["latest_version"]) == ("Says hello", "1.0")
     publish(world.owner, "acme", "main", "hello", "1.10", about={"summary": "Says it better"})

@@ -4,8 +4,7 @@ The numbers are written by hand. An operation that is missing from the table fai
 none can be added without saying who may.
 """
 
-# The table reads in columns, so its lines are longer than others.
-# ruff: noqa: E501
+# ruff: noqa: E501 - the table reads in columns, so its lines are longer than others
 
 from __future__ import annotations
 
@@ -40,6 +39,10 @@ TO_SVEN = {"account": "sven"}
 NEXT_WEEK = (datetime.now(UTC) + timedelta(days=7)).isoformat()
 EDIT = {"depends": ["python >=3.10"]}
 NOTICE = {"channel": "main", "message": "Moves on Monday", "expires_at": NEXT_WEEK}
+
+LOUD = {"level": "critical"}
+RULE = {"channel": "main", "keep_newest": 3}
+KEEP = {"keep_newest": 5}
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,19 @@ TABLE = [Row(*row) for row in (
     ("POST",   f"{_A}/notices", NOTICE,                   "401 403 403 403 201 201", "403 201 403 201 201 403 403 201"),
     ("DELETE", f"{_A}/notices/{{notice}}", None,          "401 403 403 403 204 204", "403 204 403 204 204 403 403 204"),
     ("DELETE", f"{_A}/notices/{{hidden_notice}}", None,   "404 404 403 403 204 204", "403 404 404 204 204 403 404 204"),
+    ("GET",    f"{_A}/notices?status=draft", None,        "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
+    ("PATCH",  f"{_A}/notices/{{notice}}", LOUD,          "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
+    ("PATCH",  f"{_A}/notices/{{hidden_notice}}", LOUD,   "404 404 403 403 200 200", "403 404 404 200 200 403 404 200"),
+    ("GET",    f"{_A}/retention", None,                   "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
+    ("POST",   f"{_A}/retention", RULE,                   "401 403 403 403 201 201", "403 201 403 201 201 403 403 201"),
+    ("GET",    f"{_A}/retention/{{rule}}", None,          "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
+    ("PATCH",  f"{_A}/retention/{{rule}}", KEEP,          "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
+    ("DELETE", f"{_A}/retention/{{rule}}", None,          "401 403 403 403 204 204", "403 204 403 204 204 403 403 204"),
+    ("GET",    f"{_A}/retention/{{rule}}/preview", None,  "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
+    ("POST",   f"{_A}/retention/{{rule}}/run", None,      "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
+    ("GET",    f"{_A}/storage", None,                     "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
+    ("GET",    f"{_A}/storage/packages", None,            "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
+    ("GET",    f"{_A}/storage/unlisted", None,            "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
     ("GET",    f"{_A}/patches?channel=main", None,        "401 403 403 403 200 200", "200 403 403 200 200 403 403 200"),
     ("GET",    f"{_A}/patches?channel=secret", None,      "404 404 403 403 200 200", "200 404 404 200 200 403 404 200"),
     ("POST",   f"{_A}/patches?channel=main&subdir=noarch", {},
@@ -125,7 +141,19 @@ TABLE = [Row(*row) for row in (
     ("GET",    f"{_A}/packages/hello", None,              "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
     ("GET",    f"{_A}/packages/hidden", None,             "404 404 200 200 200 200", "200 404 404 200 200 200 200 200"),
     ("GET",    f"{_A}/packages/missing", None,            "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
+    ("GET",    f"{_A}/packages/hello/latest-version", None,
+                                                          "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
+    ("GET",    f"{_A}/packages/hidden/latest-version", None,
+                                                          "404 404 200 200 200 200", "200 404 404 200 200 200 200 200"),
+    ("GET",    f"{_A}/packages/buried/latest-version", None,
+                                                          "404 404 200 200 200 200", "200 404 404 200 200 200 404 200"),
+    ("GET",    f"{_A}/packages/hello/total-downloads", None,
+                                                          "200 200 200 200 200 200", "200 200 200 200 200 200 200 200"),
+    ("GET",    f"{_A}/packages/hidden/total-downloads", None,
+                                                          "404 404 200 200 200 200", "200 404 404 200 200 200 200 200"),
     ("PATCH",  f"{_A}/packages/hello", HIDE,              "401 403 403 403 200 200", "403 200 403 200 200 403 403 200"),
+    ("PATCH",  f"{_A}/packages/hello", TEXT,              "401 403 403 200 200 200", "403 200 403 200 200 403 403 200"),
+    ("DELETE", f"{_A}/packages/hello", None,              "401 403 403 403 204 204", "403 204 403 204 204 403 403 204"),
     ("PATCH",  f"{_A}/packages/hidden", HIDE,             "404 404 403 403 200 200", "403 404 404 200 200 403 403 200"),
     ("GET",    f"{_A}/packages/hello/collaborators", None,
                                                           "401 403 200 200 200 200", "200 403 403 200 200 403 200 200"),
@@ -224,7 +252,7 @@ def test_the_table_has_every_operation_of_the_api() -> None:
         for method in view.http_method_names
         if hasattr(view, method) and method != "options"
     }
-    ids = dict.fromkeys(("token", "invitation", "notice", "hidden_notice", "patch"), 1)
+    ids = dict.fromkeys(("token", "invitation", "notice", "hidden_notice", "patch", "rule"), 1)
     listed = {
         (row.method, resolve(API + row.path.partition("?")[0].format(**ids)).route) for row in TABLE
     }
@@ -253,6 +281,7 @@ EXAMPLES = {
     "<int:token>": ["1"],
     "<int:notice>": ["1"],
     "<int:patch>": ["1"],
+    "<int:rule>": ["1"],
     "<str:package>": ["hello", "collaborators", "channels"],
     "<str:subdir>": ["noarch", "channels"],
     "<str:filename>": ["hello-1.0-0.conda", "copies", "channels"],

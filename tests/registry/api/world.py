@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -18,7 +22,7 @@ from accounts.tokens import make_secret, revoke_token
 from registry import publishing
 from registry.channels import create_channel
 from registry.collaboration import set_collaborator, set_privacy
-from registry.models import Channel, Notice, Package, PackageFile, Patch
+from registry.models import Channel, Notice, Package, PackageFile, Patch, RetentionRule
 from registry.notices import add_notice
 from registry.publishing import Claims
 from tests.builders import build_conda
@@ -104,6 +108,7 @@ class World:
     notice: Notice
     hidden_notice: Notice
     patch: Patch
+    rule: RetentionRule
     callers: dict[str, Caller] = field(default_factory=dict)
 
     @property
@@ -114,13 +119,14 @@ class World:
             "notice": self.notice.pk,
             "hidden_notice": self.hidden_notice.pk,
             "patch": self.patch.pk,
+            "rule": self.rule.pk,
         }
 
 
 def make_world(name: str, owner: Person, *, organization: Organization | None = None) -> World:
     """``main`` and ``dev`` are public, ``secret`` is private. ``hello`` stands in main,
     ``buried`` in secret only, and ``hidden`` is a private package in main. main and
-    secret have a notice each; a patch of main says nothing."""
+    secret have a notice each; a patch of main says nothing, and a rule keeps what there is."""
     organization = organization or make_organization(name, owner=owner.user)
     account = organization.account
     publish(owner, name, "main", "hello", about={"summary": "Says hello"})
@@ -173,7 +179,14 @@ def make_world(name: str, owner: Person, *, organization: Organization | None = 
         notice,
         hidden_notice,
         patch,
+        RetentionRule.objects.create(channel=patch.channel, keep_newest=3),
     )
+
+
+def copy_of(world: World, ground: Path) -> World:
+    """A world that was made on the ``ground`` of a module, for one of its tests."""
+    shutil.copytree(ground, settings.DATA_FOLDER)
+    return deepcopy(world)
 
 
 ROLES = ("nobody", "sven", "rita", "maria", "adam", "olga")

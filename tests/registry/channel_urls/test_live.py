@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.builders import build_conda
-from tests.servers import LOOPBACK, LiveServer, run_manage
+from tests.servers import LOOPBACK, LiveServer, PreparedData
 
 BIG = build_conda("big", "1.0", subdir="noarch", files={"data": os.urandom(3_000_000).hex()})
 URL = f"/conda/maria/noarch/{BIG.filename}"
@@ -46,19 +46,9 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    folder = tmp_path_factory.mktemp("host")
-    env = {"CONDARIUM_DATA": str(folder / "data")}
-    for arguments, text in (
-        (["migrate", "-v0"], None),
-        (["createuser", "maria", "--email", "m@x.org", "--password-stdin"], "correct horse 8"),
-    ):
-        done = run_manage(arguments, env, input=text)
-        assert done.returncode == 0, done.stderr
-    made = run_manage(["createtoken", "maria", "--name", "t", "--scope", "all"], env)
-    assert made.returncode == 0, made.stderr
-    with LiveServer(folder) as server:
-        host = Host(server, made.stdout.strip())
+def host(tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData) -> Iterator[Host]:
+    with LiveServer(tmp_path_factory.mktemp("host"), data=prepared_data) as server:
+        host = Host(server, prepared_data.token)
         assert host.put(URL, BIG.data) == 201
         yield host
         host.connection.close()

@@ -22,6 +22,7 @@ from pytest_django import Settings
 
 from accounts.identity import ANONYMOUS
 from registry import generations, placement, storage
+from registry.channels import change_channel
 from registry.delivery import Stored, deliver, find_index_file
 from registry.models import PackageFile, PublishedIndex
 from registry.storage import FolderStore
@@ -63,8 +64,13 @@ def no_storage() -> Iterator[None]:
 
 
 def an_hour_ago() -> datetime:
-    """When an index must have been published for its Last-Modified to be told."""
     return timezone.now() - timedelta(hours=1)
+
+
+def let_time_pass() -> None:
+    """Until the Last-Modified of what was published is told."""
+    PublishedIndex.objects.update(published_at=an_hour_ago())
+    PackageFile.objects.update(uploaded_at=an_hour_ago())
 
 
 def published(maintainer: Person, channel: ChannelAddress) -> None:
@@ -75,7 +81,7 @@ def published(maintainer: Person, channel: ChannelAddress) -> None:
     ):
         assert maintainer.upload(built, to=channel).status_code == 201
     run_pending_tasks()
-    PublishedIndex.objects.update(published_at=an_hour_ago())
+    let_time_pass()
 
 
 @pytest.fixture(params=["repodata.json", "hello-1.0-0.conda"])
@@ -84,7 +90,7 @@ def served(request: pytest.FixtureRequest, maintainer: Person, channel: ChannelA
     built = build_conda("hello", "1.0", subdir="linux-64", files={"bin/hello": "x" * 4000})
     assert maintainer.upload(built, to=channel).status_code == 201
     run_pending_tasks()
-    PublishedIndex.objects.update(published_at=an_hour_ago())
+    let_time_pass()
     url = channel.url(f"linux-64/{request.param}")
     answer = get(url)
     assert answer.status_code == 200
@@ -211,7 +217,21 @@ def test_a_shard_is_immutable_and_named_by_its_digest(
     assert other.status_code == 404
 
 
-def test_a_package_file_is_kept_by_caches_and_saved_under_its_name(
+@pytest.mark.parametrize("is_immutable", [False, True])
+def test_caches_keep_a_package_file_that_is_never_replaced(
+    is_immutable: bool, owner: Person, maintainer: Person, channel: ChannelAddress
+) -> None:
+    change_channel(by=owner.identity, channel=channel.row, is_immutable=is_immutable)
+    published(maintainer, channel)
+
+    answer = get(channel.url("linux-64/hello-1.0-0.conda"))
+
+    kept = "public, max-age=604800, immutable"
+    asked_for_each_time = "public, max-age=0, must-revalidate"
+    assert answer.headers["Cache-Control"] == (kept if is_immutable else asked_for_each_time)
+
+
+def test_a_package_file_is_saved_under_its_name(
     maintainer: Person, channel: ChannelAddress
 ) -> None:
     published(maintainer, channel)
@@ -219,7 +239,6 @@ def test_a_package_file_is_kept_by_caches_and_saved_under_its_name(
     answer = get(channel.url("linux-64/hello-1.0-0.conda"))
 
     assert answer.headers["Content-Type"] == "application/octet-stream"
-    assert answer.headers["Cache-Control"] == "public, max-age=604800, immutable"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="hello-1.0-0.conda"'
     assert "Content-Encoding" not in answer.headers
 

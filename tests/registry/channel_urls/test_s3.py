@@ -7,10 +7,8 @@ import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.config import Config
 from pytest_django import Settings
 
-from registry import storage
 from tests.builders import build_conda
 from tests.cast import Person
 from tests.conda_client import ChannelAddress, get, head, run_pending_tasks
@@ -20,31 +18,6 @@ pytestmark = pytest.mark.services
 
 HELLO = build_conda("hello", "1.0+x", subdir="linux-64", files={"x": "x" * 5000})
 PATH = f"linux-64/{HELLO.filename}"
-
-
-@pytest.fixture
-def in_s3(s3: S3Server, settings: Settings) -> None:
-    options = {
-        "bucket_name": s3.bucket,
-        "endpoint_url": s3.endpoint,
-        "region_name": "us-east-1",
-        "access_key": s3.access_key,
-        "secret_key": s3.secret_key,
-        "client_config": Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    }
-    settings.S3_BUCKET = s3.bucket
-    settings.S3_OPTIONS = options
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options},
-    }
-    storage._signing_client.cache_clear()
-    storage._store.cache_clear()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ def test_fields_are_taken_from_about() -> None:
         "summary": "Tools for files",
         "description": "Line one\n\tLine two",
         "license": "MIT, BSD",
+        "license_url": "",
         "home": "https://a.example/x",
         "dev_url": "http://b.example:8080/?q=1#f",
         "doc_url": "https://a.example",

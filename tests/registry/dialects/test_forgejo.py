@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 
 import msgspec
 import pytest
 import zstandard
+from django.utils import timezone
 
 from accounts.models import Organization
 from registry.channels import create_channel
 from registry.indexing import run_overdue
+from registry.models import PackageFile
 from tests.builders import (
     build_conda,
     build_minimal_conda,
@@ -241,6 +244,7 @@ def test_shards_and_the_files_of_the_channel_are_here_too(anyone: Curl, curl: Cu
 def test_a_package_file_comes_with_forgejos_headers(anyone: Curl, curl: Curl) -> None:
     built = build_conda("nu", "1!2.0+g")
     curl.put("x.conda", built.data)
+    PackageFile.objects.update(uploaded_at=timezone.now() - timedelta(minutes=1))
 
     response = anyone.get("noarch/nu-1%212.0%2Bg-0.conda")
 
@@ -261,6 +265,7 @@ def test_a_package_file_comes_with_forgejos_headers(anyone: Curl, curl: Curl) ->
 def test_head_conditions_and_ranges_on_a_package_file(anyone: Curl, curl: Curl) -> None:
     built = build_conda("nu")
     curl.put("x.conda", built.data)
+    PackageFile.objects.update(uploaded_at=timezone.now() - timedelta(minutes=1))
     path = "noarch/nu-1.0-0.conda"
 
     head = anyone.head(path)

@@ -220,17 +220,24 @@ def test_deleting_from_one_channel_leaves_the_others(filled: Curl) -> None:
     assert filled.get("noarch/nu-1.0-0.conda").status_code == 200
 
 
-def test_a_deleted_file_may_come_back_as_it_was_but_not_as_another(curl: Curl) -> None:
+@pytest.mark.parametrize("is_immutable", [False, True])
+def test_the_name_of_a_deleted_file_is_free_but_in_an_immutable_channel(
+    is_immutable: bool, acme: Organization, owner: Person, curl: Curl
+) -> None:
     first, other = build_conda("nu"), build_conda("nu", files={"a": "b"})
     curl.put("x.conda", first.data)
+    channel = Channel.objects.select_related("account").get(account=acme.account, name="main")
+    change_channel(by=owner.identity, channel=channel, is_immutable=is_immutable)
     curl.delete(f"{ROOT}/conda/nu/1.0")
 
     answer = curl.put("x.conda", other.data)
 
-    assert answer.status_code == 409
-    assert "Raise the build number" in json.loads(answer.content)["message"]
-    assert curl.put("x.conda", first.data).status_code == 201
-    assert curl.get("noarch/nu-1.0-0.conda").content == first.data
+    assert answer.status_code == (409 if is_immutable else 201)
+    if is_immutable:
+        assert "Raise the build number" in json.loads(answer.content)["message"]
+        assert curl.put("x.conda", first.data).status_code == 201
+    there = curl.get("noarch/nu-1.0-0.conda").content
+    assert there == (first.data if is_immutable else other.data)
 
 
 def test_a_locked_channel_keeps_its_versions(

@@ -157,18 +157,31 @@ def test_the_same_file_again_is_a_duplicate_unless_forced(
     assert PackageFile.objects.count() == 1
 
 
-@pytest.mark.parametrize("force", ["false", "true"])
-def test_other_bytes_under_a_known_name_are_a_duplicate_by_force_too(
-    force: str, maintainer: Person, channel: ChannelAddress
+@pytest.mark.parametrize(("force", "status"), [("false", 409), ("true", 201)])
+def test_other_bytes_under_a_known_name_are_taken_by_force_only(
+    force: str, status: int, maintainer: Person, channel: ChannelAddress
 ) -> None:
     token = maintainer.token().secret
     post("acme", token=token)
 
     answer = post("acme", OTHER, token=token, query=f"?force={force}&sha256={{sha256}}&wait=0")
 
-    said = detail(answer, 409)
-    assert said.startswith("Duplicate: acme already has linux-64/hello-1.0-0.conda")
-    assert ("force changes nothing" in said) is (force == "true")
+    said = detail(answer, status)
+    duplicate = "Duplicate: acme already has linux-64/hello-1.0-0.conda"
+    assert said.startswith(duplicate) is (status == 409)
+    there = get(channel.url(f"linux-64/{HELLO.filename}")).body
+    assert there == (OTHER.data if status == 201 else HELLO.data)
+
+
+def test_a_token_that_may_only_upload_replaces_nothing(
+    maintainer: Person, channel: ChannelAddress
+) -> None:
+    token = maintainer.token("conda").secret
+    post("acme", token=token)
+
+    answer = post("acme", OTHER, token=token, query="?force=true&sha256={sha256}&wait=0")
+
+    assert "api:write" in detail(answer, 403)
     assert get(channel.url(f"linux-64/{HELLO.filename}")).body == HELLO.data
 
 
@@ -222,7 +235,8 @@ class Unread(io.BytesIO):
     def read(self, *_: Any) -> bytes:
         raise AssertionError("the body was read")
 
-    readinto = read  # type: ignore[assignment]
+    def readinto(self, _: Any) -> int:
+        raise AssertionError("the body was read")
 
 
 UNREAD = {"wsgi.input": Unread()}

@@ -29,7 +29,7 @@ LISTS = {
     f"{HELLO}/channels": 12,
     "/acme/channels/main": 14,
     HELLO: 16,
-    f"{HELLO}/1.0": 14,
+    f"{HELLO}/1.0": 15,
 }
 
 

@@ -130,3 +130,19 @@ def test_the_start_offers_the_accounts_one_may_publish_to(
     assert chosen["Location"] == "/acme/upload?channel=dev"
     refused = maintainer.client.get("/upload", {"account": "globex", "channel": "dev"})
     assert "Select a valid choice" in words(refused)
+
+
+def test_a_file_of_the_same_name_is_replaced_when_that_is_asked_for(
+    world: World, maintainer: Person
+) -> None:
+    other = build_conda("hello", "1.0", about={"summary": "Says something else"})
+
+    refused = maintainer.client.post("/acme/upload", {"files": [sent(other)]})
+    assert refused.status_code == 422
+    assert "Here that is “Replace files of the same name”." in words(refused)
+
+    answer = maintainer.client.post("/acme/upload", {"files": [sent(other)], "replace": "on"})
+
+    assert answer.status_code == 200
+    assert "In place of the file that had its name" in words(answer)
+    assert PackageFile.objects.get(name="hello").sha256 == other.sha256

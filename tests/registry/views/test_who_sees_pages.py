@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.test import Client
 
-from accounts.models import Organization
 from tests.cast import Person
 from tests.registry.api.world import World
 from tests.registry.views.browsers import HELLO, HELLO_FILE, WHO, Browsers, text_of
@@ -43,6 +40,7 @@ PAGES = {
     f"{HELLO_FILE}/delete": WRITERS,
     f"{HELLO}/settings/collaborators": ADMINS,
     f"{HELLO}/settings/visibility": ADMINS,
+    f"{HELLO}/settings/description": WRITERS,
     "/acme/hidden": MEMBERS,
     "/acme/hidden/files": MEMBERS,
     "/acme/hidden/1.0": MEMBERS,
@@ -73,28 +71,6 @@ def test_who_is_given_which_page(world: World, browsers: Browsers, who: str) -> 
     assert given == {path: statuses[WHO.index(who)] for path, statuses in PAGES.items()}
 
 
-def test_what_is_hidden_has_the_bytes_of_what_is_missing(
-    acme: Organization, owner: Person, anonymous: Client, request: Any
-) -> None:
-    paths = [
-        "/acme/hidden",
-        "/acme/hidden/files",
-        "/acme/hidden/1.0",
-        "/acme/hidden/channels",
-        "/acme/hidden/versions/1.0",
-        "/acme/hidden/files/noarch/hidden-1.0-0.conda",
-        "/acme/buried",
-        "/acme/channels/secret",
-    ]
-    missing = [anonymous.get(path, follow=True) for path in paths]
-    request.getfixturevalue("world")
-
-    hidden = [anonymous.get(path, follow=True) for path in paths]
-
-    assert {answer.status_code for answer in [*missing, *hidden]} == {404}
-    assert [answer.content for answer in missing] == [answer.content for answer in hidden]
-
-
 def test_a_page_that_is_no_page_looks_the_same_as_a_hidden_one(
     world: World, anonymous: Client
 ) -> None:
@@ -123,7 +99,7 @@ def test_counts_leave_out_what_is_hidden(world: World, browsers: Browsers) -> No
 CONTROLS = [
     ("/acme", "Upload", (False, False, False, True, True, True)),
     ("/acme", "/acme/settings", (False, False, False, False, True, True)),
-    (HELLO, "/acme/hello/settings", (False, False, False, False, True, True)),
+    (HELLO, "/acme/hello/settings", (False, False, False, True, True, True)),
     (HELLO_FILE, f"{HELLO_FILE}/delete", (False, False, False, True, True, True)),
     (HELLO_FILE, f"{HELLO_FILE}/put", (False, False, False, True, True, True)),
     (HELLO_FILE, f"{HELLO_FILE}/patch/main", (False, False, False, False, True, True)),
@@ -150,6 +126,8 @@ POSTS: dict[str, dict[str, str]] = {
     f"{HELLO}/settings/collaborators/add-group": {"group": "helpers", "permission": "admin"},
     f"{HELLO}/settings/collaborators/1/change": {"permission": "admin"},
     f"{HELLO}/settings/collaborators/1/remove": {},
+    f"{HELLO}/settings/description": {"summary": "x"},
+    f"{HELLO}/settings/description/follow/summary": {},
     f"{HELLO}/settings/visibility/hide": {},
     f"{HELLO}/settings/visibility/show": {"typed": "hello"},
     "/acme/settings/channels/new": {"name": "mine", "visibility": "public"},

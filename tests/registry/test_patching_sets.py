@@ -1,40 +1,36 @@
-"""Patching a channel: what its clients are told, and what they are told once it is undone."""
+"""Sets of patch instructions: what clients are told, and what once a set is undone."""
 
 from __future__ import annotations
 
 import io
-import json
 import threading
-from collections.abc import Callable
-from typing import Any
 
-import msgspec
 import pytest
-import zstandard
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Event
-from portal.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from portal.errors import InvalidInput
 from registry import channels, patching, placement
-from registry.models import (
-    Channel,
-    ChannelFile,
-    PackageFile,
-    Patch,
-    PatchedRecord,
-    StaleMark,
-)
-from registry.patching import Effect, InvalidPatch
-from registry.publishing import ChannelLocked
-from tests.builders import BuiltPackage, build_conda, build_tar_bz2
+from registry.models import ChannelFile, PackageFile, Patch, PatchedRecord, StaleMark
+from registry.patching import InvalidPatch
+from tests.builders import build_conda, build_tar_bz2
 from tests.cast import Person
-from tests.conda_client import ChannelAddress, get, run_pending_tasks
-
-SUBDIR = "noarch"
-HELLO = "hello-1.0-0.conda"
-WORLD = "world-1.0-0.conda"
-NEW_DEPENDS = {"packages.conda": {HELLO: {"depends": ["python >=3.10", "xz"]}}}
+from tests.conda_client import ChannelAddress, get
+from tests.registry.patches import (
+    HELLO,
+    NEW_DEPENDS,
+    SUBDIR,
+    WORLD,
+    apply,
+    body,
+    depends,
+    index,
+    publish,
+    records,
+    shard,
+    undo,
+)
 
 
 @pytest.fixture
@@ -47,65 +43,7 @@ def world(owner: Person, channel: ChannelAddress) -> PackageFile:
     return publish(owner, channel, build_conda("world", depends=["hello"]))
 
 
-def publish(person: Person, channel: ChannelAddress, package: BuiltPackage) -> PackageFile:
-    assert person.upload(package, to=channel).status_code == 201
-    return PackageFile.objects.select_related("account", "package").get(
-        account__name=channel.account, filename=package.filename
-    )
-
-
-def body(document: object) -> io.BytesIO:
-    return io.BytesIO(json.dumps(document).encode())
-
-
-def apply(person: Person, channel: ChannelAddress, document: object, **how: Any) -> Effect:
-    made = patching.upload_instructions(
-        by=person.identity, channel=channel.row, subdir=SUBDIR, body=body(document), **how
-    )
-    run_pending_tasks()
-    return made.effect
-
-
-def edit(person: Person, channel: ChannelAddress, file: PackageFile, **how: Any) -> Patch:
-    made = patching.edit_record(by=person.identity, channel=channel.row, file=file, **how)
-    run_pending_tasks()
-    return made.patch
-
-
-def undo(person: Person, patch: Patch | None = None) -> Effect:
-    newest = patch or Patch.objects.filter(undone_at=None).latest("pk")
-    made = patching.undo_patch(by=person.identity, patch=newest)
-    run_pending_tasks()
-    return made.effect
-
-
-def index(channel: ChannelAddress, name: str = "repodata.json", subdir: str = SUBDIR) -> Any:
-    run_pending_tasks()
-    answer = get(channel.url(f"{subdir}/{name}"))
-    assert answer.status_code == 200, name
-    return json.loads(answer.body)
-
-
-def records(channel: ChannelAddress, name: str = "repodata.json") -> dict[str, dict[str, Any]]:
-    read = index(channel, name)
-    return {**read["packages"], **read["packages.conda"]}
-
-
-def depends(channel: ChannelAddress, filename: str = HELLO) -> list[str]:
-    found: list[str] = records(channel)[filename]["depends"]
-    return found
-
-
-def shard(channel: ChannelAddress, name: str = "hello") -> dict[str, Any]:
-    run_pending_tasks()
-    answer = get(channel.url(f"{SUBDIR}/repodata_shards.msgpack.zst"))
-    digest = msgspec.msgpack.decode(zstandard.decompress(answer.body))["shards"][name]
-    packed = get(channel.url(f"{SUBDIR}/shards/{digest.hex()}.msgpack.zst")).body
-    read: dict[str, Any] = msgspec.msgpack.decode(zstandard.decompress(packed))
-    return read
-
-
-# --- Sets ----------------------------------------------------------------------------------------
+# --- What clients are told ---------------------------------------------------------------------
 
 
 def test_clients_are_told_what_the_set_says(
@@ -272,7 +210,7 @@ def test_a_set_for_another_subdir_or_channel_says_nothing_here(
     assert depends(channel) == ["python"]
 
 
-# --- Files that come later -----------------------------------------------------------------------
+# --- Files that come later ---------------------------------------------------------------------
 
 
 def test_a_file_that_comes_later_is_patched_as_well(owner: Person, channel: ChannelAddress) -> None:
@@ -356,90 +294,7 @@ def test_a_file_that_comes_while_the_channel_is_patched_is_not_missed(
     assert depends(ChannelAddress("acme", "stable")) == ["python >=3.10", "xz"]
 
 
-# --- Edits ---------------------------------------------------------------------------------------
-
-
-def test_an_edit_changes_one_file_over_the_set(
-    owner: Person, channel: ChannelAddress, hello: PackageFile, world: PackageFile
-) -> None:
-    apply(owner, channel, {"packages.conda": {HELLO: {"depends": ["a"], "constrains": ["b"]}}})
-
-    edit(owner, channel, hello, depends=["python <4"], note="by hand")
-    assert records(channel)[HELLO]["depends"] == ["python <4"]
-    assert records(channel)[HELLO]["constrains"] == ["b"]
-
-    apply(owner, channel, NEW_DEPENDS)  # a newer set, under the edit
-    assert depends(channel) == ["python <4"]
-    assert records(channel)[HELLO]["constrains"] == ["xz <6"]
-
-    undo(owner, Patch.objects.get(kind=Patch.Kind.EDIT))
-    assert depends(channel) == ["python >=3.10", "xz"]
-
-
-def test_edits_are_applied_in_their_order(
-    owner: Person, channel: ChannelAddress, hello: PackageFile
-) -> None:
-    first = edit(owner, channel, hello, depends=["one"])
-    edit(owner, channel, hello, depends=["two"], constrains=[])
-    assert (depends(channel), records(channel)[HELLO]["constrains"]) == (["two"], [])
-
-    undo(owner, first)
-    assert depends(channel) == ["two"]
-    undo(owner)
-    assert (depends(channel), records(channel)[HELLO]["constrains"]) == (["python"], ["xz <6"])
-    assert not PatchedRecord.objects.exists()
-
-
-def test_an_edit_leaves_the_twin_alone(
-    owner: Person, channel: ChannelAddress, hello: PackageFile
-) -> None:
-    old = publish(owner, channel, build_tar_bz2("hello", depends=["python"]))
-
-    edit(owner, channel, old, depends=[])
-
-    assert depends(channel, old.filename) == []
-    assert depends(channel) == ["python"]
-
-
-def test_an_edit_that_changes_nothing_is_refused(
-    owner: Person, channel: ChannelAddress, hello: PackageFile
-) -> None:
-    for how in ({}, {"depends": ["python"]}, {"depends": ["python"], "constrains": ["xz <6"]}):
-        with pytest.raises(Conflict, match="says just that"):
-            edit(owner, channel, hello, **how)
-    assert not Patch.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("how", "refusal", "words"),
-    [
-        ({"depends": ["a\nb"]}, InvalidPatch, "The edit holds"),
-        ({"constrains": [" "]}, InvalidPatch, "in constrains"),
-        ({"depends": ["x"] * 5001}, InvalidPatch, "at most 5000"),
-        ({"depends": ["x"], "note": "x" * 501}, InvalidInput, "501 characters"),
-    ],
-)
-def test_an_edit_that_clients_could_not_read_is_refused(
-    owner: Person,
-    channel: ChannelAddress,
-    hello: PackageFile,
-    how: dict[str, Any],
-    refusal: type[Refusal],
-    words: str,
-) -> None:
-    with pytest.raises(refusal, match=words):
-        edit(owner, channel, hello, **how)
-
-
-def test_what_does_not_stand_in_the_channel_is_not_edited(
-    owner: Person, channel: ChannelAddress, hello: PackageFile
-) -> None:
-    channels.create_channel(by=owner.identity, account=hello.account, name="other")
-    with pytest.raises(NotFound):
-        edit(owner, ChannelAddress("acme", "other"), hello, depends=[])
-
-
-# --- Looking first -------------------------------------------------------------------------------
+# --- Looking first -----------------------------------------------------------------------------
 
 
 def test_a_preview_tells_what_would_change_and_changes_nothing(
@@ -474,109 +329,7 @@ def test_a_preview_tells_what_would_change_and_changes_nothing(
     assert records(channel) == before
 
 
-# --- Who may, and what is told of it -------------------------------------------------------------
-
-
-Act = Callable[[Person, Channel, PackageFile], object]
-ACTS: dict[str, Act] = {
-    "upload": lambda by, channel, _file: patching.upload_instructions(
-        by=by.identity, channel=channel, subdir=SUBDIR, body=body(NEW_DEPENDS)
-    ),
-    "preview": lambda by, channel, _file: patching.preview_instructions(
-        by=by.identity, channel=channel, subdir=SUBDIR, body=body(NEW_DEPENDS)
-    ),
-    "edit": lambda by, channel, file: patching.edit_record(
-        by=by.identity, channel=channel, file=file, depends=[]
-    ),
-    "undo": lambda by, channel, _file: patching.undo_patch(
-        by=by.identity,
-        patch=Patch.objects.create(channel=channel, subdir=SUBDIR, kind=Patch.Kind.INSTRUCTIONS),
-    ),
-}
-
-
-@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_only_those_who_manage_channels_may(
-    act: Act,
-    channel: ChannelAddress,
-    hello: PackageFile,
-    admin: Person,
-    maintainer: Person,
-    reader: Person,
-    stranger: Person,
-) -> None:
-    for person in (maintainer, reader, stranger):
-        with pytest.raises(Forbidden):
-            act(person, channel.row, hello)
-    act(admin, channel.row, hello)
-
-
-@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_a_locked_channel_refuses(
-    act: Act, owner: Person, channel: ChannelAddress, hello: PackageFile
-) -> None:
-    locked = channels.change_channel(by=owner.identity, channel=channel.row, is_locked=True)
-    with pytest.raises(ChannelLocked):
-        act(owner, locked, hello)
-
-
-@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_a_private_channel_is_not_told_of(
-    act: Act, private_channel: ChannelAddress, owner: Person, stranger: Person
-) -> None:
-    file = publish(owner, private_channel, build_conda("hello", depends=["python"]))
-    with pytest.raises(NotFound):
-        act(stranger, private_channel.row, file)
-
-
-@pytest.mark.parametrize(
-    ("scopes", "limits"),
-    [(["api:read"], {}), (["all"], {"channels": ["dev"]}), (["all"], {"packages": ["hello"]})],
-)
-def test_a_token_patches_what_it_may_manage(
-    owner: Person,
-    channel: ChannelAddress,
-    hello: PackageFile,
-    scopes: list[str],
-    limits: dict[str, Any],
-) -> None:
-    with pytest.raises(Forbidden):
-        patching.edit_record(
-            by=owner.identity_with(*scopes, **limits), channel=channel.row, file=hello, depends=[]
-        )
-    allowed = owner.identity_with("api:write", channels=["main"])
-    patching.edit_record(by=allowed, channel=channel.row, file=hello, depends=[])
-
-
-def test_each_patch_is_an_event_with_its_counts(
-    owner: Person, channel: ChannelAddress, hello: PackageFile, world: PackageFile
-) -> None:
-    apply(owner, channel, {**NEW_DEPENDS, "remove": [WORLD]}, note="broken builds")
-    undo(owner)
-    edit(owner, channel, hello, depends=[])
-
-    events = Event.objects.filter(action__startswith="patch.").order_by("pk")
-    told = [
-        (event.action, event.target, event.detail["changed"], event.detail["withdrawn"])
-        for event in events
-    ]
-    assert told == [
-        ("patch.apply", SUBDIR, 2, 1),
-        ("patch.undo", SUBDIR, 2, 0),
-        ("patch.edit", f"{SUBDIR}/{HELLO}", 1, 0),
-    ]
-    assert events[0].detail["channel"] == "main"
-    assert events[0].detail["note"] == "broken builds"
-    patch = Patch.objects.earliest("pk")
-    assert patch.summary["changed"] == 2
-    assert (patch.applied_by, patch.undone_by) == (owner.user, owner.user)
-
-
-def test_a_patch_is_undone_once(owner: Person, channel: ChannelAddress, hello: PackageFile) -> None:
-    patch = edit(owner, channel, hello, depends=[])
-    undo(owner, patch)
-    with pytest.raises(Conflict, match=f"undone already, by {owner.name}"):
-        undo(owner, patch)
+# --- What can't be used ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -606,7 +359,7 @@ def test_no_subdir_is_no_place_for_a_set(owner: Person, channel: ChannelAddress)
         )
 
 
-# --- Many ----------------------------------------------------------------------------------------
+# --- Many --------------------------------------------------------------------------------------
 
 
 def stand(channel: ChannelAddress, file: PackageFile, count: int) -> list[str]:
@@ -646,12 +399,12 @@ def test_many_files_are_patched_with_few_questions(
 ) -> None:
     names = stand(channel, hello, 1200)
 
-    def questions(document: object) -> int:
+    def questions(document: dict[str, dict[str, object]]) -> int:
         with CaptureQueriesContext(connection) as asked:
             made = patching.upload_instructions(
                 by=owner.identity, channel=channel.row, subdir=SUBDIR, body=body(document)
             )
-        assert made.effect.changed == len(document["packages.conda"])  # type: ignore[index]
+        assert made.effect.changed == len(document["packages.conda"])
         return len(asked)
 
     few = questions({"packages.conda": {name: {"license": "a"} for name in names[:5]}})

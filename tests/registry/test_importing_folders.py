@@ -1,84 +1,29 @@
-"""``condarium import``: a folder of package files, or what another channel has."""
+"""``condarium import`` of a folder: what goes in, who may, and what a crash leaves."""
 
 from __future__ import annotations
 
 import hashlib
-import http.server
-import io
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import zstandard
 from django.conf import settings
-from django.core.management import CommandError, call_command
 
 from accounts.models import Event, Organization
+from accounts.roles import Permission
+from registry import placement
+from registry.channels import change_channel
+from registry.collaboration import set_collaborator
 from registry.models import Blob, Channel, ChannelFile, Package, PackageFile, Record, StaleMark
-from tests.builders import BuiltPackage, build_conda, build_tar_bz2
+from tests.builders import build_conda
 from tests.cast import Person
-from tests.conda_client import (
-    ChannelAddress,
-    get,
-    repodata,
-    stored_files,
-    subdir_of,
-)
-from tests.servers import PROJECT, LiveServer, _environment, run_manage
+from tests.conda_client import ChannelAddress, get, repodata, stored_files, subdir_of
+from tests.registry.sources import GOOD, HELLO, NEWER, OLD_KIND, folder_of, listed, run
+from tests.servers import PreparedData, run_manage
 
-HELLO = build_conda("hello", "1.0", run_exports={"weak": ["hello >=1"]})
-NEWER = build_conda("hello", "2.0", depends=["python >=3"], about={"summary": "Newer"})
-OLD_KIND = build_tar_bz2("old", "0.9", subdir="linux-64")
-GOOD = (HELLO, NEWER, OLD_KIND)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    out: str
-    err: str
-    code: int
-
-
-def run(*arguments: str, **options: Any) -> Outcome:
-    """The command as an operator runs it, with one process that reads."""
-    out, err = io.StringIO(), io.StringIO()
-    code: Any = 0
-    options.setdefault("processes", 1)
-    try:
-        call_command("import", *arguments, stdout=out, stderr=err, **options)
-    except SystemExit as ended:
-        code = ended.code
-    except CommandError as error:
-        return Outcome(out.getvalue(), err.getvalue() + str(error), error.returncode)
-    return Outcome(out.getvalue(), err.getvalue(), code)
-
-
-def folder_of(folder: Path, *packages: BuiltPackage, flat: bool = False) -> Path:
-    for built in packages:
-        place = folder if flat else folder / subdir_of(built)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / built.filename).write_bytes(built.data)
-    return folder
-
-
-def listed(person: Person, channel: ChannelAddress, subdir: str) -> dict[str, Any]:
-    document = repodata(person, channel, subdir)
-    return {**document["packages"], **document["packages.conda"]}
-
-
-# --- A folder ----------------------------------------------------------------------------------
+# --- What goes in ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -238,13 +183,12 @@ def test_a_file_that_lies_there_twice_goes_in_once(acme: Organization, tmp_path:
     assert "1 published, 0 added to the channel, 1 were there" in done.out
 
 
-def test_a_deleted_file_comes_back_with_its_own_bytes_alone(
+def test_in_an_immutable_channel_a_deleted_file_comes_back_with_its_own_bytes_alone(
     owner: Person, acme: Organization, channel: ChannelAddress, tmp_path: Path
 ) -> None:
-    from registry import placement  # noqa: PLC0415 - shadows nothing else here
-
     for built in (HELLO, NEWER):
         assert owner.upload(built, to=channel).status_code == 201
+    change_channel(by=owner.identity, channel=channel.row, is_immutable=True)
     for file in PackageFile.objects.select_related("account", "package"):
         placement.delete_file(by=owner.identity, file=file)
     other = build_conda("hello", "2.0", files={"share/other": "other"})
@@ -325,9 +269,6 @@ def test_a_maintainer_imports_what_is_theirs_to_publish(
 def test_packages_of_others_are_refused_one_by_one(
     owner: Person, stranger: Person, channel: ChannelAddress, tmp_path: Path
 ) -> None:
-    from accounts.roles import Permission  # noqa: PLC0415 - shadows nothing else here
-    from registry.collaboration import set_collaborator  # noqa: PLC0415 - see above
-
     assert owner.upload(HELLO, to=channel).status_code == 201
     set_collaborator(
         by=owner.identity,
@@ -403,249 +344,28 @@ def test_the_command_line_itself_is_checked() -> None:
     assert "Traceback" not in done.stderr
 
 
-# --- Another channel ---------------------------------------------------------------------------
-
-
-@dataclass
-class Site:
-    """A web server with the files of a folder, as a mirror or a bucket is one."""
-
-    folder: Path
-    url: str = ""
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
-    failures: dict[str, list[int]] = field(default_factory=dict)
-    slow_seconds: float = 0.0
-
-    def publish(self, *packages: BuiltPackage, packed: bool = False, **info: Any) -> None:
-        """Write files and the repodata that lists them."""
-        folder_of(self.folder, *packages)
-        for subdir in {subdir_of(built) for built in packages}:
-            records = {
-                built.filename: {
-                    "depends": ["python >=3"] if built is NEWER else [],
-                    "sha256": built.sha256,
-                    "md5": built.md5,
-                    "size": built.size,
-                }
-                for built in packages
-                if subdir_of(built) == subdir
-            }
-            self.write(subdir, records, packed=packed, **info)
-
-    def write(
-        self, subdir: str, records: dict[str, Any], *, packed: bool = False, **info: Any
-    ) -> None:
-        document = {
-            "info": {"subdir": subdir, **info},
-            "packages": {n: r for n, r in records.items() if n.endswith(".tar.bz2")},
-            "packages.conda": {n: r for n, r in records.items() if n.endswith(".conda")},
-            "removed": ["gone-1.0-0.conda"],
-            "repodata_version": 1,
-        }
-        data = json.dumps(document, indent=1).encode()
-        name = "repodata.json.zst" if packed else "repodata.json"
-        (self.folder / subdir).mkdir(parents=True, exist_ok=True)
-        (self.folder / subdir / name).write_bytes(zstandard.compress(data) if packed else data)
-
-
-@contextmanager
-def serving(site: Site) -> Iterator[Site]:
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(site.folder))
-
-        def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            site.asked.append((path, self.headers["Authorization"]))
-            time.sleep(site.slow_seconds if path.endswith(".conda") else 0)
-            if site.failures.get(path):
-                self.send_response(site.failures[path].pop(0))
-                self.send_header("Retry-After", "0")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            super().do_GET()
-
-        def log_message(self, *_: object) -> None:
-            """The test tells what matters."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    site.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with serving(Site(tmp_path / "site")) as served:
-        served.folder.mkdir()
-        yield served
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_another_channel_is_mirrored(
-    packed: bool, owner: Person, acme: Organization, site: Site
-) -> None:
-    site.publish(*GOOD, packed=packed)
-
-    done = run(site.url, "acme")
-
-    assert done.code == 0, done.err
-    assert "3 published" in done.out
-    channel = ChannelAddress("acme")
-    assert set(listed(owner, channel, "noarch")) == {HELLO.filename, NEWER.filename}
-    assert listed(owner, channel, "linux-64")[OLD_KIND.filename]["md5"] == OLD_KIND.md5
-    assert repodata(owner, channel, "noarch")["removed"] == []
-    site.asked.clear()
-    again = run(site.url, "acme")
-    assert "3 were there" in again.out
-    assert not [path for path, _ in site.asked if path.endswith((".conda", ".bz2"))]
-
-
-def test_what_does_not_match_its_checksum_is_not_stored(acme: Organization, site: Site) -> None:
-    md5_only = build_conda("md5", "1.0")
-    site.publish(*GOOD, md5_only)
-    document = json.loads((site.folder / "noarch/repodata.json").read_text())
-    records = document["packages.conda"]
-    records[HELLO.filename]["sha256"] = NEWER.sha256
-    records[NEWER.filename]["size"] += 1
-    del records[md5_only.filename]["sha256"]
-    records["missing-1.0-0.conda"] = {"sha256": "0" * 64, "size": 10}
-    records["../../x-1.0-0.conda"] = {"sha256": "0" * 64, "size": 10}
-    site.write("noarch", records)
-
-    done = run(site.url, "acme")
-
-    assert done.code == 1
-    assert "2 published" in done.out
-    assert "4 refused" in done.out
-    assert f"noarch/{HELLO.filename}: The sha256 of what arrived is {HELLO.sha256}" in done.err
-    assert f"noarch/{NEWER.filename}: {NEWER.size} bytes arrived, but" in done.err
-    assert "noarch/missing-1.0-0.conda: It could not be fetched: the answer was 404." in done.err
-    assert "../x-1.0-0.conda: The file name is" in done.err
-    assert len(stored_files()) == 2
-    records[md5_only.filename]["md5"] = "0" * 32
-    site.write("noarch", records)
-    assert "0 conflicts, 1 refused" in run(site.url, "acme", packages=["md5"]).out
-
-
-def test_records_are_the_files_own_and_differing_ones_are_counted(
-    owner: Person, acme: Organization, site: Site
-) -> None:
-    site.publish(*GOOD)
-    records = json.loads((site.folder / "noarch/repodata.json").read_text())["packages.conda"]
-    records[HELLO.filename]["depends"] = ["hotfix >=1"]
-    site.write("noarch", records)
-
-    done = run(site.url, "acme")
-
-    assert "Of 1 files the source's index says other dependencies" in done.out
-    assert listed(owner, ChannelAddress("acme"), "noarch")[HELLO.filename]["depends"] == []
-
-
-def test_packages_may_lie_elsewhere(acme: Organization, site: Site) -> None:
-    site.publish(HELLO, base_url="../elsewhere")
-    (site.folder / "noarch" / HELLO.filename).rename(site.folder / HELLO.filename)
-    (site.folder / "elsewhere").mkdir()
-    (site.folder / HELLO.filename).rename(site.folder / "elsewhere" / HELLO.filename)
-
-    assert run(site.url, "acme", subdirs=["noarch"]).code == 0
-
-
-def test_a_source_that_stumbles_is_asked_again(acme: Organization, site: Site) -> None:
-    site.publish(HELLO)
-    site.failures[f"/noarch/{HELLO.filename}"] = [503, 429, 500]
-
-    assert run(site.url, "acme", subdirs=["noarch"]).code == 0
-
-
-def test_credentials_are_sent_to_the_source_alone_and_never_printed(
-    acme: Organization, site: Site, tmp_path: Path
-) -> None:
-    site.publish(HELLO)
-    (site.folder / "t").mkdir()
-    (site.folder / "t/cdm-secret").symlink_to(site.folder)
-    with serving(Site(tmp_path / "site")) as elsewhere:
-        site.publish(NEWER, base_url=f"{elsewhere.url}/noarch/")
-        host = site.url.removeprefix("http://")
-
-        done = run(f"http://olga:cdm%2Dpassword@{host}/t/cdm-secret", "acme", subdirs=["noarch"])
-        missing = run(f"http://olga:cdm%2Dpassword@{host}/t/cdm-secret/x", "acme")
-
-        assert done.code == 0, done.err
-        assert elsewhere.asked == [(f"/noarch/{NEWER.filename}", None)]
-    assert {authorization for _, authorization in site.asked} == {
-        "Basic b2xnYTpjZG0tcGFzc3dvcmQ="  # olga:cdm-password
-    }
-    assert missing.code == 1
-    assert f"{site.url}/t/…/x has no repodata for us" in missing.err
-    event = Event.objects.get(action="file.import")
-    assert event.detail["from"] == f"{site.url}/t/…"
-    for text in (done.out, done.err, missing.out, missing.err, str(event.detail)):
-        assert "secret" not in text
-        assert "password" not in text
-
-
-@pytest.mark.parametrize(
-    "content", [b"<html>no</html>", b'{"packages": {"a": 1}}', b'{"packages": {', b"\xff", b"[]"]
-)
-def test_what_is_no_repodata_is_told(content: bytes, acme: Organization, site: Site) -> None:
-    (site.folder / "noarch").mkdir()
-    (site.folder / "noarch" / "repodata.json").write_bytes(content)
-
-    done = run(site.url, "acme")
-
-    assert done.code == 1
-    assert "The repodata of noarch" in done.err
-    assert "can't be read. Run it again" in done.err
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A host with a user ``maria``, and packages in her channel ``main``."""
-    folder = tmp_path_factory.mktemp("live")
-    env = {"CONDARIUM_DATA": str(folder / "data")}
-    prepare(env)
-    source = folder_of(folder / "source", *GOOD)
-    done = run_manage(["import", str(source), "maria"], env)
-    assert done.returncode == 0, done.stderr
-    with LiveServer(folder) as server:
-        yield server
-
-
-def prepare(env: dict[str, str]) -> None:
-    assert run_manage(["migrate", "-v0"], env).returncode == 0
-    user = ["createuser", "maria", "--email", "m@example.org", "--password-stdin"]
-    assert run_manage(user, env, input="correct horse 8").returncode == 0
-
-
-def test_one_of_us_mirrors_another(owner: Person, acme: Organization, live: LiveServer) -> None:
-    done = run(f"{live.url}/conda/maria", "acme")
-
-    assert done.code == 0, done.err
-    assert "3 published" in done.out
-    assert set(listed(owner, ChannelAddress("acme"), "linux-64")) == {OLD_KIND.filename}
-
-
 # --- Interrupted -------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def data_with_hello(prepared_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A host's data after an import of one package, to be copied."""
+    folder = tmp_path_factory.mktemp("imported")
+    env = prepared_data.copy_to(folder / "data")
+    done = run_manage(["import", str(folder_of(folder / "source", HELLO)), "maria"], env)
+    assert done.returncode == 0, done.stderr
+    return folder / "data"
+
+
 @pytest.mark.parametrize("place", ["claimed", "stored", "before-commit", "after-commit"])
-def test_a_killed_import_goes_on_where_it_was(place: str, tmp_path: Path) -> None:
+def test_a_killed_import_goes_on_where_it_was(
+    place: str, data_with_hello: Path, tmp_path: Path
+) -> None:
     order = tmp_path / "crash"
+    shutil.copytree(data_with_hello, tmp_path / "data")
     env = {"CONDARIUM_DATA": str(tmp_path / "data"), "CONDARIUM_FAILPOINT": str(order)}
-    prepare(env)
-    source = folder_of(tmp_path / "source", HELLO)
+    source = folder_of(tmp_path / "source", *GOOD)
     command = ["import", str(source), "maria", "--processes", "1"]
-    assert run_manage(command, env).returncode == 0
-    folder_of(source, *GOOD)
     order.write_text(place, encoding="ascii")
 
     assert run_manage(command, env).returncode == 137
@@ -662,35 +382,3 @@ def test_a_killed_import_goes_on_where_it_was(place: str, tmp_path: Path) -> Non
     }
     assert set(blobs) == {built.sha256 for built in GOOD}
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in blobs.items())
-
-
-def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
-    env = {"CONDARIUM_DATA": str(tmp_path / "data")}
-    prepare(env)
-    with serving(Site(tmp_path / "site")) as site:
-        site.publish(HELLO, NEWER)
-        site.slow_seconds = 30.0
-        command = [sys.executable, "manage.py", "import", site.url, "maria"]
-        process = subprocess.Popen(
-            command,
-            cwd=PROJECT,
-            env=_environment(env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        deadline = time.monotonic() + 60
-        while not any(path.endswith(".conda") for path, _ in site.asked):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        asked = time.monotonic()
-        out, err = process.communicate(timeout=30)
-        took = time.monotonic() - asked
-        site.slow_seconds = 0.0
-
-    assert process.returncode == 130, err
-    assert "Stopped. Run it again to go on." in err
-    assert "Traceback" not in out + err
-    assert took < 5  # a second, and what a busy machine adds
-    assert list((tmp_path / "data" / "files" / "incoming").iterdir()) == []

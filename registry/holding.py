@@ -1,0 +1,58 @@
+"""Holding rows as they are until a transaction ends, always in the same order.
+
+Whoever changes what stands in channels holds first the packages, then the files, then the
+channels concerned: acts that wait for each other crosswise would never end. With SQLite there is
+one writer at a time, and nothing to hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import connection
+
+from registry.models import Channel, Package, PackageFile
+from registry.rows import batched
+
+_AT_ONCE = 500
+
+
+def hold_packages(ids: Collection[int]) -> dict[int, Package]:
+    """The packages as they are now: nobody else enters, replaces or deletes files of theirs."""
+    found: dict[int, Package] = {}
+    for some in batched(sorted(set(ids)), _AT_ONCE):
+        rows = Package.objects.select_related("account").filter(pk__in=some)
+        found |= {row.pk: row for row in rows.order_by("pk").select_for_update(of=("self",))}
+    return found
+
+
+def hold_files(ids: Collection[int]) -> dict[int, PackageFile]:
+    """The files as they are now, with their packages, of which `hold_packages` was asked before:
+    nobody puts them into a channel or takes them out of one."""
+    found: dict[int, PackageFile] = {}
+    for some in batched(sorted(set(ids)), _AT_ONCE):
+        rows = PackageFile.objects.select_related("account", "package__account").filter(pk__in=some)
+        found |= {row.pk: row for row in rows.order_by("pk").select_for_update(of=("self",))}
+    return found
+
+
+def hold_channels(ids: Collection[int]) -> list[Channel]:
+    """Those of the channels that are there, which stay; nobody patches or deletes them.
+
+    Uploads don't keep each other waiting with it.
+    """
+    held = keep_channels(ids)
+    return list(Channel.objects.select_related("account").filter(pk__in=held).order_by("pk"))
+
+
+def keep_channels(ids: Collection[int]) -> set[int]:
+    """`hold_channels` for those that were read in this transaction: which of them are there yet."""
+    wanted = sorted(set(ids))
+    if not wanted or connection.vendor != "postgresql":
+        return set(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM registry_channel WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
+            [wanted],
+        )
+        return {row[0] for row in cursor.fetchall()}

@@ -1,0 +1,267 @@
+"""How much an account keeps, and how much it may.
+
+What is kept is counted from the rows each time somebody asks: it is never behind, whatever was
+deleted. It is what the account's files sum up to; that others may share the bytes saves the disk
+something, and the account nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+
+from accounts import audit
+from accounts.attention import Need
+from accounts.identity import OPERATOR, Identity
+from accounts.models import Account
+from accounts.rights import manageable_accounts
+from portal.errors import Forbidden, InvalidInput, Refusal
+from portal.templatetags.ui import filesize, thousands
+from registry.models import AccountQuota, ChannelFile, PackageFile
+
+MAX_LIMIT = 2**60
+# From here on it needs somebody.
+NEARLY_FULL = 0.9
+_MAX_NEEDS = 20
+
+
+class QuotaExceeded(Refusal):
+    slug = "quota-exceeded"
+    title = "The account has no room"
+    status = 402
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None is as much as there is."""
+
+    max_bytes: int | None
+    max_files: int | None
+
+    @property
+    def there_are_any(self) -> bool:
+        return self.max_bytes is not None or self.max_files is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    used_bytes: int
+    used_files: int
+
+    def share_of(self, limits: Limits) -> float:
+        """How far the nearer limit is used up; 1 is all of it."""
+        pairs = (
+            (self.used_bytes, limits.max_bytes),
+            (self.used_files, limits.max_files),
+        )
+        return max(
+            (used / most if most else 1.0 for used, most in pairs if most is not None), default=0.0
+        )
+
+
+def default_limits() -> Limits:
+    return Limits(settings.QUOTA_BYTES or None, settings.QUOTA_FILES or None)
+
+
+def limits_of(account: Account) -> Limits:
+    return _limits_of([account])[account.pk]
+
+
+def _limits_of(accounts: Collection[Account]) -> dict[int, Limits]:
+    rows = AccountQuota.objects.filter(account__in=[account.pk for account in accounts])
+    own = {row.account_id: Limits(row.max_bytes, row.max_files) for row in rows}
+    return {account.pk: own.get(account.pk, default_limits()) for account in accounts}
+
+
+def usage_of(account: Account) -> Usage:
+    return _usage_of([account.pk])[account.pk]
+
+
+def _usage_of(account_ids: Collection[int]) -> dict[int, Usage]:
+    found = (
+        PackageFile.objects.present()
+        .filter(account__in=account_ids)
+        .order_by()
+        .values("account")
+        .annotate(used_bytes=Sum("size_bytes"), used_files=Count("*"))
+        .values_list("account", "used_bytes", "used_files")
+    )
+    used = {account: Usage(size, count) for account, size, count in found}
+    return {pk: used.get(pk, Usage(0, 0)) for pk in account_ids}
+
+
+def usage_by_package(account: Account) -> QuerySet[PackageFile, dict[str, Any]]:
+    """``package``, ``used_bytes`` and ``used_files`` of each package that has any, the largest
+    first."""
+    rows = (
+        PackageFile.objects.present()
+        .filter(account=account)
+        .order_by()
+        .values("package")
+        .annotate(used_bytes=Sum("size_bytes"), used_files=Count("*"))
+    )
+    return cast("QuerySet[PackageFile, dict[str, Any]]", rows.order_by("-used_bytes", "package"))
+
+
+def usage_by_channel(account: Account) -> dict[int, Usage]:
+    """What stands in each channel, by its key. A file in two channels is counted in both."""
+    found = (
+        ChannelFile.objects.filter(channel__account=account)
+        .order_by()
+        .values("channel")
+        .annotate(used_bytes=Sum("file__size_bytes"), used_files=Count("*"))
+        .values_list("channel", "used_bytes", "used_files")
+    )
+    return {channel: Usage(size, count) for channel, size, count in found}
+
+
+def unlisted_files(account: Account) -> QuerySet[PackageFile]:
+    """Files that stand in no channel, so that nobody installs them; the largest first."""
+    somewhere = ChannelFile.objects.filter(file=OuterRef("pk"))
+    return (
+        PackageFile.objects.staying()
+        .filter(~Exists(somewhere), account=account)
+        .select_related("account", "package")
+        .order_by("-size_bytes", "pk")
+    )
+
+
+def total_of(files: QuerySet[PackageFile]) -> Usage:
+    totals = files.order_by().aggregate(used_bytes=Sum("size_bytes"), used_files=Count("*"))
+    return Usage(totals["used_bytes"] or 0, totals["used_files"])
+
+
+# --- Saying that there is no room --------------------------------------------------------------
+
+
+def require_room(account: Account, *, size_bytes: int = 0, files: int = 1) -> None:
+    """Refuse early what an account won't be able to take; it may be full a moment later.
+
+    Of a file whose size nobody knows yet, it is asked whether there is any room.
+    """
+    limits = limits_of(account)
+    if limits.there_are_any:
+        used = usage_of(account)
+        then = Usage(used.used_bytes + max(size_bytes, 1), used.used_files + files)
+        more = f", and this is {filesize(size_bytes)} more" if size_bytes else ""
+        _refuse(account, limits, then, "has used {used} of {most}" + more, used)
+
+
+def require_kept_within(account: Account) -> None:
+    """Refuse what was just entered, if the account keeps more than it may.
+
+    It is counted in the transaction that enters files: of two that enter some at the same time the
+    second counts what the first entered.
+    """
+    limits = limits_of(account)
+    if limits.there_are_any:
+        Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
+        used = usage_of(account)
+        _refuse(account, limits, used, "would keep {used} with this, and may keep {most}", used)
+
+
+def _refuse(account: Account, limits: Limits, then: Usage, sentence: str, used: Usage) -> None:
+    """Refuse if the account would keep too much ``then``, with what it has ``used``."""
+    if limits.max_bytes is not None and then.used_bytes > limits.max_bytes:
+        words = sentence.format(used=filesize(used.used_bytes), most=filesize(limits.max_bytes))
+    elif limits.max_files is not None and then.used_files > limits.max_files:
+        words = sentence.format(
+            used=f"{thousands(used.used_files)} package files", most=thousands(limits.max_files)
+        )
+    else:
+        return
+    raise QuotaExceeded(
+        f"{account.name} {words}. Delete files that nobody needs any more "
+        f"({settings.BASE_URL}/{account.name}/settings/storage tells which there are), or ask "
+        "those who run this site for more."
+    )
+
+
+# --- Setting limits ----------------------------------------------------------------------------
+
+
+@transaction.atomic
+def set_quota(
+    *, by: Identity, account: Account, max_bytes: int | None, max_files: int | None
+) -> None:
+    """Let an account keep as much, whatever others may; None is without a limit."""
+    _require_site_admin(by)
+    _check("max_bytes", max_bytes)
+    _check("max_files", max_files)
+    before = limits_of(account)
+    AccountQuota.objects.update_or_create(
+        account=account, defaults={"max_bytes": max_bytes, "max_files": max_files}
+    )
+    _log(by, account, before)
+
+
+@transaction.atomic
+def reset_quota(*, by: Identity, account: Account) -> None:
+    """Let an account keep what the settings say for all."""
+    _require_site_admin(by)
+    before = limits_of(account)
+    if AccountQuota.objects.filter(account=account).delete()[0]:
+        _log(by, account, before)
+
+
+def _require_site_admin(by: Identity) -> None:
+    # A token is never enough: it would have to say so where it is made.
+    if by is OPERATOR or (by.token is None and by.user is not None and by.user.is_superuser):
+        return
+    raise Forbidden("Only those who run this site decide how much an account may keep.")
+
+
+def _check(field: str, limit: int | None) -> None:
+    if limit is not None and not 0 <= limit <= MAX_LIMIT:
+        reason = f"It is {limit}; a number from 0 to {MAX_LIMIT} is wanted, or none."
+        raise InvalidInput(f"The limit is not usable. {reason}", {field: [reason]})
+
+
+def _log(by: Identity, account: Account, before: Limits) -> None:
+    after = limits_of(account)
+    audit.record(
+        by=by,
+        account=account,
+        action="quota.set",
+        target=account.name,
+        detail={
+            "max_bytes": [before.max_bytes, after.max_bytes],
+            "max_files": [before.max_files, after.max_files],
+        },
+    )
+
+
+# --- What needs somebody -----------------------------------------------------------------------
+
+
+def needs(identity: Identity) -> list[Need]:
+    """The accounts they administer that are full, or nearly so."""
+    accounts = list(manageable_accounts(identity).order_by("name")[:_MAX_NEEDS])
+    limits = {pk: some for pk, some in _limits_of(accounts).items() if some.there_are_any}
+    if not limits:
+        return []
+    used = _usage_of(limits)
+    return [
+        Need(
+            icon="hard-drive",
+            title=f"{account.name} has little room left",
+            facts=_in_words(used[account.pk], limits[account.pk]),
+            url=f"/{account.name}/settings/storage",
+        )
+        for account in accounts
+        if account.pk in limits and used[account.pk].share_of(limits[account.pk]) >= NEARLY_FULL
+    ]
+
+
+def _in_words(used: Usage, limits: Limits) -> str:
+    parts = []
+    if limits.max_bytes is not None:
+        parts.append(f"{filesize(used.used_bytes)} of {filesize(limits.max_bytes)}")
+    if limits.max_files is not None:
+        parts.append(f"{thousands(used.used_files)} of {thousands(limits.max_files)} files")
+    return ", ".join(parts)

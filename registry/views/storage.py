@@ -1,0 +1,117 @@
+"""What an account keeps, of how much, and what of it nobody installs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.forms import TypedNameForm, show_refusal
+from accounts.models import Account
+from accounts.scopes import Ability
+from accounts.views.frame import PAGE_SIZE, administered, form_page, page, settings_frame
+from portal.errors import Refusal
+from portal.templatetags.ui import filesize, thousands
+from registry import quotas
+from registry.models import Channel, Package
+from registry.quotas import Limits, Usage
+from registry.widening import delete_unlisted
+
+# More take several presses: one request should not keep everybody else waiting.
+_AT_ONCE = 1000
+
+
+@page
+def storage(request: HttpRequest, account: str) -> HttpResponse:
+    _identity, found = administered(request, account, Ability.READ)
+    used, limits = quotas.usage_of(found), quotas.limits_of(found)
+    context = {
+        **settings_frame(request, found, "storage"),
+        "meters": _meters(used, limits),
+        "is_full": used.share_of(limits) >= 1,
+        "used": used,
+        "channels": _channels(found),
+        "unlisted": quotas.total_of(quotas.unlisted_files(found)),
+        "page": _packages(request, found, used),
+    }
+    return render(request, "registry/storage.html", context)
+
+
+def _meters(used: Usage, limits: Limits) -> list[dict[str, Any]]:
+    """What is shown as a part of a limit: for a limit that there is."""
+    shown = [
+        ("bytes", _("Size"), used.used_bytes, limits.max_bytes, filesize),
+        ("files", _("Package files"), used.used_files, limits.max_files, thousands),
+    ]
+    return [
+        {
+            "id": f"used-{key}",
+            "label": label,
+            "text": _("%(used)s of %(most)s") % {"used": words(part), "most": words(most)}
+            if most is not None
+            else words(part),
+            "value": None if most is None else min(part, most),
+            "max": most or 1,
+            "has_limit": most is not None,
+            "tone": _tone(part, most),
+        }
+        for key, label, part, most, words in shown
+    ]
+
+
+def _tone(part: int, most: int | None) -> str:
+    if most is None or part < most * quotas.NEARLY_FULL:
+        return ""
+    return "danger" if part >= most else "warning"
+
+
+def _channels(account: Account) -> list[dict[str, Any]]:
+    used = quotas.usage_by_channel(account)
+    rows = Channel.objects.filter(account=account).order_by("name")
+    return [{"channel": row, "used": used.get(row.pk, Usage(0, 0))} for row in rows]
+
+
+def _packages(request: HttpRequest, account: Account, used: Usage) -> Page[dict[str, Any]]:
+    """The largest packages first, each with its part of all that is used."""
+    shown = Paginator(quotas.usage_by_package(account), PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = list(shown.object_list)
+    packages = Package.objects.in_bulk([row["package"] for row in rows])
+    shown.object_list = [
+        {**row, "package": packages[row["package"]], "whole": used.used_bytes} for row in rows
+    ]
+    return shown
+
+
+@form_page
+def storage_unlisted(request: HttpRequest, account: str) -> HttpResponse:
+    """The files that stand in no channel; the form deletes them."""
+    identity, found = administered(request, account, Ability.WRITE)
+    files = quotas.unlisted_files(found)
+    form = TypedNameForm(request.POST or None, name=found.name)
+    if request.method == "POST" and form.is_valid():
+        try:
+            count = delete_unlisted(by=identity, account=found, at_most=_AT_ONCE)
+        except Refusal as refusal:
+            show_refusal(form, refusal)
+        else:
+            messages.success(request, _deleted(count, is_all=not files.exists()))
+            return redirect(reverse("registry:storage-unlisted", args=[found.name]))
+    context = settings_frame(request, found, "storage", _("In no channel"))
+    context["crumbs"][2]["url"] = reverse("registry:storage", args=[found.name])
+    context |= {
+        "page": Paginator(files, PAGE_SIZE).get_page(request.GET.get("page")),
+        "total": quotas.total_of(files),
+        "form": form,
+    }
+    wrong = bool(form.errors)
+    return render(request, "registry/storage_unlisted.html", context, status=422 if wrong else 200)
+
+
+def _deleted(count: int, *, is_all: bool) -> str:
+    words = _("%(count)s files are deleted.") % {"count": thousands(count)}
+    return words if is_all else f"{words} " + _("There are more: go on.")
