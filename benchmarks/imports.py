@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.channel import SUBDIR, Channel
-from benchmarks.cost import Cost, cost_of, figures_of, median_cpu
+from benchmarks.cost import CommandFailed, Cost, cost_of, figures_of, median_cpu
 from benchmarks.hosts import ACCOUNT, House
 from benchmarks.packages import Payload
 from benchmarks.peers import CONDA_INDEX, CONDA_INDEX_SHARDS, Peer
@@ -17,6 +17,7 @@ from benchmarks.report import Figure, Section, at_least, at_most
 
 _SEED = 7
 _SLOW_ROUNDS = 3  # of what takes minutes each time
+_TRIES = 3
 
 
 def measure_imports(
@@ -80,12 +81,21 @@ def _import(empty: House, folder: Path, source: Path, *options: str) -> Cost:
 
 
 def _first_index(peer: Peer, source: Path, folder: Path) -> Cost:
-    (folder / SUBDIR).mkdir(parents=True)
-    (folder / "noarch").mkdir()
-    # Links: none of them writes to a package.
-    for path in (source / SUBDIR).iterdir():
-        os.link(path, folder / SUBDIR / path.name)
-    return peer.index(folder)
+    for attempt in range(_TRIES):
+        here = folder / f"{attempt}"
+        (here / SUBDIR).mkdir(parents=True)
+        (here / "noarch").mkdir()
+        # Links: none of them writes to a package.
+        for path in (source / SUBDIR).iterdir():
+            os.link(path, here / SUBDIR / path.name)
+        try:
+            return peer.index(here)
+        except CommandFailed as error:
+            # The processes of conda-index lock each other out of its database now and then.
+            if "database is locked" not in str(error):
+                raise
+            failure = error
+    raise failure
 
 
 def _median_wall(costs: Sequence[Cost]) -> float:

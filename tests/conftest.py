@@ -59,14 +59,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     A worker without work is given from the end of the list of another, so that at the end of
     the run there are only short tests to share.
     """
-    long = {item.path for item in items if _takes_long(item)}
-    items.sort(key=lambda item: item.path not in long)
-
-
-def _takes_long(item: pytest.Item) -> bool:
-    return item.get_closest_marker("long") is not None or not _LONG.isdisjoint(
-        getattr(item, "fixturenames", ())
-    )
+    modules = {item.path for item in items if _LONG & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.path not in modules))
 
 
 # --- The house ---------------------------------------------------------------------------------

@@ -330,19 +330,23 @@ def test_a_fast_beginning_buys_no_slow_end() -> None:
 def test_clients_that_are_slow_with_the_head_keep_nobody_waiting(
     ours: Address, before: bytes
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        slow = [stack.enter_context(Wire(ours)) for _ in range(4 * THREADS)]
-        for wire in slow:
-            wire.send(before + b"GET / HTTP/1.1\r\nX-Slow: ")
-        started = time.monotonic()
-        for _ in range(10):
-            assert is_alive(ours)
-        assert time.monotonic() - started < 0.8
+    def seconds_beside_slow_clients() -> float:
+        with contextlib.ExitStack() as stack:
+            slow = [stack.enter_context(Wire(ours)) for _ in range(4 * THREADS)]
+            for wire in slow:
+                wire.send(before + b"GET / HTTP/1.1\r\nX-Slow: ")
+            started = time.monotonic()
+            for _ in range(10):
+                assert is_alive(ours)
+            took = time.monotonic() - started
+            for wire in slow:
+                if before:
+                    assert wire.answer()[0] == 200
+                assert wire.is_closed()
+            return took
 
-        for wire in slow:
-            if before:
-                assert wire.answer()[0] == 200
-            assert wire.is_closed()
+    # Who waited for them would wait for a second each time; a busy machine is busy now and then.
+    assert any(seconds_beside_slow_clients() < 0.8 for _ in range(4))
 
 
 def test_a_head_that_comes_byte_by_byte_is_understood(ours: Address) -> None:

@@ -271,6 +271,7 @@ def test_nobody_can_ask_in_the_name_of_nginx(house: House) -> None:
     answer = house.put(package, house.writing, **{"X-Upload-Check": "1"})
 
     assert answer.status_code == 201
+    house.wait_for(package)
 
 
 def test_an_upload_in_steps_comes_through(house: House) -> None:

@@ -477,7 +477,9 @@ def test_generations_of_one_second_and_one_size_have_different_etags(house: Hous
     # An account without private packages again, whose shards lie in the tree.
     for name in ("twin-a", "twin-b"):
         house.change(f"packages/{name}", is_private=False)
-    house.put(build_conda("after-twins", "1.0"))
+    after = build_conda("after-twins", "1.0")
+    house.put(after)
+    house.wait_until_in_tree(after)
     deadline = time.monotonic() + 20
     while not by_front(house.get(shard_path(house))):
         assert time.monotonic() < deadline

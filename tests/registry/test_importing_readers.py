@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,11 +35,20 @@ def task_of(folder: Path, number: int, built: BuiltPackage, **changes: object) -
     return msgspec.structs.replace(task, **changes)
 
 
-def read(*tasks: Task) -> dict[int, Result]:
+Reading = Callable[..., dict[int, Result]]
+
+
+@pytest.fixture(scope="module")
+def read() -> Iterator[Reading]:
+    """Have one process read what it is asked to, together."""
     with Readers(1) as readers:
-        results = list(readers.read(tasks).results(lambda: None))
-    assert len(results) == len(tasks)
-    return {result.number: result for result in results}
+
+        def results_of(*tasks: Task) -> dict[int, Result]:
+            results = list(readers.read(tasks).results(lambda: None))
+            assert len(results) == len(tasks)
+            return {result.number: result for result in results}
+
+        yield results_of
 
 
 def copies(folder: Path) -> dict[int, bytes]:
@@ -48,7 +58,7 @@ def copies(folder: Path) -> dict[int, bytes]:
 
 
 @pytest.mark.parametrize("link", [False, True])
-def test_each_file_is_read_and_copied(link: bool, tmp_path: Path) -> None:
+def test_each_file_is_read_and_copied(read: Reading, link: bool, tmp_path: Path) -> None:
     tasks = [task_of(tmp_path, number, built, link=link) for number, built in enumerate(GOOD)]
 
     results = read(*tasks)
@@ -65,7 +75,7 @@ def test_each_file_is_read_and_copied(link: bool, tmp_path: Path) -> None:
         assert Path(task.path).samefile(task.keep_as) == link
 
 
-def test_a_bad_file_among_good_ones_stays_the_only_one(tmp_path: Path) -> None:
+def test_a_bad_file_among_good_ones_stays_the_only_one(read: Reading, tmp_path: Path) -> None:
     """They are read step by step together: nobody gets what is said of another."""
     damaged = replace(OLD_KIND, filename="broken-1-0.tar.bz2", data=OLD_KIND.data[:-20])
     misnamed = replace(HELLO, filename="other-1.0-0.conda")
@@ -87,7 +97,7 @@ def test_a_bad_file_among_good_ones_stays_the_only_one(tmp_path: Path) -> None:
     assert copies(tmp_path).keys() == {number for number in range(36) if number % 3 == 0}
 
 
-def test_files_that_unpack_to_much_are_told_apart_too(tmp_path: Path) -> None:
+def test_files_that_unpack_to_much_are_told_apart_too(read: Reading, tmp_path: Path) -> None:
     zeros = {"share/zeros": bytes(3 * 1024 * 1024)}
     packages = [build_conda(f"empty-{number}", "1.0", files=zeros) for number in range(5)]
 
@@ -112,7 +122,7 @@ def test_files_that_unpack_to_much_are_told_apart_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_as_it_was_said_leaves_no_copy(
-    claim: dict[str, object], reason: str, built: BuiltPackage, tmp_path: Path
+    read: Reading, claim: dict[str, object], reason: str, built: BuiltPackage, tmp_path: Path
 ) -> None:
     results = read(task_of(tmp_path, 0, built, **claim))
 
@@ -123,7 +133,7 @@ def test_what_is_not_as_it_was_said_leaves_no_copy(
 
 
 @pytest.mark.parametrize("built", GOOD, ids=lambda built: built.filename)
-def test_known_bytes_are_not_read_again(built: BuiltPackage, tmp_path: Path) -> None:
+def test_known_bytes_are_not_read_again(read: Reading, built: BuiltPackage, tmp_path: Path) -> None:
     results = read(task_of(tmp_path, 0, built, known=("0" * 64, built.sha256)))
 
     assert results[0] == Known(0, built.sha256)
@@ -131,7 +141,9 @@ def test_known_bytes_are_not_read_again(built: BuiltPackage, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("built", GOOD, ids=lambda built: built.filename)
-def test_a_file_of_ours_is_read_where_it_lies(built: BuiltPackage, tmp_path: Path) -> None:
+def test_a_file_of_ours_is_read_where_it_lies(
+    read: Reading, built: BuiltPackage, tmp_path: Path
+) -> None:
     task = task_of(tmp_path, 0, built)
 
     results = read(msgspec.structs.replace(task, keep_as=task.path))
@@ -140,7 +152,7 @@ def test_a_file_of_ours_is_read_where_it_lies(built: BuiltPackage, tmp_path: Pat
     assert Path(task.path).read_bytes() == built.data
 
 
-def test_a_file_that_is_gone_or_none_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_gone_or_none_is_told(read: Reading, tmp_path: Path) -> None:
     gone = task_of(tmp_path, 0, HELLO)
     Path(gone.path).unlink()
     folder = msgspec.structs.replace(gone, number=1, path=str(tmp_path))
