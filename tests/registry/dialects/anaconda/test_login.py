@@ -61,7 +61,8 @@ def test_login_by_password_keeps_a_token_that_logout_revokes(host: Host, tmp_pat
     assert "Invalid Username password combination" in wrong.stderr
     assert not ada.stored_tokens()
 
-    first = ada.run(*login, PASSWORD)
+    # Another test may have logged in from this host before: yes, that one may be replaced, too.
+    first = ada.run(*login, PASSWORD, typed="y\n")
     assert first.returncode == 0, first.stderr
     assert "login successful" in first.stderr
     [before] = ada.stored_tokens()
