@@ -43,6 +43,7 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
     nothing for a package that stands in a public one, and the first file in a public one all.
     """
     shown = set(shown)
+    _pin_what_was_said_before(newcomers := list(newcomers))
     chosen: dict[int, Newcomer] = {}
     for newcomer in newcomers:
         row = newcomer.package
@@ -66,6 +67,22 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
     bulk.update(described, ("latest_version", *DESCRIPTION_FIELDS))
 
 
+def _pin_what_was_said_before(newcomers: Iterable[Newcomer]) -> None:
+    """What was said of a package without files stays where its first file says otherwise: that is
+    ``anaconda upload --summary`` of a new package, or one that was made by hand."""
+    for newcomer in newcomers:
+        package = newcomer.package
+        if package.latest_version or not any(getattr(package, field) for field in _IN_WORDS):
+            continue
+        said = said_by(newcomer)
+        other = {field for field in _IN_WORDS if getattr(package, field) not in {"", said[field]}}
+        if other:  # so rarely that it may cost a query
+            package.pinned = sorted({*package.pinned, *other})
+            Package.objects.filter(pk=package.pk).update(pinned=package.pinned)
+
+
+# Links and licenses are written in too many ways for a difference to mean anything.
+_IN_WORDS = ("summary", "description")
 # What the fields are called in about.json.
 _ABOUT = {field: field for field in DESCRIPTION_FIELDS} | {"home_url": "home"}
 _LENGTHS = {

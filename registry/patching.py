@@ -257,6 +257,15 @@ def _hold(channel: Channel) -> Channel:
     return held
 
 
+def _wait_for_others(channel: Channel) -> None:
+    """Let one set at a time be applied to a channel; uploads go on.
+
+    Else two of them, whose rows each keep the channel from being deleted, would wait for each
+    other when they hold it.
+    """
+    Channel.objects.select_for_update(of=("self",), no_key=True).filter(pk=channel.pk).first()
+
+
 def _apply_set(
     by: Identity,
     channel: Channel,
@@ -266,6 +275,7 @@ def _apply_set(
     *,
     write: bool = True,
 ) -> _Outcome:
+    _wait_for_others(channel)
     patch = Patch.objects.create(
         channel=channel,
         subdir=subdir,
@@ -273,7 +283,7 @@ def _apply_set(
         note=note,
         applied_by=by.user,
     )
-    # All that can be wrong with it is found before anybody has to wait for it.
+    # All that can be wrong with it is found before an upload has to wait for it.
     patched.keep(patch, instructions.patches())
     patch.channel = channel = _hold(channel)
     before = patched.newest_set(channel, subdir, other_than=patch)

@@ -32,7 +32,7 @@ from registry.entering import (
 )
 from registry.entries import Entry, Placed, channels_with, put_all, take_out
 from registry.holding import hold_channels, hold_files, hold_packages
-from registry.models import Channel, Package, PackageFile
+from registry.models import Channel, ChannelFile, Package, PackageFile
 from registry.models.channel import MAIN
 from registry.publishing import (
     Before,
@@ -150,8 +150,11 @@ def move_files(
         _refuse_foreign(file, to_channel)
     held = _hold_present(files)
     hold_channels([from_channel.pk, to_channel.pk])
-    _add(by, held, to_channel)
-    return _remove(by, held, from_channel)
+    entries = ChannelFile.objects.filter(channel=from_channel, file__in=[f.pk for f in held])
+    standing = set(entries.values_list("file_id", flat=True))
+    moved = [file for file in held if file.pk in standing]
+    _add(by, moved, to_channel)
+    return _remove(by, moved, from_channel)
 
 
 def _record(by: Identity, action: str, files: Sequence[PackageFile], channel: Channel) -> None:

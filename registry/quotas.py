@@ -139,14 +139,19 @@ def total_of(files: QuerySet[PackageFile]) -> Usage:
 # --- Saying that there is no room --------------------------------------------------------------
 
 
-def require_room(account: Account, *, size_bytes: int = 0, files: int = 1) -> None:
+def require_room(
+    account: Account, *, size_bytes: int = 0, files: int = 1, waiting: Usage | None = None
+) -> None:
     """Refuse early what an account won't be able to take; it may be full a moment later.
 
-    Of a file whose size nobody knows yet, it is asked whether there is any room.
+    Of a file whose size nobody knows yet, it is asked whether there is any room. ``waiting`` is
+    what lies here and is no file of the account's yet.
     """
     limits = limits_of(account)
     if limits.there_are_any:
         used = usage_of(account)
+        if waiting is not None:
+            used = Usage(used.used_bytes + waiting.used_bytes, used.used_files + waiting.used_files)
         then = Usage(used.used_bytes + max(size_bytes, 1), used.used_files + files)
         more = f", and this is {filesize(size_bytes)} more" if size_bytes else ""
         _refuse(account, limits, then, "has used {used} of {most}" + more, used)

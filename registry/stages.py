@@ -17,10 +17,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Count, Sum
 from django.utils import timezone
 
 from accounts.identity import Identity
 from accounts.models import Account
+from accounts.rights import require_ability
+from accounts.scopes import Ability
 from portal import failpoints
 from portal.errors import Conflict, CredentialNeeded, InvalidInput, Refusal, Unavailable
 from registry import access, post_forms, publishing, quotas, replacing, storage
@@ -87,7 +90,7 @@ def open_stage(
     _check_names(address)
     announced = _checked_sha256(sha256)
     _refuse_other_bytes(by, account, address, announced)
-    _require_room(account, address)
+    _require_room(account, address.subdir, address.filename)
     stage = Stage.objects.create(
         key=secrets.token_hex(12),
         account=account,
@@ -151,13 +154,20 @@ def _refuse_other_bytes(by: Identity, account: Account, address: Address, sha256
         raise
 
 
-def _require_room(account: Account, address: Address) -> None:
-    """Refuse before the upload what there is no room for; how large it is, nobody said yet."""
-    there = PackageFile.objects.present().filter(
-        account=account, subdir=address.subdir, filename=address.filename
+def _require_room(account: Account, subdir: str, filename: str, *, size_bytes: int = 0) -> None:
+    """Refuse before it is stored what there is no room for, beside what waits for its commit."""
+    named = {"account": account, "subdir": subdir, "filename": filename}
+    if PackageFile.objects.present().filter(**named).exists():
+        return
+    waiting = Stage.objects.waiting().filter(account=account, size_bytes__isnull=False)
+    # The same file, sent by a job beside this one, is kept once.
+    waiting = waiting.exclude(subdir=subdir, filename=filename)
+    staged = waiting.aggregate(size_bytes=Sum("size_bytes"), files=Count("*"))
+    quotas.require_room(
+        account,
+        size_bytes=size_bytes,
+        waiting=quotas.Usage(staged["size_bytes"] or 0, staged["files"]),
     )
-    if not there.exists():
-        quotas.require_room(account)
 
 
 def _checked_sha256(text: str | None) -> str:
@@ -196,7 +206,7 @@ class Admission:
 def admit(fields: Mapping[str, str]) -> Admission:
     """Decide about a form by the fields that come before its file."""
     policy = post_forms.check(fields)
-    stage = Stage.objects.waiting().filter(key=policy.key).first()
+    stage = Stage.objects.waiting().select_related("account").filter(key=policy.key).first()
     if stage is None:
         raise _gone()
     return Admission(stage, policy.limit_bytes)
@@ -227,6 +237,7 @@ def receive(
             )
         if mismatch := digests.mismatch(sha256=stage.sha256 or None, md5=md5):
             raise DigestMismatch(mismatch)
+        _require_room(stage.account, stage.subdir, stage.filename, size_bytes=digests.size_bytes)
         # First the row, then the bytes: what lies under the key is always what the row says.
         named = Stage.objects.waiting().filter(pk=stage.pk, sha256__in=["", digests.sha256])
         if not named.update(sha256=digests.sha256, md5=digests.md5, size_bytes=digests.size_bytes):
@@ -260,6 +271,7 @@ def commit(*, by: Identity, address: Address, key: str) -> Published:
             "Committing an upload needs the credential that announced it: Authorization: token "
             "<token>."
         )
+    require_ability(by, Ability.WRITE)
     stage = _find(access.find_account(address.account_name), key)
     destinations = _destinations(by, address, stage.channels)
     announced = (stage.package_name, stage.version, stage.subdir, stage.filename)

@@ -145,3 +145,13 @@ def test_a_file_that_is_deleted_while_it_is_put_elsewhere_stands_nowhere(world: 
 
     with pytest.raises(NotFound):
         placement.add_to_channel(by=world.identity, file=file, channel=the_channel("dev"))
+
+
+def test_sets_of_patches_for_one_channel_come_one_after_the_other(world: Person) -> None:
+    together = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(do, patch, world, together) for _ in range(4)]
+    for each in done:
+        each.result()
+    assert Patch.objects.count() == 4
+    assert_index_is_right()

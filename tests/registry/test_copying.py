@@ -305,6 +305,23 @@ def test_files_are_moved_in_one_step(owner: Person, channel: ChannelAddress, dev
     assert listed(owner, ChannelAddress("acme", "dev")) == {HELLO.filename: HELLO.sha256}
 
 
+def test_what_stands_elsewhere_does_not_move(
+    owner: Person, channel: ChannelAddress, dev: Channel
+) -> None:
+    publish(owner, channel, HELLO)
+    publish(owner, ChannelAddress("acme", "attic"), WORLD)
+
+    moved = placement.move_files(
+        by=owner.identity, files=files_of("acme"), from_channel=channel.row, to_channel=dev
+    )
+
+    assert len(moved) == 1
+    assert set(ChannelFile.objects.values_list("channel__name", "file__filename")) == {
+        ("dev", HELLO.filename),
+        ("attic", WORLD.filename),
+    }
+
+
 @pytest.mark.parametrize("locked", ["main", "dev"])
 def test_nothing_moves_when_one_of_the_channels_is_locked(
     locked: str, owner: Person, channel: ChannelAddress, dev: Channel

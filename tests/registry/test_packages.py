@@ -57,7 +57,7 @@ def test_an_empty_package_is_shown_to_those_who_see_what_is_private(
     assert get(PAGE).status_code == 404
     assert "Says hello" in maintainer.client.get("/acme/hello").content.decode()
     upload(owner, channel, version("1.0", summary="From the file"))
-    assert get(PAGE).json()["summary"] == "From the file"
+    assert get(PAGE).json()["summary"] == "Says hello"  # as it was said by hand
     event = Event.objects.get(action="package.create")
     assert (event.target, event.actor) == ("hello", maintainer.user)
 

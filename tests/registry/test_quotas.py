@@ -24,6 +24,7 @@ from tests.cast import Person
 from tests.conda_client import ChannelAddress, stored_files
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import by_session
+from tests.registry.dialects.anaconda import staging
 from tests.registry.dialects.anaconda.calls import call, error, said
 
 HELLO = build_conda("hello", "1.0")
@@ -44,6 +45,28 @@ def upload(by: Person, built: BuiltPackage, to: ChannelAddress, status: int = 20
     answer = by.upload(built, to=to)
     assert answer.status_code == status, answer.content
     return answer
+
+
+# --- Uploads in three steps ---------------------------------------------------------------------
+
+
+def test_what_waits_for_its_commit_counts(owner: Person, acme: Organization) -> None:
+    limit("acme", max_bytes=HELLO.size + OTHER.size - 1)
+    first = staging.staged(owner, HELLO)
+    beside = staging.staged(owner, HELLO)
+    second = staging.staged(owner, OTHER)
+    assert staging.send(first, HELLO).status_code == 201
+    # The same file from a job beside it is kept once.
+    assert staging.send(beside, HELLO).status_code == 201
+
+    assert staging.code(staging.send(second, OTHER), 402) == "QuotaExceeded"
+    assert len([path for path in stored_files() if path.startswith("staged/")]) == 2
+
+    staging.commit(owner, HELLO, first)
+    assert used() == (HELLO.size, 1)
+    limit("acme", max_files=1)
+    answer = staging.stage(owner, OTHER)
+    assert "Storage requirements exceeded" in error(answer, 402)
 
 
 # --- Uploads -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from portal.errors import NotFound
 from registry import channels, placement, publishing
 from registry.describing import Newcomer, describe
 from registry.models import Channel, ChannelFile, Package, PackageFile
+from registry.packages import create_package
 from tests.builders import build_conda
 from tests.cast import Person
 from tests.conda_client import Answer, ChannelAddress, get
@@ -143,3 +144,25 @@ def test_a_file_that_was_deleted_meanwhile_is_not_listed_again(
         placement.add_to_channel(by=owner.identity, file=read_before, channel=private_channel.row)
 
     assert not ChannelFile.objects.exists()
+
+
+def test_what_was_said_of_a_package_before_its_first_file_stays(
+    owner: Person, channel: ChannelAddress
+) -> None:
+    create_package(
+        by=owner.identity,
+        account_name="acme",
+        name="hello",
+        fields={"summary": "By hand", "license": "MIT", "description": "The same"},
+    )
+    about = {"summary": "That of 1.0", "license": "BSD", "description": "The same"}
+    built = build_conda("hello", "1.0", about=about)
+
+    assert owner.upload(built, to=channel).status_code == 201
+
+    package = Package.objects.get(name="hello")
+    assert package.summary == "By hand"
+    assert package.pinned == ["summary"]
+    assert package.license == "BSD"
+    upload(owner, channel, "2.0")
+    assert shown(get(PAGE)) == ("2.0", "By hand")

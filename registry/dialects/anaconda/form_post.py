@@ -23,6 +23,7 @@ from registry.delivery import MethodNotAllowed
 from registry.dialects.multipart import BrokenForm, FormFile, Rules
 from registry.post_forms import LENGTH_FIELD, MD5_FIELD, PolicyExpired, WrongSignature
 from registry.publishing import DigestMismatch
+from registry.quotas import QuotaExceeded
 from registry.receiving import upload_slot
 from registry.stages import StageGone
 from registry.storage import StorageFull, UploadTooLarge
@@ -44,6 +45,7 @@ _CODES: Mapping[type[Refusal], tuple[str, int]] = {
     LengthNeeded: ("MissingContentLength", 411),
     MethodNotAllowed: ("MethodNotAllowed", 405),
     InvalidInput: ("InvalidArgument", 400),
+    QuotaExceeded: ("QuotaExceeded", 402),
     StorageFull: ("InsufficientStorage", 507),
     Unavailable: ("ServiceUnavailable", 503),
 }
