@@ -84,11 +84,11 @@ class Progress:
                 self.unchanged += 1
         self.stored_bytes += facts.digests.size_bytes
 
-    def refuse(self, name: str, reason: Refusal | str) -> None:
+    def refuse(self, name: str, reason: Refusal | str, *, count: int = 1) -> None:
         if isinstance(reason, Conflict):
-            self.conflicts += 1
+            self.conflicts += count
         else:
-            self.refused += 1
+            self.refused += count
         if len(self.refusals) < _REFUSALS_TOLD:
             self.refusals.append((name, str(reason)))
 
@@ -110,15 +110,17 @@ def import_files(
     source: Source,
     readers: int,
     link: bool = False,
+    progress: Progress | None = None,
     tick: Tick,
 ) -> Progress:
     """Take in all files of a source that are not there yet, and tell what became of them.
 
     A file that can't be taken in stops nothing; its reason is told. ``tick`` is called every
-    now and then. What ``by`` may not do, and a store or a source that fails, is raised.
+    now and then; ``progress`` is that of all sources, where this is one of several. What ``by``
+    may not do, and a store or a source that fails, is raised.
     """
     with _Import(by, destination, source, link=link, tick=tick) as work:
-        return work.run(readers)
+        return work.run(readers, progress)
 
 
 @dataclass(slots=True)
@@ -141,7 +143,7 @@ class _Import:
         self._source = source
         self._link = link
         self._tick = tick
-        self._progress = Progress(total=0)
+        self._progress = Progress(0)
         self._scratch = scratch_path()
         self._number = 0
         self._fetched: dict[int, Candidate] = {}
@@ -162,9 +164,9 @@ class _Import:
         for path in self._scratch.parent.glob(f"{self._scratch.name}*"):
             path.unlink(missing_ok=True)
 
-    def run(self, readers: int) -> Progress:
-        self._progress.total = self._source.count()
-        self._progress.started = time.monotonic()
+    def run(self, readers: int, progress: Progress | None) -> Progress:
+        total = self._source.count()
+        self._progress = progress or Progress(total)
         is_remote = self._source.fetch is not None
         with Readers(
             readers,

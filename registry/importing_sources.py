@@ -6,38 +6,25 @@ import base64
 import fnmatch
 import os
 import re
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
-from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import BinaryIO, Protocol, cast
+from urllib.parse import quote, unquote, urljoin
 
-import urllib3
 import zstandard
-from urllib3.exceptions import HTTPError, MaxRetryError
 
-from portal.errors import InvalidInput
 from registry.conda.errors import PackageError
 from registry.conda.names import check_filename
 from registry.conda.repodata_stream import NotRepodataError, read_member, read_records
 from registry.conda.subdirs import KNOWN_SUBDIRS, is_subdir
+from registry.importing_http import Remote, SourceUnusable, Trouble, split_address
 
 _EXTENSIONS = (".conda", ".tar.bz2")
-_BLOCK_BYTES = 256 * 1024
 _MAX_REPODATA_BYTES = 2 * 1024**3
 _MAX_CHANNELDATA_BYTES = 256 * 1024**2
-_TRIES = 4
-# So many files in a row that can't be fetched: then the trouble is not theirs.
-_MAX_FAILURES_IN_A_ROW = 20
 _TOKEN = re.compile(r"/t/[^/]+")
-
-
-class SourceUnusable(InvalidInput):
-    title = "Nothing can be imported from there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +86,14 @@ def open_source(
     return Folder(folder, subdirs=subdirs, packages=packages)
 
 
+def is_named(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a package's name is one of those wanted; without patterns, all are."""
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def _is_wanted(filename: str, patterns: Sequence[str]) -> bool:
-    if not patterns:
-        return True
     # Only the last two dashes separate.
-    name = filename.rsplit("-", 2)[0]
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    return is_named(filename.rsplit("-", 2)[0], patterns)
 
 
 class Folder:
@@ -185,49 +174,21 @@ class _Index:
         return urljoin(url, base_url.rstrip("/") + "/") if isinstance(base_url, str) else url
 
 
-@dataclass
-class _Failures:
-    """How many files could not be fetched since the last one that could."""
-
-    in_a_row: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def note(self, *, failed: bool) -> bool:
-        with self.lock:
-            self.in_a_row = self.in_a_row + 1 if failed else 0
-            return self.in_a_row >= _MAX_FAILURES_IN_A_ROW
-
-
 class Mirror:
     """Another channel: its repodata says which files there are."""
 
     def __init__(
         self, url: str, *, subdirs: Sequence[str], packages: Sequence[str], scratch: Path
     ) -> None:
-        try:
-            parts = urlsplit(url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
-                raise ValueError
-        except ValueError:
-            raise SourceUnusable(
-                "The address must be like https://conda.example.org/name."
-            ) from None
-        if parts.query or parts.fragment:
-            raise SourceUnusable("The address of a channel has no '?' and no '#'.")
-        host = parts.netloc.rpartition("@")[2]
-        self._url = urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/", "", ""))
+        self._url, userinfo = split_address(url, like="https://conda.example.org/name")
         self.shown = _TOKEN.sub("/t/…", self._url).rstrip("/")
-        self._origin = (parts.scheme, host)
-        self._headers: dict[str, str] = {}
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            token = base64.b64encode(pair.encode()).decode()
-            self._headers["Authorization"] = f"Basic {token}"
+        headers: dict[str, str] = {}
+        if userinfo is not None:
+            token = base64.b64encode(unquote(userinfo).encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        self._remote = Remote(self._url, shown=self.shown, headers=headers, scratch=scratch)
         self._subdirs = subdirs
         self._packages = packages
-        self._scratch = scratch
-        self._http = _manager(parts.scheme, parts.hostname)
-        self._failures = _Failures()
         self._indexes: list[_Index] = []
 
     def count(self) -> int:
@@ -250,8 +211,8 @@ class Mirror:
     def _all_subdirs(self) -> list[str]:
         """Those that everybody knows, and those that the channel itself names."""
         names: object = None
-        fetched = self._fetched("channeldata.json", _MAX_CHANNELDATA_BYTES)
-        if not isinstance(fetched, _Trouble):
+        fetched = self._remote.opened("channeldata.json", _MAX_CHANNELDATA_BYTES)
+        if not isinstance(fetched, Trouble):
             with fetched, suppress(NotRepodataError):
                 names = read_member(fetched, "subdirs")
         own = names if isinstance(names, list) else []
@@ -261,21 +222,12 @@ class Mirror:
 
     def _fetch_index(self, subdir: str) -> _Index | None:
         for name in ("repodata.json.zst", "repodata.json"):
-            fetched = self._fetched(f"{subdir}/{name}", _MAX_REPODATA_BYTES)
-            if not isinstance(fetched, _Trouble):
+            fetched = self._remote.opened(f"{subdir}/{name}", _MAX_REPODATA_BYTES)
+            if not isinstance(fetched, Trouble):
                 return _Index(subdir, fetched, is_packed=name.endswith(".zst"))
             if not fetched.is_absence:
                 raise SourceUnusable(f"{subdir}/{name} of {self.shown}: {fetched}")
         return None
-
-    def _fetched(self, place: str, limit_bytes: int) -> BinaryIO | _Trouble:
-        self._scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._scratch.with_name(f"{self._scratch.name}index")
-        try:
-            trouble = self._download(place, path, limit_bytes)
-            return path.open("rb") if trouble is None else trouble
-        finally:
-            path.unlink(missing_ok=True)
 
     def _count(self, index: _Index) -> int:
         try:
@@ -295,7 +247,7 @@ class Mirror:
     def close(self) -> None:
         for index in self._indexes:
             index.file.close()
-        self._http.clear()
+        self._remote.close()
 
     def fetch(self, candidate: Candidate, target: Path, *, limit_bytes: int) -> str | None:
         try:
@@ -303,93 +255,7 @@ class Mirror:
         except PackageError as error:
             return str(error)
         limit_bytes = min(limit_bytes, candidate.size_bytes or limit_bytes)
-        trouble = self._download(candidate.place, target, limit_bytes)
-        if self._failures.note(failed=trouble is not None):
-            raise SourceUnusable(
-                f"The last {_MAX_FAILURES_IN_A_ROW} files could not be fetched from {self.shown}: "
-                f"{trouble}"
-            )
-        return None if trouble is None else f"It could not be fetched: {trouble}"
-
-    def _download(self, place: str, target: Path, limit_bytes: int) -> _Trouble | None:
-        """Fetch what lies at an address, relative to the channel's, into a file."""
-        url = urljoin(self._url, place)
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"}:
-            return _Trouble("its address is none of http or https.")
-        # What opens this channel is no other server's business.
-        headers = self._headers if (parts.scheme, parts.netloc) == self._origin else {}
-        trouble = _Trouble("")
-        for attempt in range(_TRIES):
-            if attempt:
-                time.sleep(0.5 * 2**attempt)
-            try:
-                trouble_or_none = self._download_once(url, headers, target, limit_bytes)
-            except MaxRetryError as error:
-                return _Trouble(f"{_what(error)}.")
-            except (HTTPError, TimeoutError) as error:  # cut short: worth another try
-                trouble = _Trouble(f"{_what(error)}.")
-            else:
-                return trouble_or_none
-        return trouble
-
-    def _download_once(
-        self, url: str, headers: dict[str, str], target: Path, limit_bytes: int
-    ) -> _Trouble | None:
-        answer = self._http.request(
-            "GET", url, headers=headers, preload_content=False, decode_content=False
-        )
-        try:
-            if answer.status != 200:
-                return _Trouble(
-                    f"the answer was {answer.status}.", answer.status in {403, 404, 410}
-                )
-            size_bytes = 0
-            with target.open("wb") as file:
-                target.chmod(0o644)
-                for block in answer.stream(_BLOCK_BYTES, decode_content=False):
-                    size_bytes += len(block)
-                    if size_bytes > limit_bytes:
-                        answer.close()
-                        return _Trouble(f"it is larger than {limit_bytes:,} bytes.")
-                    file.write(block)
-        finally:
-            answer.release_conn()
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    text: str
-    is_absence: bool = False
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def _what(error: Exception) -> str:
-    """The kind of a failure: the words of the library may hold the address, and with it a token."""
-    reason = getattr(error, "reason", None)
-    return f"{type(reason if isinstance(reason, Exception) else error).__name__}"
-
-
-def _manager(scheme: str, host: str) -> urllib3.PoolManager:
-    retries = urllib3.Retry(
-        total=_TRIES,
-        redirect=5,
-        backoff_factor=0.5,
-        status_forcelist=(429, 500, 502, 503, 504),
-        retry_after_max=300,
-        raise_on_status=False,
-    )
-    options: dict[str, Any] = {
-        "retries": retries,
-        "timeout": urllib3.Timeout(connect=10, read=60),
-        "maxsize": 16,
-        "headers": {"User-Agent": "condarium-import"},
-    }
-    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        return self._remote.fetch(candidate.place, target, limit_bytes)
 
 
 def _candidate(

@@ -1,5 +1,6 @@
 # ruff: noqa: N999 - a command is called as its module is, and nobody imports this one by name
-"""``condarium import SOURCE ACCOUNT[/CHANNEL]``: take in a folder, or what another channel has."""
+"""``condarium import SOURCE ACCOUNT[/CHANNEL]``: take in a folder, or what another channel has;
+``condarium import anaconda OWNER [ACCOUNT]``: move in from an account of anaconda.org."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import os
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from accounts.roles import Role
 from portal.errors import Refusal
 from registry import housekeeping, indexing, storage
 from registry.importing import Progress, import_files, scratch_path
+from registry.importing_anaconda import API_URL, AnacondaAccount
+from registry.importing_http import SourceUnusable
 from registry.importing_readers import ReaderEnded
-from registry.importing_sources import Source, SourceUnusable, open_source
+from registry.importing_sources import Source, open_source
 from registry.models import Channel
 from registry.models.channel import MAIN
+from registry.moving_in import take_over
 from registry.publishing import open_destination
 
 _WRONG_USE = 2
@@ -34,16 +38,35 @@ _MOST_READERS = 8
 _INDEXING_SECONDS = 3600
 _OBJECTS_PER_COLLECTION = 50_000
 _AGAIN = "Run it again to go on."
+_ANACONDA = "anaconda"
+_TOKEN_VARIABLE = "ANACONDA_API_TOKEN"  # noqa: S105 - where anaconda's own client looks for one
+_ONLY_IN_A_MOVE = ("api", "token_file", "labels", "unlabelled", "dry_run")
 
 
 class Command(ActingCommand):
-    help = "Take in the package files of a folder, or of a channel elsewhere."
+    help = (
+        "Take in the package files of a folder, or of a channel elsewhere: SOURCE "
+        "ACCOUNT[/CHANNEL]. Or take over packages, labels and metadata of an account of "
+        "anaconda.org: anaconda OWNER [ACCOUNT]."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "source", metavar="SOURCE", help="a folder, or the address of a channel"
+            "source",
+            metavar="SOURCE",
+            help="a folder, or the address of a channel, or the word anaconda",
         )
-        parser.add_argument("destination", metavar="ACCOUNT[/CHANNEL]")
+        parser.add_argument(
+            "destination",
+            metavar="ACCOUNT[/CHANNEL]",
+            help="where files go; after the word anaconda the OWNER there",
+        )
+        parser.add_argument(
+            "account",
+            nargs="?",
+            metavar="ACCOUNT",
+            help="only after the word anaconda: who takes over here; as OWNER when left out",
+        )
         parser.add_argument(
             "--as", metavar="USER", dest="user", help="who publishes; an owner when left out"
         )
@@ -74,32 +97,44 @@ class Command(ActingCommand):
         parser.add_argument(
             "--no-index", action="store_true", help="leave the index to a worker that runs"
         )
+        moving = parser.add_argument_group("after the word anaconda")
+        moving.add_argument(
+            "--api", metavar="URL", help=f"another host with such an API than {API_URL}"
+        )
+        moving.add_argument(
+            "--token-file",
+            metavar="FILE",
+            help=f"a file with a token of that host, for what is private; or ${_TOKEN_VARIABLE}",
+        )
+        moving.add_argument(
+            "--label",
+            action="append",
+            default=[],
+            dest="labels",
+            metavar="LABEL",
+            help="only this one; may be repeated",
+        )
+        moving.add_argument(
+            "--unlabelled",
+            metavar="CHANNEL",
+            help="where files without a label go; left out, they stay where they are",
+        )
+        moving.add_argument(
+            "--dry-run", action="store_true", help="only say what would be taken over"
+        )
 
-    def act(self, *, no_index: bool, processes: int | None, **options: Any) -> None:
+    def act(self, **options: Any) -> None:
         self._said = 0.0
         try:
-            identity, account_name, channel_name, source = self._prepare(**options)
-            destination = open_destination(identity, account_name, channel_name)
+            work = self._work(**options)
         except Refusal as refusal:
             raise CommandError(refusal.detail, returncode=_WRONG_USE) from refusal
         except CommandError as error:
             raise CommandError(str(error), returncode=_WRONG_USE) from error
-        if processes is not None and processes < 1:
-            raise CommandError("--processes is a number from 1 on.", returncode=_WRONG_USE)
         housekeeping.sweep_abandoned_uploads()
         try:
             with _garbage_left_for_later():
-                progress = import_files(
-                    by=identity,
-                    destination=destination,
-                    source=source,
-                    readers=processes or min(len(os.sched_getaffinity(0)), _MOST_READERS),
-                    link=bool(options["link"]),
-                    tick=self._tick,
-                )
-                self._say(progress)
-                if not no_index:
-                    self._index(destination.account, channel_name)
+                progress = work()
         except KeyboardInterrupt:
             self.stderr.write(f"\nStopped. {_AGAIN}")
             sys.exit(130)
@@ -112,9 +147,25 @@ class Command(ActingCommand):
         except DatabaseError as error:
             what = str(error).strip().partition("\n")[0]
             raise CommandError(f"The database failed: {what}. {_AGAIN}") from error
+        if progress is None:
+            return
         self._summarize(progress)
         if progress.conflicts or progress.refused:
             sys.exit(1)
+
+    def _work(
+        self, *, source: str, account: str | None, processes: int | None, **options: Any
+    ) -> Callable[[], Progress | None]:
+        """What is to be done, when everything that was asked for makes sense."""
+        if processes is not None and processes < 1:
+            raise CommandError("--processes is a number from 1 on.")
+        readers = processes or min(len(os.sched_getaffinity(0)), _MOST_READERS)
+        if source == _ANACONDA:
+            return self._prepare_move(account=account, readers=readers, **options)
+        _refuse_options_of_a_move(account, options)
+        return self._prepare(source=source, readers=readers, **options)
+
+    # --- Files of a folder or a channel ----------------------------------------------------------
 
     def _prepare(
         self,
@@ -125,22 +176,127 @@ class Command(ActingCommand):
         subdirs: list[str],
         packages: list[str],
         link: bool,
+        no_index: bool,
+        readers: int,
         **_options: Any,
-    ) -> tuple[Identity, str, str, Source]:
+    ) -> Callable[[], Progress]:
         account_name, _, channel_name = destination.partition("/")
-        account = find_account(account_name)
-        publisher = find_user(user).username if user else _owner_name(account)
+        account, identity = _who_publishes(account_name, user)
         opened = open_source(source, subdirs=subdirs, packages=packages, scratch=scratch_path())
         if link:
             _require_linkable(opened, source)
-        identity = Identity(user=find_user(publisher), user_agent=OPERATOR.user_agent)
-        return identity, account.name, channel_name or MAIN, opened
+        channel_name = channel_name or MAIN
+        place = open_destination(identity, account.name, channel_name)
+
+        def work() -> Progress:
+            progress = import_files(
+                by=identity,
+                destination=place,
+                source=opened,
+                readers=readers,
+                link=link,
+                tick=self._tick,
+            )
+            self._say(progress)
+            if not no_index:
+                self._index(account, [channel_name])
+            return progress
+
+        return work
+
+    # --- An account of anaconda.org --------------------------------------------------------------
+
+    def _prepare_move(
+        self,
+        *,
+        destination: str,
+        account: str | None,
+        user: str | None,
+        subdirs: list[str],
+        packages: list[str],
+        labels: list[str],
+        link: bool,
+        no_index: bool,
+        readers: int,
+        api: str | None,
+        token_file: str | None,
+        unlabelled: str | None,
+        dry_run: bool,
+        **_options: Any,
+    ) -> Callable[[], Progress | None]:
+        owner = destination
+        taker, identity = _who_publishes(account or owner, user)
+        if link:
+            raise SourceUnusable("--link is for a folder.")
+        source = AnacondaAccount(
+            owner,
+            api_url=api or API_URL,
+            token=_token(token_file),
+            packages=packages,
+            subdirs=subdirs,
+            labels=labels,
+            unlabelled=unlabelled,
+            scratch=scratch_path(),
+        )
+
+        def work() -> Progress | None:
+            with source:
+                for known, of in source.read():
+                    self._line(f"{known:,} of {of:,} packages are known", is_urgent=known == of)
+                self._announce(source, taker)
+                if dry_run:
+                    for name, reason in source.troubles:
+                        self.stderr.write(f"{name}: {reason}")
+                    return None
+                taken = take_over(
+                    by=identity, account=taker, source=source, readers=readers, tick=self._tick
+                )
+            self._say(taken.progress)
+            if not no_index:
+                self._index(taker, taken.channels)
+            for name in taken.locked:
+                self.stdout.write(f"{name} is locked there, and now here.")
+            if taken.described:
+                self.stdout.write(
+                    f"What describes {taken.described:,} packages is what was said there, and not "
+                    "what their newest files say: it stays so until somebody says otherwise."
+                )
+            return taken.progress
+
+        return work
+
+    def _announce(self, source: AnacondaAccount, account: Account) -> None:
+        packages, files, size_bytes = source.size()
+        self.stdout.write(
+            f"{source.shown}: {packages:,} packages with {files:,} files, "
+            f"{size_bytes / 2**20:,.1f} MiB, in {len(source.labels()):,} labels, "
+            f"for {account.name}."
+        )
+        for label in source.labels():
+            locked = ", locked" if source.is_locked(label) else ""
+            self.stdout.write(f"  {label}: {source.count(label):,} files{locked}")
+        if source.without_label:
+            self.stdout.write(
+                f"{source.without_label:,} files carry no label there and are left out; "
+                "--unlabelled CHANNEL takes them in, too."
+            )
+        if source.other_kinds:
+            self.stdout.write(
+                f"{source.other_kinds:,} files are no conda packages and are left out."
+            )
+
+    # --- Telling how it goes ---------------------------------------------------------------------
+
+    def _is_due(self) -> bool:
+        """Each second where somebody looks on, else every few."""
+        now = time.monotonic()
+        is_due = now - self._said >= (1.0 if self.stdout.isatty() else 5.0)
+        if is_due:
+            self._said = now
+        return is_due
 
     def _tick(self, progress: Progress) -> None:
-        """Say how far it is: each second where somebody looks on, else every few."""
-        now = time.monotonic()
-        if now - self._said >= (1.0 if self.stdout.isatty() else 5.0):
-            self._said = now
+        if self._is_due():
             self._say(progress)
 
     def _say(self, progress: Progress) -> None:
@@ -152,23 +308,25 @@ class Command(ActingCommand):
         )
         self._line(line)
 
-    def _line(self, line: str) -> None:
+    def _line(self, line: str, *, is_urgent: bool = True) -> None:
+        """One line, which the next replaces where somebody looks on."""
+        if not (is_urgent or self._is_due()):
+            return
         if self.stdout.isatty():
             self.stdout.write(f"\r\x1b[K{line}", ending="")
         else:
             self.stdout.write(line)
         self.stdout.flush()
 
-    def _index(self, account: Account, channel_name: str) -> None:
-        """Bring the channel's index up to date, beside a worker if one runs."""
-        channel = Channel.objects.filter(account=account, name=channel_name).first()
-        if channel is None:
-            return
+    def _index(self, account: Account, channel_names: Sequence[str]) -> None:
+        """Bring the channels' indexes up to date, beside a worker if one runs."""
+        channels = Channel.objects.filter(account=account, name__in=channel_names)
+        ids = set(channels.values_list("pk", flat=True))
         deadline = time.monotonic() + _INDEXING_SECONDS
-        while subdirs := [subdir for pk, subdir in indexing.overdue() if pk == channel.pk]:
-            for subdir in subdirs:
+        while due := [(pk, subdir) for pk, subdir in indexing.overdue() if pk in ids]:
+            for pk, subdir in due:
                 self._line(f"Indexing {subdir or 'the channel'} …")
-                if not indexing.bring_up_to_date(channel.pk, subdir):
+                if not indexing.bring_up_to_date(pk, subdir):
                     time.sleep(0.2)  # a worker is at it
             if time.monotonic() > deadline:
                 raise CommandError("Another worker holds an index and does not finish. Look at it.")
@@ -206,6 +364,32 @@ def _garbage_left_for_later() -> Iterator[None]:
     finally:
         gc.unfreeze()
         gc.set_threshold(*usual)
+
+
+def _who_publishes(account_name: str, user: str | None) -> tuple[Account, Identity]:
+    account = find_account(account_name)
+    publisher = find_user(user or _owner_name(account))
+    return account, Identity(user=publisher, user_agent=OPERATOR.user_agent)
+
+
+def _token(path: str | None) -> str | None:
+    """From a file or the environment: everybody on a machine sees what is said in a command."""
+    if path is None:
+        return os.environ.get(_TOKEN_VARIABLE, "").strip() or None
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceUnusable(f"The token can't be read from {path!r}: {error}.") from error
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise SourceUnusable(f"{path!r} holds no token: one word is wanted, and nothing else.")
+    return token
+
+
+def _refuse_options_of_a_move(account: str | None, options: Mapping[str, Any]) -> None:
+    given = [name for name in _ONLY_IN_A_MOVE if options[name]]
+    if account is not None or given:
+        what = f"--{given[0].rstrip('s').replace('_', '-')}" if given else account
+        raise CommandError(f"{what}: that is only for 'condarium import {_ANACONDA} OWNER'.")
 
 
 def _owner_name(account: Account) -> str:
