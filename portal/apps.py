@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class PortalConfig(AppConfig):
@@ -6,5 +7,8 @@ class PortalConfig(AppConfig):
     verbose_name = "Portal"
 
     def ready(self) -> None:
-        # Without our app at hand, tasks would ring at Celery's default broker.
-        from portal import celery, checks  # noqa: F401, PLC0415 - for their effect
+        from portal import checks  # noqa: F401, PLC0415 - for its effect
+
+        if settings.CELERY_BROKER_URL:
+            # Without our app at hand, tasks would ring at Celery's default broker.
+            from portal import celery  # noqa: F401, PLC0415 - for its effect

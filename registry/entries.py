@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from accounts.identity import Identity
-from registry import patched, tasks
+from registry import patched, ringing
 from registry.conda.facts import FileFacts
 from registry.conda.layout import removal_key, repodata_key
 from registry.describing import Newcomer, describe, shown_packages
@@ -74,7 +74,7 @@ def mark_stale(channel: Channel, touched: Iterable[Touched]) -> None:
         ],
         channel_id=channel.pk,
     )
-    tasks.ring(channel.pk, sorted({what.subdir for what in touched}))
+    ringing.ring(channel.pk, sorted({what.subdir for what in touched}))
 
 
 class Placed(NamedTuple):

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
-from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from registry import condensing, doorbell, housekeeping, indexing, recovery
+from registry import condensing, housekeeping, indexing, recovery
 from registry.lanes import Chore, Chores, let_small_work_pass
 
 log = logging.getLogger(__name__)
@@ -38,24 +37,15 @@ def keep_house() -> None:
     housekeeping.keep_house()
 
 
-def ring(channel_id: int, subdirs: Iterable[str]) -> None:
-    """Wake a worker once the marks just written are committed."""
-    if not settings.CELERY_BROKER_URL:
-        doorbell.ring()
-        return
-
+def send(channel_id: int, subdirs: Iterable[str]) -> None:
+    """Ring for a channel's subdirs at the broker."""
     # The channel's own files are brought up to date along with any of its subdirs.
-    rung_for = [subdir for subdir in subdirs if subdir] or [""]
-
-    def send() -> None:
-        try:
-            for subdir in rung_for:
-                bring_up_to_date.delay(channel_id, subdir)
-        except (OperationalError, OSError) as error:
-            # The upload is committed and stays so; the sweeper finds its marks.
-            log.warning("the broker does not answer: %s", type(error).__name__)
-
-    transaction.on_commit(send)
+    try:
+        for subdir in [subdir for subdir in subdirs if subdir] or [""]:
+            bring_up_to_date.delay(channel_id, subdir)
+    except (OperationalError, OSError) as error:
+        # What was done is committed and stays so; the sweeper finds its marks.
+        log.warning("the broker does not answer: %s", type(error).__name__)
 
 
 def _sweep() -> None:
