@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks import machine
 from benchmarks.report import Figure, Goal, median_of
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -40,8 +41,9 @@ def cost_of(
     *,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> Cost:
-    # Who starts it must be small: until it is another program, its memory is the one's that
-    # started it, and the kernel counts that, too.
+    # Until it is another program, its memory is the one's that started it, and the kernel counts
+    # that, too: also what that one had once.
+    machine.forget_peak(os.getpid())
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(
