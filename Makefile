@@ -50,9 +50,10 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 lock: set-up-test ## pin the dependencies anew
 	$(LOCK) requirements.in -o requirements.lock
 	$(LOCK) -c requirements.lock requirements-test.in -o requirements-test.lock
+	$(LOCK) requirements-clients.in -o requirements-clients.lock
 
 clean: ## remove what was made, but never the data folder
-	rm -rf .venv build *.egg-info .coverage .hypothesis .import_linter_cache \
+	rm -rf .venv .venv-clients build *.egg-info .coverage .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

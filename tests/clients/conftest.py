@@ -33,11 +33,13 @@ SCOPES = (("all",), ("api:read", "api:write"), ("api:modify-group",), ("conda:do
 
 @dataclass(frozen=True)
 class Deployment:
-    """A live host with the admin ``ada`` of the organization ``neutrons``."""
+    """A live host with the admin ``ada`` of the organization ``neutrons``, and a user ``bob``."""
 
     server: LiveServer
     folder: Path
     tokens: Mapping[tuple[str, ...], str]
+    order: Path
+    """The name of a failpoint, written here, ends the process that comes to it next."""
 
     @property
     def url(self) -> str:
@@ -75,8 +77,9 @@ class Deployment:
 
 
 def _set_up(server: LiveServer, folder: Path) -> Deployment:
-    _, _, *tokens = run_commands(
+    _, _, _, *tokens = run_commands(
         ["createuser", "ada", "--email", "ada@example.org", "--password-stdin"],
+        ["createuser", "bob", "--email", "bob@example.org", "--password-stdin"],
         ["createorg", "neutrons", "--owner", "ada"],
         *(
             ["createtoken", "neutrons", "--name", "-".join(scopes), *_options(scopes)]
@@ -85,7 +88,8 @@ def _set_up(server: LiveServer, folder: Path) -> Deployment:
         env=server.env,
         input=PASSWORD,
     )
-    return Deployment(server, folder, dict(zip(SCOPES, tokens, strict=True)))
+    order = Path(server.env["CONDARIUM_FAILPOINT"])
+    return Deployment(server, folder, dict(zip(SCOPES, tokens, strict=True)), order)
 
 
 def _options(scopes: Iterable[str]) -> list[str]:
@@ -93,7 +97,7 @@ def _options(scopes: Iterable[str]) -> list[str]:
 
 
 def _embedded(folder: Path, data: PreparedData) -> Iterator[Deployment]:
-    with LiveServer(folder, data=data) as server:
+    with LiveServer(folder, {"CONDARIUM_FAILPOINT": str(folder / "crash")}, data=data) as server:
         yield _set_up(server, folder)
 
 
@@ -106,6 +110,7 @@ def _of_many_parts(
         "CONDARIUM_REDIS_URL": redis,
         "CONDARIUM_BROKER_URL": redis,
         "CONDARIUM_INCOMING": str(folder / "incoming"),
+        "CONDARIUM_FAILPOINT": str(folder / "crash"),
     }
     with LiveServer(folder, env, options=["--web-only"]) as server:
         with (folder / "celery.log").open("wb") as log:

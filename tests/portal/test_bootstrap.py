@@ -57,6 +57,7 @@ def project(tmp_path: Path) -> Path:
     line = f"{wheel.as_uri()} --hash=sha256:{digest}\n"
     (tmp_path / "requirements.lock").write_text(f"small @ {line}")
     (tmp_path / "requirements-test.lock").write_text(f"small @ {line}# and more\n")
+    (tmp_path / "requirements-clients.lock").write_text(f"small @ {line}# beside it\n")
     return tmp_path / "portal" / "bootstrap.py"
 
 
@@ -116,6 +117,15 @@ def test_a_venv_is_made_once_and_again_when_it_has_to_be(project: Path) -> None:
     assert bootstrap()
     assert not bootstrap()
     assert bootstrap("--test")
+
+    # What the tests run is made beside it, and changes by itself.
+    clients = folder / ".venv-clients"
+    assert subprocess.check_output([clients / "bin" / "python", "-c", "import small"]) == b""
+    with (folder / "requirements-clients.lock").open("a") as lock:
+        lock.write("# a new pin\n")
+    assert not bootstrap()
+    assert bootstrap("--test")
+    assert not bootstrap("--test")
 
     # As after Ctrl-C in the middle of an install.
     (folder / ".venv" / "condarium-unfinished").touch()

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -18,8 +17,10 @@ from pathlib import Path
 import pytest
 
 from accounts.client_login import REDIRECT_ORIGIN
-from tests.servers import LOOPBACK
+from tests.servers import LOOPBACK, PROJECT
 
+# Set up by `make test`; beside our own dependencies it can't stand.
+ANACONDA = PROJECT / ".venv-clients" / "bin" / "anaconda"
 _BROWSER = Path(__file__).with_name("login_browser.py")
 _PORT = int(REDIRECT_ORIGIN.rpartition(":")[2])
 _PATIENCE_SECONDS = 30.0
@@ -45,7 +46,7 @@ class StockClient:
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end; ``typed`` is what its user answers."""
         return subprocess.run(
-            [str(Path(sysconfig.get_path("scripts")) / "anaconda"), *arguments],
+            [str(ANACONDA), *arguments],
             env={
                 "HOME": str(self.home),
                 "PATH": os.environ["PATH"],
