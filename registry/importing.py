@@ -8,6 +8,7 @@ it, what was committed is there, and what was not is found again the next time.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ from registry.refusing import refuse_locked, refuse_other_bytes, refused_by
 # publishes should not wait for long.
 _FILES_PER_COMMIT = 900
 _BYTES_PER_COMMIT = 512 * 1024**2
+# So much is read before it is needed: those who read never wait for those who write.
+_BATCHES_AHEAD = 2
 _FETCHES_AT_ONCE = 8
 _REFUSALS_TOLD = 10_000
 
@@ -133,6 +136,45 @@ class _Batch:
     pending: Pending
 
 
+class _Storing:
+    """A batch whose bytes are being made durable, by a thread of its own.
+
+    A daemon, since nobody waits for it when the import is stopped: what it has stored by then is
+    claimed, and swept when nobody comes for it.
+    """
+
+    def __init__(
+        self,
+        batch: _Batch,
+        read: Sequence[FileFacts],
+        files: Mapping[str, str],
+        blobs: Mapping[str, int],
+    ) -> None:
+        self.batch = batch
+        self.read = read
+        self.files = files
+        self.blobs = blobs
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="import-store", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            if self.files:
+                storage.store().keep_all(self.files)
+        except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
+            self._failure = error
+
+    def goes_on(self) -> bool:
+        """Wait a little, and say whether it is still at work; raises what came in its way."""
+        self._thread.join(0.5)
+        if self._thread.is_alive():
+            return True
+        if self._failure is not None:
+            raise self._failure
+        return False
+
+
 class _Import:
     def __init__(
         self, by: Identity, destination: Destination, source: Source, *, link: bool, tick: Tick
@@ -173,15 +215,23 @@ class _Import:
             fetch=self._fetch if is_remote else None,
             fetches=_FETCHES_AT_ONCE if is_remote else 0,
         ) as pool:
-            # One batch is read while the one before it is committed.
+            # While one batch is entered, the bytes of the next are made durable, and those after
+            # it are read: nobody waits for the disk but who has nothing else to do.
             begun: deque[_Batch] = deque()
+            storing: _Storing | None = None
             for candidates in _batches(self._source.candidates()):
                 begun.append(self._begin(candidates, pool))
-                if len(begun) > 1:
-                    self._finish(begun.popleft())
+                if len(begun) > _BATCHES_AHEAD:
+                    storing = self._advance(begun.popleft(), storing)
             while begun:
-                self._finish(begun.popleft())
+                storing = self._advance(begun.popleft(), storing)
+            self._enter(storing)
         return self._progress
+
+    def _advance(self, batch: _Batch, before: _Storing | None) -> _Storing:
+        storing = self._store(batch)
+        self._enter(before)
+        return storing
 
     # --- Reading -------------------------------------------------------------------------------
 
@@ -244,8 +294,8 @@ class _Import:
 
     # --- Committing ----------------------------------------------------------------------------
 
-    def _finish(self, batch: _Batch) -> None:
-        """Wait until a batch is read, store its bytes, and write its rows."""
+    def _store(self, batch: _Batch) -> _Storing:
+        """Wait until a batch is read, and begin to store its bytes."""
         read: dict[int, FileFacts] = {}
         for result in batch.pending.results(lambda: self._tick(self._progress)):
             candidate = batch.candidates[result.number]
@@ -273,9 +323,19 @@ class _Import:
             storage.blob_key(facts.digests.sha256): self._kept_as(number)
             for number, facts in read.items()
         }
-        if read or batch.present:
-            self._commit(batch.present, list(read.values()), files)
-        stored = set(files.values())
+        blobs = claim([facts.digests for facts in read.values()]) if read else {}
+        return _Storing(batch, list(read.values()), files, blobs)
+
+    def _enter(self, storing: _Storing | None) -> None:
+        """Wait until the bytes of a batch are stored, and write its rows."""
+        if storing is None:
+            return
+        while storing.goes_on():
+            self._tick(self._progress)
+        batch = storing.batch
+        if storing.read or batch.present:
+            self._commit(batch.present, storing.read, storing.blobs)
+        stored = set(storing.files.values())
         for number in batch.candidates:
             del self._fetched[number]
             if (left := self._kept_as(number)) not in stored:
@@ -307,10 +367,8 @@ class _Import:
         batch.present = [file for file in batch.present if file.name in allowed]
 
     def _commit(
-        self, present: Sequence[KnownFile], read: Sequence[FileFacts], files: Mapping[str, str]
+        self, present: Sequence[KnownFile], read: Sequence[FileFacts], blobs: Mapping[str, int]
     ) -> None:
-        blobs = claim([facts.digests for facts in read]) if read else {}
-        storage.store().keep_all(files)
         failpoints.reach("stored")
         with transaction.atomic():
             channel = channel_of(self._by, self._destination)
