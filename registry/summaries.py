@@ -11,7 +11,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import BinaryIO
 
+import msgspec
 from django.db import transaction
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from registry import current
 from registry.conda.channeldata import InstallTraits, channeldata_entry, write_channeldata
@@ -28,6 +31,7 @@ _CURRENT_ZST = f"{CURRENT}.zst"
 CHANNELDATA = "channeldata.json"
 _NAMES = 500
 _V3 = bytes([Part.V3_CONDA])
+_NOTHING = (None, "null", "{}")
 
 
 def note_changes(
@@ -100,12 +104,14 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
             "name",
             "file__version",
             "subdir",
-            "file__about",
+            # As text: of thousands of rows, few need to be understood.
+            Cast("file__about", TextField()),
             "file__index__timestamp",
-            "file__run_exports",
-            "file__channeldata_flags",
+            Cast("file__run_exports", TextField()),
+            Cast("file__channeldata_flags", TextField()),
         )
     )
+    decode = msgspec.json.decode
     made: list[ChanneldataEntry] = []
     for name, group in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0)):
         exports: dict[str, object] = {}
@@ -113,19 +119,22 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
         flags: dict[str, bool] = {}
         timestamp = 0
         version = ""
-        about: dict[str, object] = {}
-        for _, version, subdir, newest, stamp, run_exports, traits in group:
-            about = newest
+        newest = "{}"
+        seen: set[str] = set()
+        for _, version, subdir, about, stamp, run_exports, traits in group:
+            newest = about
             subdirs.add(subdir)
             timestamp = max(timestamp, milliseconds(stamp or 0))
-            if run_exports:
-                exports[version] = run_exports
-            flags = {key: flags.get(key, False) or value for key, value in traits.items()}
+            if run_exports not in _NOTHING:
+                exports[version] = decode(run_exports)
+            if traits not in seen:
+                seen.add(traits)
+                flags |= {key: True for key, value in decode(traits).items() if value}
         entry = channeldata_entry(
             name=name,
             version=version,
             subdirs=subdirs,
-            about=about,
+            about=decode(newest),
             timestamp_ms=timestamp,
             run_exports=exports,
             traits=InstallTraits(**flags),
