@@ -8,6 +8,7 @@ figures of uploads have.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,8 +132,13 @@ def measure_increments(
     """Give every size its costs, and those of the peers, one round after another."""
     with ExitStack() as stack:
         publisher = stack.enter_context(process_of(house, folder / "publisher.log"))
-        worker = stack.enter_context(process_of(house, folder / "worker.log"))
+        # One for each, so that the memory in a column is that of its size.
+        workers = {
+            size.name: stack.enter_context(process_of(house, folder / f"worker-{size.name}.log"))
+            for size in sizes
+        }
         for size in sizes:
+            worker = workers[size.name]
             first = payload.package("first", subdir=SUBDIR)
             if size.channel.records <= most_peer_records:
                 size.places = [
@@ -144,14 +150,14 @@ def measure_increments(
         uploads = {size.name: _uploads(size, payload, rounds) for size in sizes}
         for number in range(rounds):
             for size in sizes:
-                packages = uploads[size.name][number]
+                packages, worker = uploads[size.name][number], workers[size.name]
                 for package in packages:
                     is_last = package is packages[-1]
                     _publish_and_step(publisher, worker, size, folder, package, plain=is_last)
                 for place_ in size.places:
                     place_.add(packages[0])
         for size in sizes:
-            size.sizes = _sizes(worker, size)
+            size.sizes = _sizes(workers[size.name], size)
 
 
 def _uploads(size: Size, payload: Payload, rounds: int) -> list[list[Package]]:
@@ -174,6 +180,9 @@ def _publish_and_step(
     path.write_bytes(package.data())
     publisher.ask("publish", channel=size.name, paths=[str(path)])
     path.unlink()
+    # What the step before wrote is on the disk when this one begins, as it is on a host that is
+    # not benchmarked.
+    os.sync()
     answer = worker.ask("step", channel=size.name, subdir=SUBDIR, plain=plain)
     for stage in STAGES:
         size.stages[stage].append(_cost(answer, stage))
