@@ -283,11 +283,9 @@ def _move(path: str, target: str) -> None:
         # Where the same bytes are already, whoever stored them loses nothing: both are durable.
         os.rename(path, target)  # noqa: PTH104 - see above
     except FileNotFoundError:
-        folder = Path(target).parent
-        if folder.is_dir():
-            raise
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-        _move(path, target)
+        # The folder, most likely; another may make it at this moment.
+        Path(target).parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        os.rename(path, target)  # noqa: PTH104 - see above
 
 
 class FolderStore:
