@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import select
 import selectors
 import signal
 import socket
@@ -35,6 +36,8 @@ BODY_SECONDS = 30.0
 # For one block of the answer, not for all of it.
 SEND_SECONDS = 60.0
 STOPPING_SECONDS = 2.0
+# For so long a thread waits for the next request of a connection that it has answered.
+NEXT_REQUEST_MS = 2
 
 
 class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
@@ -65,8 +68,12 @@ class Unreader(SocketUnreader):  # type: ignore[misc]  # gunicorn has no types
         self._searched_bytes = size
         return found or size > HEAD_LIMIT_BYTES
 
-    def take_buffered(self) -> bytes:
+    def begin_next_head(self) -> None:
+        """What is there now, or comes, belongs to another head than what was searched."""
         self._searched_bytes = 0
+
+    def take_buffered(self) -> bytes:
+        self.begin_next_head()
         return bytes(super().take_buffered())
 
     def chunk(self, size_hint: int | None = None) -> bytes:
@@ -82,7 +89,10 @@ class Request(message.Request):  # type: ignore[misc]  # gunicorn has no types
         received = unreader.buf.getvalue()
         if len(received) > HEAD_LIMIT_BYTES and b"\r\n\r\n" not in received:
             raise errors.LimitRequestHeaders(f"over {HEAD_LIMIT_BYTES} bytes")
-        return bytes(super().parse(unreader))
+        try:
+            return bytes(super().parse(unreader))
+        finally:
+            unreader.begin_next_head()
 
     def set_body_reader(self) -> None:
         super().set_body_reader()  # judges the headers that frame the body
@@ -195,11 +205,31 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
 
     def handle(self, conn: Connection) -> Any:
         keep = super().handle(conn)
+        while keep and self._asks_again(conn):
+            keep = super().handle(conn)
         if not keep:
             # Lingers for up to two seconds. gunicorn does it in the thread that accepts, where
             # a few clients who don't hang up would keep everybody waiting.
             conn.close(graceful=True)
         return keep
+
+    def _asks_again(self, conn: Connection) -> bool:
+        """Whether the next request comes at once, and nobody else waits for this thread.
+
+        Then the same thread goes on with it. To give the connection back, wait for it among all
+        others, and wake a thread again costs as much as answering what is remembered.
+        """
+        unreader = conn.parser.unreader
+        if not self.alive or self.tpool._work_queue.qsize():  # noqa: SLF001 - no other way to ask
+            return False
+        if unreader.buf.getvalue():  # sent ahead
+            return False
+        next_request = select.poll()
+        next_request.register(conn.sock, select.POLLIN)
+        if not next_request.poll(NEXT_REQUEST_MS):
+            return False
+        conn.sock.setblocking(False)
+        return bool(unreader.receive() and unreader.head_arrived())
 
     def handle_request(self, req: Request, conn: Connection) -> Any:
         conn.sock.settimeout(SEND_SECONDS)

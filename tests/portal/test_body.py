@@ -172,6 +172,32 @@ def test_one_connection_carries_many_bodies_even_sent_ahead(ours: Address) -> No
     assert answers == [7, 4, 7, 4, 7]
 
 
+def test_requests_without_bodies_may_be_sent_ahead(ours: Address) -> None:
+    request = head("/take")
+    with Wire(ours) as wire:
+        wire.send(request * 3 + request[:-2])
+        answers = [json.loads(wire.answer()[2])["bytes"] for _ in range(3)]
+        wire.send(request[-2:] + request)
+        answers += [json.loads(wire.answer()[2])["bytes"] for _ in range(2)]
+
+    assert answers == [0] * 5
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.001, 0.0021, 0.01])
+def test_a_kept_connection_is_answered_however_soon_it_asks_again(
+    ours: Address, pause: float
+) -> None:
+    requests = [head("/take"), head("/take", "Content-Length: 4") + b"wxyz", head("/take")]
+    with Wire(ours) as wire:
+        for number in range(30):
+            time.sleep(pause)
+            request = requests[number % 3]
+            cut = len(request) if number % 2 else 20
+            wire.send(request[:cut])
+            wire.send(request[cut:])
+            assert wire.answer()[0] == 200
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99, 1.0])
 @pytest.mark.parametrize("chunk", [None, 65_536, 10_000_000])
 def test_a_cut_body_is_never_taken_for_a_whole_one(
