@@ -175,7 +175,7 @@ if _DATABASE_URL:
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "portal.sqlite",
             "NAME": DATA_FOLDER / "condarium.sqlite3",
             "CONN_MAX_AGE": None,  # opening it anew costs a third of a small answer
             "OPTIONS": {
