@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -36,6 +37,8 @@ BODY_SECONDS = 30.0
 # For one block of the answer, not for all of it.
 SEND_SECONDS = 60.0
 STOPPING_SECONDS = 2.0
+# For so long a thread throws away what comes after a refusal.
+LINGER_SECONDS = 2.0
 # For so long a thread waits for the next request of a connection that it has answered.
 NEXT_REQUEST_MS = 2
 
@@ -150,7 +153,24 @@ class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
     def close(self, graceful: bool = False) -> None:
         if not self.closed:
             self.closed = True
-            super().close(graceful=graceful)
+            if graceful:
+                self._linger()
+            super().close()
+
+    def _linger(self) -> None:
+        """Throw away what still comes, until the client hangs up or for a while.
+
+        Who closes while bytes are on their way resets the connection, and nginx, which is sending
+        a body on, then tells its client of a 502 and not of our refusal. gunicorn takes 64 KiB.
+        """
+        deadline = time.monotonic() + LINGER_SECONDS
+        nowhere = bytearray(256 * 1024)
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self.sock.settimeout(left)
+                if not self.sock.recv_into(nowhere):
+                    return
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types

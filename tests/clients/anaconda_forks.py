@@ -5,12 +5,14 @@ Run by the Python of ``.venv-clients``. Reads what is to be run, a line of JSON 
 what became of it.
 """
 
+import importlib
 import json
 import os
 import sys
 import tempfile
 
-from anaconda_cli_base.cli import app
+# By its name: it is not there where types are checked.
+app = importlib.import_module("anaconda_cli_base.cli").app
 
 
 def main() -> None:

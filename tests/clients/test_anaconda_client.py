@@ -318,6 +318,34 @@ def test_an_upload_during_which_the_server_died_succeeds_when_it_is_run_again(
     assert anaconda.run(*upload).code == 0
 
 
+def test_rattler_builds_uploader_publishes_twice_and_replaces(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    noise = {"share/noise": os.urandom(3_000_000)}
+    built = build_conda("by-rattler", "1.0", about=ABOUT, files=noise)
+    other = build_conda("by-rattler", "1.0", about={**ABOUT, "summary": "Anew"})
+    assert built.size > 3_000_000
+    file = tmp_path / built.filename
+    token = deployment.token("api:read", "api:write")
+    to = (str(file), f"{deployment.url}/api", "neutrons", token)
+
+    file.write_bytes(built.data)
+    for _ in range(2):  # the same bytes again are no error
+        run_client("anaconda_upload.py", *to, home=tmp_path)
+    for label in ("rc", "dev"):
+        deployment.wait_until_listed(f"/conda/neutrons/label/{label}/noarch", file.name)
+    fetched = tmp_path / "fetched"
+    url = f"{deployment.url}/conda/neutrons/label/dev/noarch/{file.name}"
+    assert deployment.curl("-L", "-o", str(fetched), url)[0] == 200
+    assert fetched.read_bytes() == built.data
+
+    file.write_bytes(other.data)
+    refused = run_client("anaconda_upload.py", *to, home=tmp_path, ok=False)
+    assert "409" in refused or "exist" in refused.lower()
+    run_client("anaconda_upload.py", *to, "force", home=tmp_path)
+    deployment.wait_until_listed("/conda/neutrons/label/dev/noarch", other.sha256)
+
+
 def test_jobs_side_by_side_may_upload_the_same_file(
     deployment: Deployment, anaconda: Anaconda, tmp_path: Path
 ) -> None:

@@ -236,6 +236,26 @@ def test_an_early_refusal_never_becomes_a_502(
     assert "credential" in (tmp_path / "answer").read_text(encoding="utf-8")
 
 
+def test_a_refused_form_never_becomes_a_502(house: House) -> None:
+    """What is wrong with it stands in the form, so its body is on its way when that is known."""
+    package = build_conda("refused", "1.0")
+    stage = requests.post(
+        f"{house.url}/api/stage/ida/refused/1.0/noarch/{package.filename}",
+        json={"sha256": package.sha256},
+        headers={"Authorization": f"token {house.writing}"},
+        timeout=60,
+    ).json()
+    fields = {**stage["form_data"], "signature": "0" * 64}
+    noise = os.urandom(20 * MIB)
+
+    for _ in range(8):
+        answer = requests.post(
+            stage["post_url"], data=fields, files={"file": ("x", noise)}, timeout=60
+        )
+        assert answer.status_code == 403, answer.text
+        assert "<Code>SignatureDoesNotMatch</Code>" in answer.text
+
+
 def test_a_refusal_says_through_nginx_what_it_says_without(house: House) -> None:
     answer = house.put(house.package, house.reading)
 
