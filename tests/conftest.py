@@ -53,14 +53,38 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the modules that take long, otherwise in the random order that there is.
 
-    A worker without work is given from the end of the list of another, so that at the end of
-    the run there are only short tests to share.
+    Each worker is given an equal stretch of the list, and one without work takes from the end of
+    another's. So each stretch begins with its share of what takes long, in which processes wait
+    for each other; at the end of the run there are only short tests to share.
     """
-    modules = {item.path for item in items if _LONG & set(getattr(item, "fixturenames", ()))}
-    items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.path not in modules))
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    long: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if _LONG & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("long"):
+            long.setdefault(_what_is_shared(item), [])
+    short: list[pytest.Item] = []
+    for item in items:
+        long.get(_what_is_shared(item), short).append(item)
+    stretches: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for some in sorted(long.values(), key=len, reverse=True):
+        min(stretches, key=len).extend(some)
+    for number, stretch in enumerate(stretches):
+        stretch.sort(key=lambda item: item.get_closest_marker("long") is None)
+        # As the scheduler divides what is left among the workers that are left.
+        wanted = (len(items) - sum(map(len, stretches[:number]))) // (workers - number)
+        missing = max(0, wanted - len(stretch))
+        stretch.extend(short[:missing])
+        del short[:missing]
+    items[:] = [item for stretch in stretches for item in stretch]
+
+
+def _what_is_shared(item: pytest.Item) -> Path:
+    """The module, whose tests share what they stand on; all clients share their deployments."""
+    folder = item.path.parent
+    return folder if folder.name == "clients" else item.path
 
 
 # --- The house ---------------------------------------------------------------------------------
