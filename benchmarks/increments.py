@@ -8,7 +8,6 @@ figures of uploads have.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -180,9 +179,6 @@ def _publish_and_step(
     path.write_bytes(package.data())
     publisher.ask("publish", channel=size.name, paths=[str(path)])
     path.unlink()
-    # What the step before wrote is on the disk when this one begins, as it is on a host that is
-    # not benchmarked.
-    os.sync()
     answer = worker.ask("step", channel=size.name, subdir=SUBDIR, plain=plain)
     for stage in STAGES:
         size.stages[stage].append(_cost(answer, stage))
