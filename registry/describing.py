@@ -43,7 +43,8 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
     nothing for a package that stands in a public one, and the first file in a public one all.
     """
     shown = set(shown)
-    _pin_what_was_said_before(newcomers := list(newcomers))
+    newcomers = list(newcomers)
+    without_files = {one.package.pk for one in newcomers if not one.package.latest_version}
     chosen: dict[int, Newcomer] = {}
     for newcomer in newcomers:
         row = newcomer.package
@@ -59,7 +60,10 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
         if not channel.is_private:
             shown.add(row.pk)
     for newcomer in chosen.values():
-        for field, value in said_by(newcomer).items():
+        said = said_by(newcomer)
+        if newcomer.package.pk in without_files:
+            _pin_what_was_said_before(newcomer.package, said)
+        for field, value in said.items():
             if field not in newcomer.package.pinned:
                 setattr(newcomer.package, field, value)
     # Not the whole rows: they may have been made private since they were read.
@@ -67,18 +71,13 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
     bulk.update(described, ("latest_version", *DESCRIPTION_FIELDS))
 
 
-def _pin_what_was_said_before(newcomers: Iterable[Newcomer]) -> None:
+def _pin_what_was_said_before(package: Package, said: Mapping[str, str]) -> None:
     """What was said of a package without files stays where its first file says otherwise: that is
     ``anaconda upload --summary`` of a new package, or one that was made by hand."""
-    for newcomer in newcomers:
-        package = newcomer.package
-        if package.latest_version or not any(getattr(package, field) for field in _IN_WORDS):
-            continue
-        said = said_by(newcomer)
-        other = {field for field in _IN_WORDS if getattr(package, field) not in {"", said[field]}}
-        if other:  # so rarely that it may cost a query
-            package.pinned = sorted({*package.pinned, *other})
-            Package.objects.filter(pk=package.pk).update(pinned=package.pinned)
+    other = {field for field in _IN_WORDS if getattr(package, field) not in {"", said[field]}}
+    if other:  # so rarely that it may cost a query
+        package.pinned = sorted({*package.pinned, *other})
+        Package.objects.filter(pk=package.pk).update(pinned=package.pinned)
 
 
 # Links and licenses are written in too many ways for a difference to mean anything.

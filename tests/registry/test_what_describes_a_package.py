@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from accounts.models import Organization
 from portal.errors import NotFound
 from registry import channels, placement, publishing
 from registry.describing import Newcomer, describe
@@ -12,6 +15,7 @@ from registry.packages import create_package
 from tests.builders import build_conda
 from tests.cast import Person
 from tests.conda_client import Answer, ChannelAddress, get
+from tests.registry.sources import folder_of, run
 
 PAGE = "/api/v1/accounts/acme/packages/hello"
 
@@ -166,3 +170,16 @@ def test_what_was_said_of_a_package_before_its_first_file_stays(
     assert package.license == "BSD"
     upload(owner, channel, "2.0")
     assert shown(get(PAGE)) == ("2.0", "By hand")
+
+
+def test_of_several_first_files_the_newest_is_held_against_what_was_said(
+    owner: Person, acme: Organization, tmp_path: Path
+) -> None:
+    said = {"summary": "That of 2.0"}
+    create_package(by=owner.identity, account_name="acme", name="hello", fields=said)
+    files = [build_conda("hello", v, about={"summary": f"That of {v}"}) for v in ("1.0", "2.0")]
+
+    assert run(str(folder_of(tmp_path / "source", *files)), "acme").code == 0
+
+    package = Package.objects.get(name="hello")
+    assert (package.summary, package.pinned) == ("That of 2.0", [])
