@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from registry import current
+from registry import current, edges
 from registry.conda.channeldata import InstallTraits, channeldata_entry, write_channeldata
 from registry.conda.document import Document, repodata_openings
 from registry.conda.layout import Part
@@ -49,6 +49,7 @@ def note_changes(
     for some in batched(sorted(names) if names is not None else _all(channel), _NAMES):
         with transaction.atomic():
             _refresh_channeldata(channel, some)
+            edges.note(channel, some)
     return []
 
 

@@ -45,6 +45,30 @@ def required_name(dependency: str) -> str:
     return _parse_dependency(dependency)[0]
 
 
+def constraint(dependency: str) -> str:
+    """What a dependency asks of the name, as it is written; empty if any version does."""
+    match = _DEPENDENCY.fullmatch(dependency[:MAX_SPEC_LENGTH].strip())
+    return " ".join(match[2].split()) if match else ""
+
+
+def exact_version(dependency: str) -> bytes | None:
+    """The key of the one version that a dependency can be met with; ``None`` if others do, too."""
+    name, asked = required_name(dependency), constraint(dependency)
+    in_brackets = _VERSION_IN_BRACKETS.search(asked)
+    if in_brackets is not None:
+        asked = in_brackets[1]
+    with_build = _WITH_BUILD.fullmatch(asked)
+    if with_build is not None:
+        asked = f"=={with_build[1]}"
+    _, requirement = _parse_dependency(f"{name} {asked}")
+    if requirement is None or len(requirement.alternatives) != 1:
+        return None
+    (constraints,) = requirement.alternatives
+    if len(constraints) != 1 or constraints[0].operator != "==":
+        return None
+    return constraints[0].bound.key
+
+
 def is_met(dependency: str, versions: Iterable[Version]) -> bool:
     """Whether one of the versions does; one that can't be read is met by any."""
     _, requirement = _parse_dependency(dependency)
@@ -113,6 +137,10 @@ class _Requirement:
 
 _DEPENDENCY = re.compile(r"(?:[^\s:\[]+::)?([A-Za-z0-9_.-]+)(.*)", re.DOTALL)
 _CONSTRAINT = re.compile(r"(>=|<=|==|!=|~=|=|>|<)?([a-z0-9._+!]+?)(\.?\*)?", re.IGNORECASE)
+
+# ``name=1.0=h0``, where the version is exact however many signs come before it (CEP 29).
+_WITH_BUILD = re.compile(r"={0,2}([^=<>!~,|()\[\]\s*]+)=([^=<>!~,|()\[\]\s]+)")
+_VERSION_IN_BRACKETS = re.compile(r"""\[(?:[^\[\]]*,)?\s*version\s*=\s*["']([^"'\[\]]*)["']""")
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
 from registry.models.blob import Blob
 from registry.models.channel import Channel, ChannelFile, Removal
 from registry.models.collaborator import Collaborator
+from registry.models.dependency import Dependency
 from registry.models.download import Download, DownloadTotal
 from registry.models.file import Announcement, PackageFile, Record
 from registry.models.index import (
@@ -27,6 +28,7 @@ __all__ = [
     "Collaborator",
     "CurrentFile",
     "CurrentVersion",
+    "Dependency",
     "Download",
     "DownloadTotal",
     "Notice",

@@ -60,7 +60,9 @@ class Package(Described):
                 fields=["account", "name"],
                 condition=models.Q(is_private=True),
                 name="private_packages",
-            )
+            ),
+            # Who needs a name asks which accounts have it.
+            models.Index(fields=["name"], name="packages_by_name"),
         ]
 
     def __str__(self) -> str:
