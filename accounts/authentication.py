@@ -171,7 +171,7 @@ def _by_token(secret: str, address: str | None, agent: str) -> Identity:
             "Settings, Access."
         )
     _refuse_unusable(token)
-    tokens.note_use(token, address)
+    tokens.note_use(token, address, agent)
     user = token.account.user if token.account.kind == Account.Kind.USER else None
     return Identity(user=user, token=token, ip_address=address, user_agent=agent)
 

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Group
 from accounts.names import MAX_LENGTH
@@ -93,21 +95,26 @@ class OrganizationForm(forms.Form):
 # --- Tokens ------------------------------------------------------------------------------------
 
 ON_A_DATE = "date"
-_LIFETIMES = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
+_LIFETIMES = {7: _("7 days"), 30: _("30 days"), 90: _("90 days"), 365: _("1 year")}
 
 
 def _lifetimes() -> list[tuple[str, str]]:
     """How long a token may live, as far as this host allows, each with the day it ends."""
     today = timezone.localdate()
     longest = settings.TOKEN_MAX_LIFETIME.days
-    offered = {days: label for days, label in _LIFETIMES.items() if days <= longest}
+    offered = {days: str(label) for days, label in _LIFETIMES.items() if days <= longest}
     if not offered:
-        offered = {longest: f"{longest} days"}
+        words = ngettext("%(n)d day", "%(n)d days", longest) % {"n": longest}
+        offered = {longest: words}
     choices = [
-        (str(days), f"{label}, until {date_format(today + timedelta(days=days), 'j F Y')}")
+        (
+            str(days),
+            gettext("%(time)s, until %(date)s")
+            % {"time": label, "date": date_format(today + timedelta(days=days), "j F Y")},
+        )
         for days, label in offered.items()
     ]
-    return [*choices, (ON_A_DATE, "Until a date")]
+    return [*choices, (ON_A_DATE, gettext("Until a date"))]
 
 
 def _scope_choices() -> list[tuple[str, str]]:
@@ -124,41 +131,61 @@ def split_names(text: str) -> list[str]:
     return [name for name in re.split(r"[\s,]+", text) if name]
 
 
+class NamesField(forms.MultipleChoiceField):
+    """Names that were ticked in a list; the list may have changed since, so any name is taken."""
+
+    def valid_value(self, value: Any) -> bool:
+        return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
+
+
 class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=100,
-        help_text="Say what it is for, so that whoever finds it later dares to revoke it.",
+        help_text=_("Say what it is for, so that whoever finds it later dares to revoke it."),
         widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": "ci-xz"}),
     )
     scopes = forms.MultipleChoiceField(
-        label="It may",
+        label=_("It may"),
         choices=_scope_choices,
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose at least one."},
+        error_messages={"required": _("Choose at least one.")},
     )
     lifetime = forms.ChoiceField(
-        label="Expires", choices=_lifetimes, widget=forms.RadioSelect, initial="90"
+        label=_("Expires"), choices=_lifetimes, widget=forms.RadioSelect, initial="90"
     )
     expires_at = forms.DateField(
-        label="Last day",
+        label=_("Last day"),
         required=False,
-        help_text="Only for “Until a date”. The token works until the end of that day, in UTC.",
+        help_text=_("Only for “Until a date”. The token works until the end of that day, in UTC."),
         widget=forms.DateInput(attrs={"type": "date"}),
     )
+    # Drawn as a list to tick in by accounts/token_limits.html.
+    ticked_channels = NamesField(required=False)
+    ticked_packages = NamesField(required=False)
+    package_filter = forms.CharField(
+        label=_("Filter the list"),
+        required=False,
+        max_length=128,
+        widget=forms.TextInput(attrs={**_MONO_ATTRIBUTES, "placeholder": "xz"}),
+    )
     channels = forms.CharField(
-        label="Only these channels",
+        label=_("Only these channels"),
         required=False,
         max_length=20_000,
-        help_text="Names of channels, with commas or spaces between them: <code>dev main</code>. "
-        "Empty for all.",
+        help_text=_(
+            "Names with commas or spaces between them, besides those that are ticked. Nothing "
+            "ticked and nothing written: all channels."
+        ),
         widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
     )
     packages = forms.CharField(
-        label="Only these packages",
+        label=_("Only these packages"),
         required=False,
         max_length=20_000,
-        help_text="Names of packages, <code>*</code> stands for anything: <code>xz, xz-*</code>. "
-        "Empty for all.",
+        help_text=_(
+            "Names besides those that are ticked, <code>*</code> stands for anything: "
+            "<code>xz, xz-*</code>. Nothing ticked and nothing written: all packages."
+        ),
         widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
     )
     # Tells a form that is sent again from one for another token.
@@ -175,18 +202,72 @@ class TokenForm(forms.Form):
         lifetime, last_day = data.get("lifetime"), data.get("expires_at")
         if lifetime == ON_A_DATE:
             if last_day is None and "expires_at" not in self.errors:
-                self.add_error("expires_at", "Say until which day.")
+                self.add_error("expires_at", _("Say until which day."))
         elif lifetime is not None and last_day is not None:
             self.add_error(
-                "lifetime", "A last day is given below: choose “Until a date”, or empty it."
+                "lifetime", _("A last day is given below: choose “Until a date”, or empty it.")
             )
         return data
 
-    def expiry(self) -> datetime:
-        """When the token expires; call it when the form is valid."""
-        if self.cleaned_data["lifetime"] == ON_A_DATE:
-            return datetime.combine(self.cleaned_data["expires_at"], time(23, 59, 59), tzinfo=UTC)
-        return timezone.now() + timedelta(days=int(self.cleaned_data["lifetime"]))
+    def limits(self, field: str) -> list[str]:
+        """What was ticked, then what was written; for a form that was sent."""
+        ticked = self.cleaned_data.get(f"ticked_{field}", [])
+        return list(dict.fromkeys([*ticked, *self.cleaned_data.get(field, [])]))
+
+    def expiry(self) -> datetime | None:
+        """When the token expires; None where the form doesn't say so properly."""
+        lifetime, last_day = self.cleaned_data.get("lifetime"), self.cleaned_data.get("expires_at")
+        if lifetime == ON_A_DATE:
+            return last_day and datetime.combine(last_day, time(23, 59, 59), tzinfo=UTC)
+        return timezone.now() + timedelta(days=int(lifetime)) if lifetime else None
+
+
+_OVERLAPS = {7: _("7 days"), 1: _("1 day"), 30: _("30 days"), 0: _("Not at all: revoke it now")}
+
+
+def _overlaps() -> list[tuple[str, str]]:
+    """How long a token that is rotated works on, each with the day it ends."""
+    today = timezone.localdate()
+    return [
+        (
+            str(days),
+            gettext("%(time)s, until %(date)s")
+            % {"time": label, "date": date_format(today + timedelta(days=days), "j F Y")}
+            if days
+            else str(label),
+        )
+        for days, label in _OVERLAPS.items()
+    ]
+
+
+class RotateForm(forms.Form):
+    lifetime = forms.ChoiceField(
+        label=_("The new one expires"),
+        choices=lambda: _lifetimes()[:-1],
+        widget=forms.RadioSelect,
+    )
+    keep_old = forms.ChoiceField(
+        label=_("The old one works on"), choices=_overlaps, widget=forms.RadioSelect, initial="7"
+    )
+    form_key = forms.CharField(widget=forms.HiddenInput, max_length=500)
+
+
+def nearest_lifetime(lifetime: timedelta) -> str:
+    """The choice of `RotateForm` that is next to how long a token was made for."""
+    offered = [int(days) for days, _label in _lifetimes()[:-1]]
+    return str(min(offered, key=lambda days: abs(days - lifetime.days)))
+
+
+class RevokeBeforeForm(forms.Form):
+    before = forms.DateField(
+        label=_("Made before"),
+        help_text=_("Tokens made on that day or later stay. The day begins at 0:00 UTC."),
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+
+    def border(self) -> datetime:
+        """The moment that the day begins; call it when the form is valid."""
+        return datetime.combine(self.cleaned_data["before"], time(), tzinfo=UTC)
 
 
 # --- People ------------------------------------------------------------------------------------

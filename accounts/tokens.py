@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit, emails
@@ -34,6 +35,9 @@ _LENGTH = len(PREFIX) + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
 _KINDS = {Account.Kind.USER: "u", Account.Kind.ORGANIZATION: "o"}
 _LAST_USE_GRAIN = timedelta(minutes=1)
 MAX_LIMITS = 100
+# How long a token that was rotated works beside the new one, if nobody says otherwise.
+ROTATION_OVERLAP = timedelta(days=7)
+MAX_OVERLAP = timedelta(days=90)
 
 
 def _checksum(text: str) -> str:
@@ -215,6 +219,50 @@ def create_token(
 
     With ``replaces`` a live token of that name is revoked in the same step; else `TokenExists`.
     """
+    new = _new_token(
+        by=by,
+        account=account,
+        name=name,
+        scopes=scopes,
+        expires_at=expires_at,
+        channels=channels,
+        packages=packages,
+        hostname=hostname,
+        note_url=note_url,
+    )
+    token = new.token
+    _take_name(by, account, token.name, replaces=replaces)
+    token.save()
+    audit.record(
+        by=by, account=account, action="token.create", target=token.name, detail=_facts(token)
+    )
+    emails.send_token_created(token, by=by)
+    return new
+
+
+def _facts(token: Token) -> dict[str, object]:
+    """What the log keeps of a token that was made."""
+    return {
+        "scopes": token.scopes,
+        "channels": token.channels,
+        "packages": token.packages,
+        "expires_at": token.expires_at.isoformat() if token.expires_at else None,
+    }
+
+
+def _new_token(
+    *,
+    by: Identity,
+    account: Account,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+    channels: Sequence[str],
+    packages: Sequence[str],
+    hostname: str,
+    note_url: str,
+) -> NewToken:
+    """A token that may be made so by whoever asks; it isn't kept yet."""
     kept_scopes = _clean_scopes(scopes)
     kept_channels = _clean_limits("channels", channels)
     kept_packages = _clean_limits("packages", packages)
@@ -234,28 +282,18 @@ def create_token(
         created_by=by.user,
         expires_at=_expiry_within(by, expires_at),
     )
-    _take_name(by, account, token.name, replaces=replaces)
-    token.save()
-    audit.record(
-        by=by,
-        account=account,
-        action="token.create",
-        target=token.name,
-        detail={
-            "scopes": token.scopes,
-            "channels": token.channels,
-            "packages": token.packages,
-            "expires_at": token.expires_at.isoformat() if token.expires_at else None,
-        },
-    )
-    emails.send_token_created(token, by=by)
     return NewToken(token, secret)
+
+
+def _hold_tokens(account: Account) -> None:
+    """Have those who make tokens of an account do so one after the other: what is read after
+    this stays true until the end of the transaction."""
+    list(Account.objects.select_for_update(no_key=True).filter(pk=account.pk))
 
 
 def _take_name(by: Identity, account: Account, name: str, *, replaces: bool) -> None:
     """Free ``name`` for another token; one that is expired gives it back in any case."""
-    # Who makes tokens of an account does so one after the other: what is read here stays true.
-    list(Account.objects.select_for_update(no_key=True).filter(pk=account.pk))
+    _hold_tokens(account)
     taken = Token.objects.filter(account=account, name=name, revoked_at=None).first()
     if taken is None:
         return
@@ -282,9 +320,127 @@ def revoke_token(*, by: Identity, token: Token) -> bool:
     return bool(changed)
 
 
-def note_use(token: Token, ip_address: str | None) -> None:
+# --- Rotating, and revoking many ---------------------------------------------------------------
+
+
+class NotRotatable(Conflict):
+    """The token opens nothing more, or another one has taken its place already."""
+
+
+def _lifetime(token: Token) -> timedelta:
+    """How long the token was made for, as far as that is still allowed."""
+    if token.expires_at is None:
+        return settings.TOKEN_DEFAULT_LIFETIME
+    return min(token.expires_at - token.created_at, settings.TOKEN_MAX_LIFETIME)
+
+
+@transaction.atomic
+def rotate_token(
+    *,
+    by: Identity,
+    token: Token,
+    keep_old: timedelta = ROTATION_OVERLAP,
+    expires_at: datetime | None = None,
+) -> NewToken:
+    """Make a token with the name and rights of ``token``, which works on for ``keep_old``.
+
+    The new one has the name, since that is what people know; the old one is called after its
+    last day. Without a date the new one lives as long as the old one was made for.
+    """
+    account = token.account
+    if not timedelta(0) <= keep_old <= MAX_OVERLAP:
+        reason = f"The old token can work on for 0 to {MAX_OVERLAP.days} days."
+        raise InvalidInput(reason, {"keep_old": [reason]})
+    _hold_tokens(account)
+    old = Token.objects.get(pk=token.pk)
+    old.account = account
+    if old.revoked_at is not None or old.is_expired:
+        raise NotRotatable(f"{old.name} opens nothing any more. Make a new token instead.")
+    if Token.objects.filter(replaces=old).exists():
+        raise NotRotatable(f"{old.name} was rotated already. Rotate the token that replaced it.")
+    name, asked = old.name, expires_at
+    if asked is None:
+        ends = [timezone.now() + _lifetime(old)]
+        if by.token is not None and by.token.expires_at is not None:
+            ends.append(by.token.expires_at)
+        asked = min(ends)
+    new = _new_token(
+        by=by,
+        account=account,
+        name=name,
+        scopes=old.scopes,
+        expires_at=asked,
+        channels=old.channels,
+        packages=old.packages,
+        hostname=old.hostname,
+        note_url=old.note_url,
+    )
+    _end_old(by, old, keep_old)
+    new.token.replaces = old
+    new.token.save()
+    audit.record(
+        by=by,
+        account=account,
+        action="token.rotate",
+        target=name,
+        detail={**_facts(new.token), "old": old.name, "old_ends": _end_of(old).isoformat()},
+    )
+    emails.send_token_created(new.token, by=by)
+    return new
+
+
+def _end_of(token: Token) -> datetime:
+    return token.revoked_at or token.expires_at or timezone.now()
+
+
+def _end_old(by: Identity, old: Token, keep: timedelta) -> None:
+    """Have a rotated token give its name away, and end soon, or now."""
+    if not keep:
+        revoke_token(by=by, token=old)
+        old.refresh_from_db(fields=["revoked_at"])
+        return
+    end = timezone.now() + keep
+    old.expires_at = min(old.expires_at, end) if old.expires_at else end
+    # A mail about the end would come too late to help: whoever rotates knows it.
+    old.warned_at = timezone.now()
+    old.name = _name_until(old, old.expires_at)
+    old.save(update_fields=["name", "expires_at", "warned_at"])
+
+
+def _name_until(old: Token, end: datetime) -> str:
+    """A name for a token that ends, which no live token of the account has."""
+    day = f" until {end:%Y-%m-%d}"
+    live = Token.objects.filter(account_id=old.account_id, name__contains=day, revoked_at=None)
+    taken = set(live.values_list("name", flat=True))
+    numbers = ["", *(f" ({number})" for number in range(2, len(taken) + 2))]
+    names = (old.name[: 100 - len(day + number)] + day + number for number in numbers)
+    return next(name for name in names if name not in taken)
+
+
+def made_before(account: Account, border: datetime) -> QuerySet[Token]:
+    """The tokens of the account that still open something and are older than ``border``."""
+    return Token.objects.filter(account=account, created_at__lt=border).usable()
+
+
+@transaction.atomic
+def revoke_made_before(*, by: Identity, account: Account, border: datetime) -> list[Token]:
+    """Revoke all tokens of the account made before ``border``; which ones they were."""
+    _hold_tokens(account)
+    found = list(made_before(account, border).order_by("id"))
+    for token in found:
+        _refuse_wider_limits(by, token.channels, token.packages)
+    now = timezone.now()
+    Token.objects.filter(pk__in=[token.pk for token in found]).update(revoked_at=now)
+    lines = [(token.name, {"made_before": border.isoformat()}) for token in found]
+    audit.record_all(by=by, account=account, action="token.revoke", lines=lines)
+    return found
+
+
+def note_use(token: Token, ip_address: str | None, user_agent: str = "") -> None:
     """Remember when the token was used, at most once a minute: reads must not cost a write."""
     now = timezone.now()
     if token.last_used_at is not None and now - token.last_used_at < _LAST_USE_GRAIN:
         return
-    Token.objects.filter(pk=token.pk).update(last_used_at=now, last_used_ip=ip_address)
+    Token.objects.filter(pk=token.pk).update(
+        last_used_at=now, last_used_ip=ip_address, last_used_agent=user_agent[:200]
+    )

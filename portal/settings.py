@@ -81,6 +81,10 @@ SIGNED_URL_SECONDS = 120
 
 # What says to the dashboard that it needs somebody (`accounts.attention`).
 ATTENTION_SOURCES = ["registry.quotas.needs"]
+# What the registry puts on pages about people, by the name of the part.
+PAGE_PARTS = {
+    "token-limits": "registry.views.parts.token_limits",
+}
 
 # --- Django ------------------------------------------------------------------------------------
 

@@ -101,6 +101,9 @@ class TokenSerializer(serializers.Serializer[Token]):
     channels = serializers.ListField(child=serializers.CharField())
     packages = serializers.ListField(child=serializers.CharField())
     created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+    replaces = serializers.IntegerField(
+        source="replaces_id", allow_null=True, help_text="The id of the token it was rotated from."
+    )
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
@@ -204,6 +207,15 @@ class TokenInput(Input):
         required=False,
         max_length=100,
         help_text="The only packages that it reaches, * matches anything; empty: all.",
+    )
+
+
+class RotationInput(Input):
+    keep_old_days = serializers.IntegerField(
+        default=7, min_value=0, max_value=90, help_text="How long the old token works on."
+    )
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="Left out: it lives as long as the old one did."
     )
 
 

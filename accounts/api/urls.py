@@ -29,5 +29,8 @@ urlpatterns = [
     ),
     path(f"{_account}/tokens", views.Tokens.as_view(), name="tokens"),
     path(f"{_account}/tokens/<int:token>", views.OneToken.as_view(), name="token"),
+    path(
+        f"{_account}/tokens/<int:token>/rotate", views.TokenRotation.as_view(), name="token-rotate"
+    ),
     path(f"{_account}/events", views.Events.as_view(), name="events"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import F, QuerySet
@@ -375,6 +376,33 @@ class OneToken(Endpoint):
         rights.require_admin(self.identity, found, Ability.MANAGE_TOKENS)
         tokens.revoke_token(by=self.identity, token=find_token(found, token))
         return Response(status=204)
+
+
+@extend_schema(tags=["tokens"])
+class TokenRotation(Endpoint):
+    @extend_schema(
+        operation_id="tokens_rotate",
+        request=shapes.RotationInput,
+        responses={201: shapes.NewTokenSerializer},
+    )
+    def post(self, _request: Request, account: str, token: int) -> Response:
+        """Make a token with the name and rights of this one, which works on for a while.
+
+        The secret of the new one stands in this answer, and nowhere after it.
+        """
+        found = find_account(account)
+        rights.require_admin(self.identity, found, Ability.MANAGE_TOKENS)
+        wanted = self.sent(shapes.RotationInput)
+        made = tokens.rotate_token(
+            by=self.identity,
+            token=find_token(found, token),
+            keep_old=timedelta(days=wanted["keep_old_days"]),
+            expires_at=wanted.get("expires_at"),
+        )
+        shown = shapes.TokenSerializer(made.token).data
+        return Response(
+            {**shown, "secret": made.secret}, status=201, headers={"Cache-Control": "no-store"}
+        )
 
 
 @extend_schema(tags=["events"])

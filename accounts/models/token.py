@@ -38,17 +38,25 @@ class Token(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )
+    # The token whose rights it took over; that one ends by itself, a while later.
+    replaces = models.ForeignKey(
+        "self", null=True, on_delete=models.SET_NULL, related_name="replaced_by"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     last_used_ip = models.GenericIPAddressField(null=True, blank=True)
+    last_used_agent = models.CharField(max_length=200, blank=True)
+    # When its account was told by mail that it ends soon.
+    warned_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[models.Manager[Token]] = TokenQuerySet.as_manager()
 
     if TYPE_CHECKING:
         account_id: int
         created_by_id: int | None
+        replaces_id: int | None
 
     class Meta:
         ordering = ["-created_at"]

@@ -164,7 +164,7 @@ def test_groups_and_members_need_no_script(
 
 def test_a_double_click_makes_one_token(page: Page, acme: Organization, owner: Person) -> None:
     sign_in(page, "olga")
-    page.goto("/acme/settings/access/new?start=upload")
+    page.goto("/acme/settings/access/new?template=upload")
     page.get_by_label("Name", exact=True).fill("ci")
 
     page.get_by_role("button", name="Create token").dblclick()
@@ -268,7 +268,7 @@ def test_the_token_walk_goes_by_keyboard_alone(
     page: Page, acme: Organization, owner: Person
 ) -> None:
     sign_in(page, "olga")
-    page.goto("/acme/settings/access/new?start=upload")
+    page.goto("/acme/settings/access/new?template=upload")
 
     def tab_to(name: str) -> None:
         for _ in range(80):

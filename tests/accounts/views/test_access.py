@@ -244,7 +244,7 @@ def test_limits_are_taken_with_commas_and_with_spaces(
 def test_a_purpose_chooses_scopes_and_expiry(
     acme: Organization, confirmed_owner: Person, start: str, scopes: list[str], lifetime: str
 ) -> None:
-    page = confirmed_owner.client.get(f"{NEW}?start={start}").content.decode()
+    page = confirmed_owner.client.get(f"{NEW}?template={start}").content.decode()
 
     checked = re.findall(r'name="(scopes|lifetime)" value="([^"]+)"[^>]* checked', page)
     assert [value for name, value in checked if name == "scopes"] == scopes
@@ -272,7 +272,7 @@ def test_a_token_that_ends_can_be_replaced_by_one_like_it(
 def test_who_signed_in_long_ago_confirms_first_and_comes_back_to_the_form(
     acme: Organization, owner: Person
 ) -> None:
-    path = f"{NEW}?start=upload"
+    path = f"{NEW}?template=upload"
 
     sent = owner.client.get(path)
 
@@ -357,7 +357,7 @@ def test_expired_and_revoked_tokens_stand_below_and_can_not_be_revoked(
 
     page = owner.client.get("/acme/settings/access").content.decode()
 
-    live, spent = page.split("<h2>Expired and revoked</h2>")
+    live, spent = page.split("<summary>Expired and revoked")
     assert "live" in live
     assert "old" in spent
     assert "lost" in spent
@@ -369,7 +369,7 @@ def test_an_account_without_tokens_says_what_one_is_for(acme: Organization, owne
     answer = owner.client.get("/acme/settings/access")
 
     assert "No tokens. CI needs one to publish." in words(answer)
-    assert 'href="/acme/settings/access/new?start=upload"' in answer.content.decode()
+    assert 'href="/acme/settings/access/new?template=upload"' in answer.content.decode()
 
 
 @pytest.mark.parametrize("count", [1, 30])

@@ -15,7 +15,7 @@ def test_who_has_nothing_yet_is_shown_the_first_steps(stranger: Person) -> None:
     assert "Nothing needs you." in words(answer)
     assert "You belong to no organization." in words(answer)
     steps = answer.content.decode().partition("First steps")[2]
-    assert 'href="/sven/settings/access/new?start=upload"' in steps
+    assert 'href="/sven/settings/access/new?template=upload"' in steps
     assert 'href="/-/organizations/new"' in steps
 
 

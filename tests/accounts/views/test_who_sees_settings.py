@@ -29,6 +29,12 @@ PAGES = [
     ("/acme/settings/access", (302, 403, 403, 200, 200)),
     ("/acme/settings/access/new", (302, 403, 403, 302, 302)),  # to confirm that it is them
     ("/acme/settings/access/<token>/revoke", (302, 403, 403, 200, 200)),
+    ("/acme/settings/access/<token>", (302, 403, 403, 200, 200)),
+    ("/acme/settings/access/0", (302, 403, 403, 404, 404)),
+    ("/acme/settings/access/<token>/rotate", (302, 403, 403, 302, 302)),  # as access/new
+    ("/acme/settings/access/0/rotate", (302, 403, 403, 404, 404)),
+    ("/acme/settings/access/revoke-before", (302, 403, 403, 200, 200)),
+    ("/acme/settings/access/revoke-before?before=soon", (302, 403, 403, 422, 422)),
     ("/acme/settings/access/0/revoke", (302, 403, 403, 404, 404)),
     ("/acme/settings/members", (302, 403, 403, 200, 200)),
     ("/acme/settings/members?page=99", (302, 403, 403, 200, 200)),
@@ -104,6 +110,8 @@ ACTS: list[tuple[str, dict[str, object]]] = [
     ("/acme/settings/profile", {"display_name": "Ours now"}),
     ("/acme/settings/access/new", {"name": "x", "scopes": ["all"], "lifetime": "90"}),
     ("/acme/settings/access/<token>/revoke", {}),
+    ("/acme/settings/access/<token>/rotate", {"keep_old": "0", "lifetime": "90"}),
+    ("/acme/settings/access/revoke-before", {"before": "2999-01-01"}),
     ("/acme/settings/members/add", {"user": "sven", "role": "admin"}),
     ("/acme/settings/members/invite", {"email_or_name": "a@example.org", "role": "admin"}),
     ("/acme/settings/members/rita/role", {"role": "admin"}),

@@ -17,6 +17,7 @@ HELLO = "noarch/hello-1.0-0.conda"
     ("method", "path", "body"),
     [
         ("DELETE", "/accounts/acme/tokens/{token}", None),
+        ("POST", "/accounts/acme/tokens/{token}/rotate", {}),
         ("DELETE", "/accounts/acme/invitations/{invitation}", None),
         ("GET", "/accounts/acme/groups/testers", None),
         ("PATCH", "/accounts/acme/groups/testers", {"name": "mine"}),

@@ -1,0 +1,134 @@
+"""What the pages say of a line of the audit log: a sentence in place of a slug, with links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Event
+
+# What was done to {0}; who did it stands before the sentence.
+_SENTENCES: dict[str, str | Promise] = {
+    "account.administer": _("changed the account {0} as the operator"),
+    "account.change": _("changed the profile of {0}"),
+    "channel.change": _("changed the channel {0}"),
+    "channel.create": _("made the channel {0}"),
+    "channel.delete": _("deleted the channel {0}"),
+    "collaborator.add": _("added a collaborator: {0}"),
+    "collaborator.change": _("changed a collaborator: {0}"),
+    "collaborator.remove": _("removed a collaborator: {0}"),
+    "file.copy": _("copied {0}"),
+    "file.delete": _("deleted {0}"),
+    "file.import": _("imported files into {0}"),
+    "file.move": _("moved {0}"),
+    "file.publish": _("published {0}"),
+    "file.put": _("put {0} into a channel"),
+    "file.remove": _("removed {0} from a channel"),
+    "file.replace": _("replaced {0}"),
+    "file.restore": _("restored {0}"),
+    "group.add-member": _("added to a group: {0}"),
+    "group.change": _("changed the group {0}"),
+    "group.create": _("made the group {0}"),
+    "group.delete": _("deleted the group {0}"),
+    "group.remove-member": _("removed from a group: {0}"),
+    "invitation.accept": _("accepted an invitation: {0}"),
+    "invitation.decline": _("declined an invitation: {0}"),
+    "invitation.resend": _("sent the invitation to {0} again"),
+    "invitation.send": _("invited {0}"),
+    "invitation.withdraw": _("withdrew the invitation to {0}"),
+    "member.add": _("added the member {0}"),
+    "member.change-role": _("changed the role of {0}"),
+    "member.leave": _("left: {0}"),
+    "member.remove": _("removed the member {0}"),
+    "notice.add": _("added a notice to {0}"),
+    "notice.archive": _("archived a notice of {0}"),
+    "notice.change": _("changed a notice of {0}"),
+    "notice.publish": _("published a notice of {0}"),
+    "notice.withdraw": _("withdrew a notice of {0}"),
+    "organization.create": _("founded {0}"),
+    "package.change": _("changed the package {0}"),
+    "package.create": _("made the package {0}"),
+    "package.delete": _("deleted the package {0}"),
+    "package.hide": _("made the package {0} private"),
+    "package.show": _("made the package {0} public"),
+    "quota.set": _("set the limits of storage of {0}"),
+    "release.change": _("changed the version {0}"),
+    "release.delete": _("deleted the version {0}"),
+    "token.create": _("made the token {0}"),
+    "token.revoke": _("revoked the token {0}"),
+    "token.rotate": _("rotated the token {0}"),
+    "user.create": _("signed up as {0}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the log as pages show it."""
+
+    event: Event
+    sentence: SafeString
+    # The fields that were kept of it, each in words.
+    facts: list[tuple[str, str]]
+
+
+def told(event: Event) -> Line:
+    return Line(event, _sentence(event), [(key, _plain(v)) for key, v in event.detail.items()])
+
+
+def _sentence(event: Event) -> SafeString:
+    known = _SENTENCES.get(event.action)
+    target = _linked(event)
+    if known is None:
+        return format_html("{}: {}", event.action, target)
+    return format_html(str(known), target)
+
+
+def _linked(event: Event) -> SafeString:
+    address = _address(event)
+    if not address:
+        return format_html("<strong>{}</strong>", event.target)
+    return format_html('<a href="{}"><strong>{}</strong></a>', address, event.target)
+
+
+def _address(event: Event) -> str:
+    """Where the target stands, if it is still there; the pages of other apps as plain paths."""
+    if event.account is None or not event.target or event.action.endswith(".delete"):
+        return ""
+    account, target = event.account.name, quote(event.target, safe="/:")
+    thing = event.action.partition(".")[0]
+    if thing in {"channel", "notice", "retention", "patch"} or event.action == "file.import":
+        return f"/{account}/channels/{target}"
+    if thing == "package":
+        return f"/{account}/{target}"
+    if thing == "group" and ":" not in event.target:
+        return f"/{account}/groups/{target}"
+    if thing in {"member", "user", "account", "organization"}:
+        return f"/{target}"
+    if thing == "file":
+        return _file_address(account, event.target)
+    return ""
+
+
+def _file_address(account: str, target: str) -> str:
+    # subdir/name-version-build.conda; only the last two dashes separate.
+    subdir, slash, filename = target.partition("/")
+    name = filename.rsplit("-", 2)[0]
+    if not slash or not name or "/" in filename or name == filename:
+        return ""
+    return f"/{account}/packages/{quote(name)}/files/{quote(subdir)}/{quote(filename)}"
+
+
+def _plain(value: object) -> str:
+    """A kept value without brackets and quotes where it has none of its own."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_plain(each)}" for key, each in value.items()) or "–"
+    if value is None:
+        return "–"
+    return str(value)

@@ -1,0 +1,44 @@
+"""What the registry puts on pages about people: packages and channels where those are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Q
+
+from accounts.models import Account
+from registry.models import Channel, Package
+
+_CHANNELS_SHOWN = 100
+_PACKAGES_SHOWN = 50
+
+
+def token_limits(
+    *,
+    account: Account,
+    ticked_channels: Sequence[str],
+    ticked_packages: Sequence[str],
+    package_filter: str,
+) -> dict[str, Any]:
+    """The channels and packages of an account, to limit a token to by ticking.
+
+    What is ticked stands first and stays, whatever the filter; the rest is cut.
+    """
+    channels = Channel.objects.filter(account=account).exclude(name__in=ticked_channels)
+    names = list(channels.order_by("name").values_list("name", flat=True)[:_CHANNELS_SHOWN])
+    rest = Package.objects.filter(account=account, deleted_at=None).exclude(
+        name__in=ticked_packages
+    )
+    if package_filter:
+        rest = rest.filter(Q(name__icontains=package_filter))
+    found = list(rest.order_by("name").values_list("name", flat=True)[: _PACKAGES_SHOWN + 1])
+    return {
+        "channels": [*((name, True) for name in ticked_channels), *((n, False) for n in names)],
+        "packages": [
+            *((name, True) for name in ticked_packages),
+            *((name, False) for name in found[:_PACKAGES_SHOWN]),
+        ],
+        "there_are_more_packages": len(found) > _PACKAGES_SHOWN,
+        "package_filter": package_filter,
+    }
