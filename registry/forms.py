@@ -74,6 +74,19 @@ class PositionForm(FilterForm):
     before = _position()
 
 
+class ContentsForm(FilterForm):
+    """Where one looks in a package file."""
+
+    path = forms.CharField(required=False, max_length=1100, strip=False, widget=forms.HiddenInput)
+    q = forms.CharField(
+        label="Path",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
+    )
+    after = forms.CharField(required=False, max_length=1100, strip=False, widget=forms.HiddenInput)
+
+
 class SearchForm(FilterForm):
     q = forms.CharField(
         label="Search packages",

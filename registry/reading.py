@@ -12,8 +12,8 @@ from registry.conda.names import ArchiveFormat
 from registry.storage import Incoming
 
 # What most tools pack with. A file of a few MiB can ask for 128, and twenty of them for 2.5 GiB.
-_ORDINARY = replace(DEFAULT_LIMITS, zstd_window_bytes=8 * MEBIBYTE)
-_large_window = threading.Lock()
+ORDINARY = replace(DEFAULT_LIMITS, zstd_window_bytes=8 * MEBIBYTE)
+large_window = threading.Lock()
 
 
 def read_contents(
@@ -31,7 +31,7 @@ def read_contents(
         )
 
     try:
-        return read(_ORDINARY)
+        return read(ORDINARY)
     except LargeWindowError:
-        with _large_window:
+        with large_window:
             return read(DEFAULT_LIMITS)

@@ -47,7 +47,7 @@ RUN_EXPORTS, LINK = "info/run_exports.json", "info/link.json"
 PATHS, HAS_PREFIX = "info/paths.json", "info/has_prefix"
 _READ = frozenset({INDEX, ABOUT, RUN_EXPORTS, LINK, HAS_PREFIX, PATHS})
 _BZIP2_MAGIC = re.compile(rb"BZh[1-9]")
-_COMPONENT = re.compile(r"(info|pkg)-(.{1,200})\.tar\.zst", re.ASCII)
+COMPONENT = re.compile(r"(info|pkg)-(.{1,200})\.tar\.zst", re.ASCII)
 _FORMAT_VERSION = 2
 
 # "command = package.module:function", which becomes an executable file of that name on
@@ -153,7 +153,7 @@ def _scan_conda(
     parts: dict[str, ZipMember] = {}
     stems = set()
     for name, member in members.items():
-        match = _COMPONENT.fullmatch(name)
+        match = COMPONENT.fullmatch(name)
         if match is None and name != "metadata.json":
             raise MisplacedMemberError(
                 f"The .conda file has a member {quote(name)}. It must have no other than "
@@ -179,17 +179,17 @@ def _scan_conda(
             f"{' and '.join(quote(stem) for stem in sorted(stems))}: rebuild the package."
         )
     if "metadata.json" in parts:
-        _check_format_version(_unzipped(file, parts["metadata.json"], limits), limits)
+        _check_format_version(unzipped(file, parts["metadata.json"], limits), limits)
     info_budget = min(limits.info_bytes, limits.payload_bytes(size_bytes))
     for part, budget in (("info", info_budget), ("pkg", limits.payload_bytes(size_bytes))):
         if part in parts:
-            packed = _unzipped(file, parts[part], limits)
+            packed = unzipped(file, parts[part], limits)
             frame = ZstdFrame(packed, limits)
             scan.tar(frame, name=packed.name, budget_bytes=budget, part=part)
     return min(stems)
 
 
-def _unzipped(file: BinaryIO, member: ZipMember, limits: Limits) -> Input:
+def unzipped(file: BinaryIO, member: ZipMember, limits: Limits) -> Input:
     name = f"{member.name[:60]} in the .conda file"
     check = member.packed_bytes <= limits.crc_checked_bytes and not member.deflated
     section = Section(

@@ -31,7 +31,7 @@ _LIST_CLOSE = re.compile(rb"([,}])" + _SPACE)
 LONGEST_BYTES = 64 * 1024
 
 
-class _Entry(msgspec.Struct):
+class Entry(msgspec.Struct):
     path: str = msgspec.field(name="_path")
     file_mode: str | None = None
     prefix_placeholder: str | None = None
@@ -40,11 +40,11 @@ class _Entry(msgspec.Struct):
 class _Plain(msgspec.Struct, forbid_unknown_fields=True):
     """The file as nearly all packages have it."""
 
-    paths: list[_Entry]
+    paths: list[Entry]
     paths_version: int | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Entry)
+_DECODER = msgspec.json.Decoder(Entry)
 _PLAIN_DECODER = msgspec.json.Decoder(_Plain)
 
 
@@ -138,7 +138,7 @@ class PathsJsonScanner:
             self._wait(position)
             return None
         try:
-            entry = _DECODER.decode(match[1])
+            entry = self._decode(match[1])
         except (msgspec.DecodeError, UnicodeError) as error:
             raise self._invalid() from error
         self._check(entry)
@@ -166,7 +166,10 @@ class PathsJsonScanner:
         if self._last or len(self._text) - position > LONGEST_BYTES:
             raise self._invalid()
 
-    def _check(self, entry: _Entry) -> None:
+    def _decode(self, text: bytes) -> Entry:
+        return _DECODER.decode(text)
+
+    def _check(self, entry: Entry) -> None:
         try:
             check_path(entry.path, limits=self._limits)
         except UnsafePathError as error:
@@ -188,7 +191,7 @@ class PathsJsonScanner:
         )
 
 
-def _plain_entries(text: bytes) -> list[_Entry] | None:
+def _plain_entries(text: bytes) -> list[Entry] | None:
     """The entries of a file in which nothing stands but flat ones, and once; None for one that
     must be read piece by piece."""
     if b"\\u" in text or text.count(b'"paths"') != 1 or text.count(b"[") != 1:

@@ -1,8 +1,6 @@
-"""Package files: finding one among many, what it is, where it stands, and what to do with it."""
+"""Package files: finding one among many, and what to do with it."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef, QuerySet
@@ -13,25 +11,22 @@ from django.views.decorators.http import require_safe
 
 from accounts.forms import TypedNameForm
 from accounts.identity import Identity
-from accounts.rights import may_administer
 from accounts.roles import Permission
 from accounts.views.frame import act_of, form_page
 from portal.errors import Conflict, Forbidden, NotFound
-from registry import access, patched, placement
+from registry import access, placement
 from registry.conda.errors import InvalidVersionError
 from registry.conda.version import sort_key
 from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
 from registry.models import Channel, ChannelFile, Package, PackageFile
 from registry.refusing import ChannelLocked
 from registry.views import listing
-from registry.views.diffs import shown_changes
+from registry.views.file_pages import file_info, find_file, url_of
 from registry.views.frame import (
     package_context,
-    preference,
     viewer,
     visible_entries,
 )
-from registry.views.install import download_url, install_variants
 from registry.views.packages import with_channels
 from registry.views.paging import links, slice_of
 
@@ -101,117 +96,6 @@ def _filtered(
     return files
 
 
-# --- One file ----------------------------------------------------------------------------------
-
-
-def find_file(
-    identity: Identity, account: str, package: str, subdir: str, filename: str
-) -> PackageFile:
-    found = access.find_package(identity, account, package)
-    file = (
-        access.visible_files(identity, found)
-        .select_related("uploaded_by", "uploaded_with", "account")
-        .filter(subdir=subdir, filename=filename)
-        .first()
-    )
-    if file is None:
-        raise NotFound
-    file.package = found
-    return file
-
-
-def url_of(file: PackageFile, page: str = "file") -> str:
-    where = [file.account.name, file.name, file.subdir, file.filename]
-    return reverse(f"registry:{page}", args=where)
-
-
-@require_safe
-def file(
-    request: HttpRequest, account: str, package: str, subdir: str, filename: str
-) -> HttpResponse:
-    identity = viewer(request)
-    found = find_file(identity, account, package, subdir, filename)
-    return _render_file(request, identity, found)
-
-
-def _render_file(
-    request: HttpRequest,
-    identity: Identity,
-    file: PackageFile,
-    put_form: PutForm | None = None,
-) -> HttpResponse:
-    account, package = file.account, file.package
-    context = package_context(identity, package, "files", file.version, file.filename)
-    context["crumbs"][2]["url"] = _version_url(file)
-    entries = sorted(
-        visible_entries(identity, account).filter(file=file).select_related("patched"),
-        key=lambda entry: preference(entry.channel),
-    )
-    standing = {entry.channel.name for entry in entries}
-    others: list[str] = []
-    if context["may_write"]:
-        others = [
-            channel.name
-            for channel in access.visible_channels(identity, account).order_by("name")
-            if channel.name not in standing and not channel.is_locked
-        ]
-    channel = entries[0].channel if entries else None
-    context |= {
-        "file": file,
-        "may_patch": context["may_administer"] and may_administer(identity, account),
-        "entries": [_entry(identity, entry, file) for entry in entries],
-        "others": others,
-        "put_form": put_form or PutForm(channels=others),
-        "download_url": (
-            download_url(channel, file.subdir, file.filename) if channel is not None else ""
-        ),
-        "needs_token": package.is_private or (channel is not None and channel.is_private),
-        "info": _info(file),
-        "version_url": _version_url(file),
-        "checksum_command": f"echo '{file.sha256}  {file.filename}' | sha256sum -c",
-    }
-    wrong = put_form is not None and put_form.errors
-    return render(request, "registry/file.html", context, status=422 if wrong else 200)
-
-
-def _version_url(file: PackageFile) -> str:
-    return reverse("registry:version", args=[file.account.name, file.name, file.version])
-
-
-def _entry(identity: Identity, entry: ChannelFile, file: PackageFile) -> dict[str, Any]:
-    variants = install_variants(
-        identity,
-        entry.channel,
-        file.name,
-        file.version,
-        file.build,
-        is_private=file.package.is_private,
-    )
-    entry.file = file
-    return {
-        "entry": entry,
-        "channel": entry.channel,
-        "command": variants[0]["command"],
-        "changes": shown_changes(patched.differences(entry)),
-    }
-
-
-def _info(file: PackageFile) -> dict[str, Any]:
-    """index.json as lists and words; what has another shape than expected is left out."""
-    index = file.index
-
-    def texts(key: str) -> list[str]:
-        value = index.get(key)
-        return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-    return {
-        "depends": texts("depends"),
-        "constrains": texts("constrains"),
-        "license": index.get("license") if isinstance(index.get("license"), str) else "",
-        "noarch": index.get("noarch") if isinstance(index.get("noarch"), str) else "",
-    }
-
-
 # --- Acts --------------------------------------------------------------------------------------
 
 
@@ -226,13 +110,13 @@ def file_put(
     names = access.visible_channels(identity, file.account).values_list("name", flat=True)
     form = PutForm(request.POST, channels=list(names))
     if not form.is_valid():
-        return _render_file(request, identity, file, form)
+        return file_info(request, identity, file, form)
     channel = access.find_channel(identity, account, form.cleaned_data["channel"])
     try:
         added = placement.add_to_channel(by=identity, file=file, channel=channel)
     except ChannelLocked as refusal:
         form.add_error("channel", refusal.detail)
-        return _render_file(request, identity, file, form)
+        return file_info(request, identity, file, form)
     if added:
         messages.success(request, f"{file.filename} stands in {channel.name} now.")
     else:

@@ -26,7 +26,8 @@ from registry.refusing import ChannelLocked
 from registry.storage import Readable
 from registry.views.channel_settings import channel_frame, managed_channel
 from registry.views.diffs import shown_changes
-from registry.views.files import find_file, standing_in, url_of
+from registry.views.file_pages import find_file, url_of
+from registry.views.files import standing_in
 from registry.views.frame import package_context, viewer
 from registry.views.uploads import receiving
 

@@ -32,7 +32,7 @@ def test_packages_that_need_much_memory_are_read_one_at_a_time(
     def send(data: bytes) -> None:
         answers.append(put(channel.url(URL), data, token=token).status_code)
 
-    with reading._large_window:  # as another upload holds it
+    with reading.large_window:  # as another upload holds it
         waiting = threading.Thread(target=send, args=(large,))
         waiting.start()
         send(ordinary)
@@ -50,4 +50,4 @@ def test_a_window_that_no_client_allows_is_refused(owner: Person, channel: Chann
 
     assert answer.status_code == 422
     assert "zstd window" in answer.json()["detail"]
-    assert not reading._large_window.locked()
+    assert not reading.large_window.locked()
