@@ -69,6 +69,8 @@ class Site:
     url: str = ""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     failures: dict[str, list[int]] = field(default_factory=dict)
+    elsewhere: str = ""
+    """Another site, to which this one sends those who want package files."""
     slow_seconds: float = 0.0
 
     def publish(self, *packages: BuiltPackage, packed: bool = False, **info: Any) -> None:
@@ -116,6 +118,12 @@ def serving(site: Site) -> Iterator[Site]:
             if site.failures.get(path):
                 self.send_response(site.failures[path].pop(0))
                 self.send_header("Retry-After", "0")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            if site.elsewhere and path.startswith("/download/"):
+                self.send_response(302)
+                self.send_header("Location", site.elsewhere + path)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return

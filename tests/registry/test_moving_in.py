@@ -481,6 +481,23 @@ def test_the_token_is_shown_to_the_host_alone(
     assert "holds no token" in away.move(token_file=str(file)).err
 
 
+def test_the_token_does_not_follow_to_another_host(
+    owner: Person, acme: Organization, away: Away, tmp_path: Path
+) -> None:
+    away.add(HELLO, "main")
+    file = tmp_path / "token"
+    file.write_text("away-secret\n")
+    with serving(Site(away.site.folder)) as bucket:
+        # Another host by its name, which is what counts.
+        away.site.elsewhere = bucket.url.replace("127.0.0.1", "localhost")
+        done = away.move(token_file=str(file))
+
+    assert done.code == 0, done.err
+    assert names(owner, "main") == {HELLO.filename}
+    assert [authorization for _, authorization in bucket.asked] == [None]
+    assert {authorization for _, authorization in away.site.asked} == {"token away-secret"}
+
+
 def test_files_of_a_label_that_stand_elsewhere_are_not_fetched_again(
     owner: Person, acme: Organization, away: Away
 ) -> None:
