@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
@@ -9,10 +10,12 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.log import Wanted
 from accounts.models import Account, Group
 from accounts.names import MAX_LENGTH
 from accounts.profiles import MAX_LENGTHS
@@ -390,24 +393,26 @@ class TypedNameForm(forms.Form):
 
 # What an action is about, the first word of its name.
 _THINGS = {
-    "account": "The account itself",
-    "organization": "The organization itself",
-    "user": "The user",
-    "member": "Members",
-    "invitation": "Invitations",
-    "group": "Groups",
-    "token": "Tokens",
-    "channel": "Channels",
-    "package": "Packages",
-    "collaborator": "Collaborators",
-    "file": "Files",
-    "notice": "Notices",
-    "retention": "Retention rules",
-    "quota": "Limits of storage",
+    "account": _("The account itself"),
+    "organization": _("The organization itself"),
+    "user": _("The user"),
+    "member": _("Members"),
+    "invitation": _("Invitations"),
+    "group": _("Groups"),
+    "token": _("Tokens"),
+    "channel": _("Channels"),
+    "package": _("Packages"),
+    "release": _("Versions"),
+    "collaborator": _("Collaborators"),
+    "file": _("Files"),
+    "notice": _("Notices"),
+    "patch": _("Patches"),
+    "retention": _("Retention rules"),
+    "quota": _("Limits of storage"),
 }
 
 
-def _things(account: Account) -> Iterable[tuple[str, str]]:
+def _things(account: Account) -> Iterable[tuple[str, str | Promise]]:
     only_organizations = {"organization", "member", "invitation", "group"}
     for thing, label in _THINGS.items():
         left_out = {"user"} if account.is_organization else only_organizations
@@ -418,12 +423,30 @@ def _things(account: Account) -> Iterable[tuple[str, str]]:
 class LogForm(forms.Form):
     """Which lines of the log; every field may be missing."""
 
-    thing = forms.ChoiceField(label="About", required=False)
+    thing = forms.ChoiceField(label=_("About"), required=False)
     who = forms.CharField(
-        label="Who",
+        label=_("Who"),
         required=False,
         max_length=100,
-        widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": "person or token"}),
+        widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": _("person or token")}),
+    )
+    token = forms.CharField(
+        label=_("Token"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
+    )
+    target = forms.CharField(
+        label=_("To what"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": _("part of a name")}),
+    )
+    since = forms.DateField(
+        label=_("From day"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        label=_("To day"), required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
     before = forms.IntegerField(
         required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput
@@ -435,5 +458,12 @@ class LogForm(forms.Form):
     def __init__(self, *args: Any, account: Account, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["thing"] = forms.ChoiceField(
-            label="About", required=False, choices=[("", "Everything"), *_things(account)]
+            label=_("About"), required=False, choices=[("", _("Everything")), *_things(account)]
         )
+
+    def wanted(self) -> Wanted:
+        """The filters; none where the form is not valid."""
+        if not self.is_valid():
+            return Wanted()
+        given = self.cleaned_data
+        return Wanted(**{field.name: given[field.name] for field in dataclasses.fields(Wanted)})
