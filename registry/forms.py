@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
 
 from accounts.models import Group
 from accounts.names import MAX_LENGTH
@@ -85,6 +86,39 @@ class ContentsForm(FilterForm):
         widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
     )
     after = forms.CharField(required=False, max_length=1100, strip=False, widget=forms.HiddenInput)
+
+
+class CompareForm(FilterForm):
+    """Which two versions are compared, or which two files. `from` is a word of Python's."""
+
+    platform = forms.ChoiceField(required=False)
+    from_file = forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
+    to_file = forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, *, names: Iterable[str], platforms: Iterable[str]) -> None:
+        self._names = [(name, name) for name in names]
+        self._platforms = [_ANY, *((name, name) for name in platforms)]
+        super().__init__(data)
+
+    def prepare(self) -> None:
+        for name, label in (("from", _("From")), ("to", _("To"))):
+            self.fields[name] = forms.ChoiceField(label=label, required=False, choices=self._names)
+        self.fields["platform"] = forms.ChoiceField(required=False, choices=self._platforms)
+        self.order_fields(["from", "to", "platform"])
+
+
+class CompareChannelsForm(FilterForm):
+    """Which two channels are compared."""
+
+    after = _position()
+
+    def __init__(self, data: Any, *, channels: Iterable[str]) -> None:
+        self._names = [("", _("Choose one")), *((name, name) for name in channels)]
+        super().__init__(data)
+
+    def prepare(self) -> None:
+        for name, label in (("from", _("From")), ("to", _("To"))):
+            self.fields[name] = forms.ChoiceField(label=label, required=False, choices=self._names)
 
 
 class SearchForm(FilterForm):

@@ -56,6 +56,13 @@ def filesize(size_bytes: int | None) -> str:
 
 
 @register.filter
+def filesize_change(size_bytes: int) -> str:
+    """How much larger or smaller: ``+1.2 MB``, ``−589 kB``, ``±0 B``."""
+    sign = "+" if size_bytes > 0 else "−" if size_bytes < 0 else "±"
+    return sign + filesize(abs(size_bytes))
+
+
+@register.filter
 def thousands(number: int | None) -> str:
     """A count with its digits grouped: ``12,431``."""
     return "" if number is None else formats.number_format(number, 0, force_grouping=True)
