@@ -9,6 +9,7 @@ from datetime import timedelta
 from allauth.usersessions.models import UserSession
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.cache import add_never_cache_headers
 
 from accounts.authentication import PATH_TOKEN, USED_TOKEN
 from accounts.models import Token
@@ -83,3 +84,16 @@ class SessionActivity:
             if not known.exists():
                 UserSession.objects.create_from_request(request)
         return self.get_response(request)
+
+
+class KeptNowhere:
+    """Has no browser keep a page on which somebody signs in: some show secrets."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path_info.startswith("/account/"):
+            add_never_cache_headers(response)
+        return response

@@ -15,6 +15,7 @@ from accounts.views import (
     members,
     organizations,
     profile,
+    security,
 )
 from accounts.views.first_account import first_account
 
@@ -29,7 +30,18 @@ _group = f"{_groups}/<group:group>"
 _own_invitation = "-/invitations/own/<int:invitation>"
 _invitation = "-/invitations/<str:key>"
 
+_security = f"{_settings}/security"
+
 urlpatterns = [
+    # allauth's pages of lists: all of them stand on one page of ours.
+    path("account/email/", security.emails),
+    path("account/2fa/", security.own_page, {"part": "second-factor"}),
+    path("account/2fa/webauthn/", security.own_page, {"part": "passkeys"}),
+    path("account/sessions/", security.own_page, {"part": "sessions"}),
+    path(_security, security.security, name="security"),
+    path(f"{_security}/codes-saved", security.codes_saved, name="codes-saved"),
+    path(f"{_security}/sessions/others/end", security.sessions_end, name="sessions-end"),
+    path(f"{_security}/sessions/<int:session>/end", security.session_end, name="session-end"),
     path("-/first-account/<str:key>", first_account, name="first-account"),
     # Where anaconda's client looks, and where it sends people; its paths are fixed in it.
     path(".well-known/openid-configuration", client_login.configuration, name="configuration"),

@@ -6,7 +6,11 @@ as its clients expect it. None of them decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from django.utils import formats, timezone
+from django.utils.translation import gettext, ngettext
 
 
 class Refusal(Exception):
@@ -38,11 +42,23 @@ class NotFound(Refusal):
 
 
 class Forbidden(Refusal):
-    """Known to the one who asks, but not theirs to do."""
+    """Known to the one who asks, but not theirs to do.
+
+    ``ask`` are names of people who can give the right, where the one who asks may know them;
+    ``url`` and ``label`` are a page on which they can help themselves.
+    """
 
     slug = "forbidden"
     title = "You may not do this"
     status = 403
+
+    def __init__(
+        self, detail: str = "", *, ask: Sequence[str] = (), url: str = "", label: str = ""
+    ) -> None:
+        super().__init__(detail)
+        self.ask = tuple(ask)
+        self.url = url
+        self.label = label
 
 
 class InvalidCredential(Refusal):
@@ -98,6 +114,18 @@ class ServerFault(Refusal):
         super().__init__(f"Something went wrong here. Quote {request_id or 'the time'} to ask why.")
 
 
+def too_many_attempts(opens_at: datetime) -> str:
+    """The sentence for people: when they may try again, by the clock and from now."""
+    left = opens_at - timezone.now()
+    minutes = max(1, -(-left // timedelta(minutes=1)))
+    distance = ngettext("in %(n)d minute", "in %(n)d minutes", minutes) % {"n": minutes}
+    clock = formats.date_format(timezone.localtime(opens_at), "H:i")
+    return gettext("Too many attempts. Try again at %(clock)s (%(distance)s).") % {
+        "clock": clock,
+        "distance": distance,
+    }
+
+
 class TooManyRequests(Refusal):
     """Too many attempts; the answer says when to try again."""
 
@@ -110,6 +138,7 @@ class TooManyRequests(Refusal):
             f"Too many attempts. Try again in {retry_after_seconds} seconds.",
             headers={"Retry-After": str(retry_after_seconds)},
         )
+        self.opens_at = timezone.now() + timedelta(seconds=retry_after_seconds)
 
 
 class Unavailable(Refusal):

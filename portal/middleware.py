@@ -80,6 +80,14 @@ class HeadersAlone:
         return response
 
 
+_PAGES: dict[int, str] = {
+    HTTPStatus.FORBIDDEN: "403.html",
+    HTTPStatus.NOT_FOUND: "404.html",
+    HTTPStatus.TOO_MANY_REQUESTS: "429.html",
+    HTTPStatus.SERVICE_UNAVAILABLE: "503.html",
+}
+
+
 class Refusals:
     """Words a refusal that no dialect has worded: a page for a browser, a problem otherwise."""
 
@@ -87,14 +95,18 @@ class Refusals:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            # allauth doesn't say when; its limits of requests are all by the minute.
+            response.headers.setdefault("Retry-After", "60")
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, Refusal):
             return None
         if wants_problem(request):
             return problem_response(exception)
-        template = {404: "404.html", 403: "403.html"}.get(exception.status, "refused.html")
+        template = _PAGES.get(exception.status, "refused.html")
         response = render(request, template, {"refusal": exception}, status=exception.status)
         for name, value in exception.headers.items():
             response.headers[name] = value

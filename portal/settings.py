@@ -80,7 +80,7 @@ UNREFERENCED_BYTES_KEPT = timedelta(days=7)
 SIGNED_URL_SECONDS = 120
 
 # What says to the dashboard that it needs somebody (`accounts.attention`).
-ATTENTION_SOURCES = ["registry.quotas.needs"]
+ATTENTION_SOURCES = ["registry.quotas.needs", "accounts.security.needs"]
 # What the registry puts on pages about people, by the name of the part.
 PAGE_PARTS = {
     "token-limits": "registry.views.parts.token_limits",
@@ -127,6 +127,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.SessionActivity",
+    "accounts.middleware.KeptNowhere",
     "portal.middleware.Refusals",
 ]
 
@@ -327,6 +328,12 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_FORMS = {
+    "add_webauthn": "accounts.security_forms.AddPasskeyForm",
+    "edit_webauthn": "accounts.security_forms.EditPasskeyForm",
+}
+MFA_TOTP_TOLERANCE = 1  # a code before or after: clocks differ
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE

@@ -13,12 +13,12 @@ handler500 = "portal.views.server_error"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", health.livez),
     path("readyz", health.readyz),
-    path("account/", include("allauth.urls")),
     path("-/theme", views.theme, name="theme"),
     path("api/v1/openapi.json", openapi.Document.as_view(), name="openapi"),
     path("api/v1/docs", openapi.Browsable.as_view(), name="openapi-docs"),
     path("api/v1/", include("accounts.api.urls")),
     path("", include("accounts.urls")),
+    path("account/", include("allauth.urls")),
     path("", include("registry.urls")),
 ]
 

@@ -55,7 +55,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     request_id = request.META.get("condarium.request_id", "")
     if request.path.startswith("/api/"):
         return problem_response(ServerFault(request_id))
-    return render(None, "500.html", {"request_id": request_id}, status=500)
+    theme = request.COOKIES.get("theme", "")
+    context = {"request_id": request_id, "theme": theme if theme in THEMES else ""}
+    return render(None, "500.html", context, status=500)
 
 
 @require_GET

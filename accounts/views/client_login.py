@@ -25,7 +25,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import client_login
 from accounts.authentication import identify_session
 from accounts.client_login import CLIENT_ID, REDIRECT_ORIGIN, REDIRECT_URI, InvalidGrant
-from accounts.views.frame import has_fresh_proof, require_fresh_proof
+from accounts.proofs import has_fresh_proof
+from accounts.views.frame import require_fresh_proof
 from portal.body import open_body
 from portal.errors import InvalidInput, Refusal
 

@@ -6,15 +6,12 @@ context, ``accounts/settings.html`` for their template.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from allauth.account.authentication import get_authentication_records
 from allauth.account.decorators import reauthentication_required
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
@@ -28,6 +25,7 @@ from accounts.api.finding import find_account, find_organization
 from accounts.authentication import identify_session
 from accounts.identity import Identity
 from accounts.models import Account, Organization
+from accounts.proofs import has_fresh_proof
 from accounts.rights import is_member, require_admin, role_in
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability
@@ -54,6 +52,13 @@ class _Entry:
 # The pages of other apps stand here as plain paths: this app knows nothing of them.
 _ENTRIES = (
     _Entry("profile", "Profile", "user", "/{account}/settings/profile"),
+    _Entry(
+        "security",
+        "Sign-in and security",
+        "fingerprint",
+        "/{account}/settings/security",
+        organizations=False,
+    ),
     _Entry("access", "Access tokens", "key-round", "/{account}/settings/access"),
     _Entry("members", "Members", "users", "/{account}/settings/members", users=False),
     _Entry("groups", "Groups", "layers", "/{account}/groups", users=False, members=True),
@@ -107,17 +112,10 @@ def _nothing(_request: HttpRequest) -> None:
 _confirm_first = reauthentication_required(_nothing)
 
 
-def has_fresh_proof(request: HttpRequest) -> bool:
-    records = get_authentication_records(request, request.user)
-    oldest = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-    return any(record["at"] > oldest for record in records[-1:])
-
-
 def require_fresh_proof(request: HttpRequest) -> None:
     """Have them confirm that it is them, when they signed in or last did so too long ago.
 
-    They return to where they were, with what they typed. allauth alone would ask also who has
-    signed in a moment ago.
+    They return to where they were, with what they typed.
     """
     if not has_fresh_proof(request):
         _confirm_first(request)
@@ -188,13 +186,6 @@ def settings_frame(
         for entry in entries
     ]
     sections: list[dict[str, Any]] = [{"title": "", "entries": menu}]
-    if identity.account is not None and identity.account.pk == account.pk:
-        security = {
-            "label": "Sign-in and security",
-            "icon": "fingerprint",
-            "url": reverse("account_email"),
-        }
-        sections.append({"title": "", "entries": [security]})
     steps = [{"label": item["label"], "url": item["url"]} for item in menu if item["current"]]
     crumbs: list[dict[str, Any]] = [
         {"label": account.name, "url": f"/{account.name}"},

@@ -1,9 +1,12 @@
 """Tags and filters of ``templates/components/``."""
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
 from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -132,3 +135,15 @@ def last_segment(path: str) -> str:
 def percent_of(part: float, whole: float) -> int:
     """``part`` in hundredths of ``whole``; nothing of nothing is 0."""
     return round(100 * part / whole) if whole else 0
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """For an attribute that a script reads; inline scripts there are none."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.filter
+def lines(texts: Iterable[str]) -> str:
+    """Each on a line of its own; a tag of a template can't hold the end of a line."""
+    return "\n".join(texts)

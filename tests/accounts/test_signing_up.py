@@ -78,7 +78,7 @@ def test_a_forgotten_password_is_replaced_by_a_mailed_link_that_works_once(owner
 
     assert sign_in(PASSWORD) == 200
     assert sign_in("another long phrase 5") == 302
-    assert "already been used" in Client().get(path, follow=True).content.decode()
+    assert "It was used already" in Client().get(path, follow=True).content.decode()
 
 
 def test_a_reset_says_nothing_of_who_is_known_here(owner: Person) -> None:

@@ -58,6 +58,8 @@ PAGES = [
     ("/olga/settings", (302, 403, 403, 403, 302)),
     ("/olga/settings/profile", (302, 403, 403, 403, 200)),
     ("/olga/settings/access", (302, 403, 403, 403, 200)),
+    ("/olga/settings/security", (302, 403, 403, 403, 200)),
+    ("/acme/settings/security", (302, 403, 403, 404, 404)),
     ("/olga/settings/organizations", (302, 403, 403, 403, 200)),
     ("/olga/settings/organizations/acme/leave", (302, 403, 403, 403, 200)),
     ("/olga/settings/log", (302, 403, 403, 403, 200)),
