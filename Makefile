@@ -6,7 +6,7 @@ ARGS ?=
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo compose test lint format bench lock clean set-up set-up-test
+.PHONY: help run demo compose test lint format bench lock vendor clean set-up set-up-test
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -51,6 +51,9 @@ lock: set-up-test ## pin the dependencies anew
 	$(LOCK) requirements.in -o requirements.lock
 	$(LOCK) -c requirements.lock requirements-test.in -o requirements-test.lock
 	$(LOCK) requirements-clients.in -o requirements-clients.lock
+
+vendor: ## fetch the scripts that pages use anew, as static/vendor/vendor.json lists them
+	@$(PYTHON) portal/vendor.py
 
 clean: ## remove what was made, but never the data folder
 	rm -rf .venv .venv-clients build *.egg-info .coverage .hypothesis .import_linter_cache \

@@ -18,6 +18,7 @@ from registry.conda.names import MAX_CHANNEL_NAME_LENGTH
 from registry.conda.relations import MAX_RELATION_LENGTH
 from registry.conda.subdirs import KNOWN_SUBDIRS, MAX_SUBDIR_LENGTH, NOARCH
 from registry.models import Channel, Notice
+from registry.neighbours import MAX_DEPTH
 from registry.notices import MAX_MESSAGE_LENGTH
 from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
 
@@ -68,6 +69,40 @@ class PackagesForm(FilterForm):
 
     def clean_q(self) -> str:
         return str(self.cleaned_data["q"]).lower()
+
+
+class DependentsForm(FilterForm):
+    q = forms.CharField(
+        label="Name",
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
+    )
+    sort = forms.ChoiceField(
+        label="Sort by", required=False, choices=[("", "Name"), ("downloads", "Downloads")]
+    )
+    after = _position()
+    before = _position()
+
+    def clean_q(self) -> str:
+        return str(self.cleaned_data["q"]).lower()
+
+    def place(self, field: str) -> tuple[str, int] | None:
+        """A position in the list: a name, and the key of the package that has it."""
+        name, _, key = self.value(field).partition(" ")
+        return (name, int(key)) if key.isdecimal() and len(key) < 19 else None
+
+
+class WalkForm(FilterForm):
+    """Where a walk along dependencies stands, and how far it looks."""
+
+    at = forms.CharField(required=False, max_length=64)
+    depth = forms.TypedChoiceField(
+        required=False, choices=[(number, number) for number in range(1, MAX_DEPTH + 1)], coerce=int
+    )
+
+    def clean_at(self) -> str:
+        return str(self.cleaned_data["at"]).lower()
 
 
 class PositionForm(FilterForm):

@@ -82,6 +82,7 @@ def package_context(
         ("versions", "Versions", "versions"),
         ("files", "Files", "files"),
         ("channels", "Channels", "package-channels"),
+        ("dependencies", "Dependencies", "dependencies"),
     ]
     if may_write:
         first = "package-settings" if may_administer_it else "description"

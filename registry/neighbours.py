@@ -1,0 +1,134 @@
+"""What stands around a name: who needs it, what it needs, a few steps each way.
+
+Steps go from name to name. Where several accounts have a package of a name, that of the account
+that is looked at speaks for it, or else all that the viewer may know of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from accounts.identity import Identity
+from accounts.models import Account
+from registry import access, dependents
+from registry.models import Package
+
+MAX_DEPTH = 3
+MOST_NODES = 60
+_MOST_ROWS = 2000
+
+
+@dataclass(slots=True)
+class Node:
+    """A name, and how many steps it is away: dependents are below zero."""
+
+    name: str
+    steps: int
+    package: Package | None = None
+    needs: list[str] = field(default_factory=list)
+    """Those of the other names that it needs."""
+
+    @property
+    def is_virtual(self) -> bool:
+        return self.name.startswith("__")
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The names around one, each once; ``is_cut`` when there are more than are shown."""
+
+    centre: Node
+    dependents: list[list[Node]]
+    """By steps: those that need it, those that need these…"""
+    dependencies: list[list[Node]]
+    is_cut: bool
+
+    @property
+    def nodes(self) -> list[Node]:
+        groups = [*self.dependents, [self.centre], *self.dependencies]
+        return [node for group in groups for node in group]
+
+
+class _Finder:
+    def __init__(self, viewer: Identity, account: Account, name: str) -> None:
+        self._viewer = viewer
+        self._account = account
+        self._nodes = {name: Node(name, 0)}
+        self._edges: set[tuple[str, str]] = set()
+        self._packages: dict[str, list[Package]] = {}
+        self.is_cut = False
+
+    def find(self, name: str, depth: int) -> Neighbourhood:
+        self._look_up([name])
+        before, after = [name], [name]
+        for step in range(1, depth + 1):
+            left = self._who_needs(before)
+            right = self._what_is_needed(after)
+            # The nearer ones come in first, and each side leaves room for the other.
+            room = MOST_NODES - len(self._nodes)
+            before = self._take(left, -step, room - min(len(right), room // 2))
+            after = self._take(right, step, MOST_NODES - len(self._nodes))
+            self._look_up([*before, *after])
+        for source, target in sorted(self._edges):
+            if source in self._nodes and target in self._nodes:
+                self._nodes[source].needs.append(target)
+        groups: dict[int, list[Node]] = {}
+        for node in sorted(self._nodes.values(), key=lambda one: one.name):
+            node.package = next(iter(self._packages.get(node.name, ())), None)
+            groups.setdefault(node.steps, []).append(node)
+        return Neighbourhood(
+            self._nodes[name],
+            [groups[-step] for step in range(depth, 0, -1) if -step in groups],
+            [groups[step] for step in range(1, depth + 1) if step in groups],
+            self.is_cut,
+        )
+
+    def _take(self, names: Iterable[str], steps: int, room: int) -> list[str]:
+        new = [name for name in dict.fromkeys(names) if name not in self._nodes]
+        self.is_cut |= len(new) > max(room, 0)
+        new = new[: max(room, 0)]
+        self._nodes |= {name: Node(name, steps) for name in new}
+        return new
+
+    def _look_up(self, names: list[str]) -> None:
+        wanted = [name for name in names if name not in self._packages]
+        if wanted:
+            found = dependents.packages_called(self._viewer, wanted, self._account)
+            self._packages |= {name: found.get(name, []) for name in wanted}
+
+    def _who_needs(self, names: list[str]) -> list[str]:
+        if not names:
+            return []
+        rows = dependents.edges_to(self._viewer, names).order_by("package_name")
+        pairs = list(rows.values_list("package_name", "name").distinct()[: _MOST_ROWS + 1])
+        self.is_cut |= len(pairs) > _MOST_ROWS
+        self._edges |= set(pairs[:_MOST_ROWS])
+        return [source for source, _ in pairs[:_MOST_ROWS]]
+
+    def _what_is_needed(self, names: list[str]) -> list[str]:
+        speaking: list[int] = []
+        for name in names:
+            packages = self._packages.get(name, [])
+            own = [one for one in packages if one.account_id == self._account.pk]
+            speaking += [one.pk for one in own or packages]
+        if not speaking:
+            return []
+        rows = dependents.visible_edges(self._viewer).filter(package__in=speaking).order_by("name")
+        pairs = list(rows.values_list("package_name", "name").distinct()[: _MOST_ROWS + 1])
+        self.is_cut |= len(pairs) > _MOST_ROWS
+        self._edges |= set(pairs[:_MOST_ROWS])
+        return [target for _, target in pairs[:_MOST_ROWS]]
+
+
+def around(viewer: Identity, account: Account, name: str, depth: int = 1) -> Neighbourhood:
+    """The neighbourhood of a name, as the viewer may know it and the account sees it."""
+    return _Finder(viewer, account, name).find(name, max(1, min(depth, MAX_DEPTH)))
+
+
+def is_known(viewer: Identity, name: str) -> bool:
+    """Whether there is anything of the name that the viewer may know of."""
+    return (
+        access.visible_packages(viewer).filter(name=name).exists()
+        or dependents.edges_to(viewer, [name]).exists()
+    )
