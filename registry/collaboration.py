@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from accounts import audit
 from accounts.identity import Identity
-from accounts.models import Group, User
-from accounts.roles import Permission
+from accounts.models import Account, Group, GroupMember, Membership, Token, User
+from accounts.roles import Permission, Role, permissions_covering
+from accounts.scopes import Ability, abilities
 from portal.errors import Conflict, InvalidInput
 from registry import access
 from registry.hiding import hide_or_show
@@ -85,3 +89,74 @@ def set_privacy(*, by: Identity, package: Package, is_private: bool) -> bool:
         target=package.name,
     )
     return True
+
+
+# --- Tokens that reach a package ---------------------------------------------------------------
+
+_CHANGING = {
+    Ability.WRITE,
+    Ability.CHANNEL_UPLOAD,
+    Ability.MODIFY_GROUPS,
+    Ability.ADMINISTER,
+}
+
+
+def _holders(package: Package, needed: Permission) -> QuerySet[Account]:
+    """The accounts that hold ``needed`` on the package: it's their own, or by role, by a group or
+    as a collaborator."""
+    levels = permissions_covering(needed)
+    account = package.account
+    by_role = [Role.OWNER, Role.ADMIN, *([Role.MEMBER] if needed == Permission.READ else [])]
+    people = User.objects.filter(
+        Q(
+            pk__in=Membership.objects.filter(
+                organization__account=account, role__in=by_role
+            ).values("user")
+        )
+        | Q(
+            pk__in=GroupMember.objects.filter(
+                group__organization__account=account,
+                group__all_packages=True,
+                group__permission__in=levels,
+            ).values("user")
+        )
+        | Q(
+            pk__in=Collaborator.objects.filter(
+                package=package, permission__in=levels, user__isnull=False
+            ).values("user")
+        )
+        | Q(
+            pk__in=GroupMember.objects.filter(
+                group__collaborations__package=package, group__collaborations__permission__in=levels
+            ).values("user")
+        )
+    )
+    return Account.objects.filter(Q(pk=account.pk) | Q(pk__in=people.values("account")))
+
+
+def reaching_tokens(package: Package, *, at_most: int) -> list[Token]:
+    """The tokens that can change the package, or that can read it where it is private.
+
+    What a token may follows from its scopes, its limits and what its owner holds now.
+    """
+    changing = set(_holders(package, Permission.WRITE).values_list("pk", flat=True))
+    needed = Permission.READ if package.is_private else Permission.WRITE
+    candidates = (
+        Token.objects.filter(account__in=_holders(package, needed).values("pk"))
+        .usable()
+        .select_related("account")
+        .order_by("account__name", "name", "id")
+    )
+    found: list[Token] = []
+    for token in candidates.iterator(chunk_size=500):
+        may = abilities(token.scopes)
+        changes = token.account_id in changing and bool(may & _CHANGING)
+        reads = package.is_private and Ability.DOWNLOAD in may
+        inside = not token.packages or any(
+            fnmatch.fnmatchcase(package.name, pattern) for pattern in token.packages
+        )
+        if inside and (changes or reads):
+            found.append(token)
+            if len(found) == at_most:
+                break
+    return found

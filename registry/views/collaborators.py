@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 from allauth.mfa.models import Authenticator
 from django.contrib import messages
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.core import signing
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from accounts.api.finding import user_named
 from accounts.forms import TypedNameForm, show_refusal
 from accounts.identity import Identity
-from accounts.models import Group, Membership
+from accounts.models import Group, Invitation, Membership, Token, User
+from accounts.rights import manageable_accounts
 from accounts.roles import Permission, Role
 from accounts.views.frame import act_of, form_page, page
 from portal.errors import Conflict, InvalidInput, NotFound
@@ -25,7 +28,6 @@ from registry.views.frame import package_settings_context, to, viewer
 from registry.views.listing import totals
 
 _ROWS_SHOWN = 500
-_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class _Inherited:
     permission: str
     why: str
     url: str = ""
+    people: int = 0
+    # How many of the people have a second factor.
+    secured: int = 0
 
 
 def _decided(request: HttpRequest, account: str, package: str) -> tuple[Identity, Package]:
@@ -53,38 +58,60 @@ def _groups(package: Package) -> QuerySet[Group]:
 def _inherited(package: Package) -> list[_Inherited]:
     account = package.account
     if not account.is_organization:
-        return [_Inherited(account.name, Permission.ADMIN.label, "it is theirs")]
-    admins = list(
-        Membership.objects.filter(
-            organization__account=account, role__in=[Role.OWNER, Role.ADMIN]
-        ).values_list("user__username", flat=True)[: _NAMES_SHOWN + 1]
+        secured = Authenticator.objects.filter(user__account=account).exists()
+        owner = Permission.ADMIN.label
+        return [_Inherited(account.name, owner, gettext("it is theirs"), "", 1, int(secured))]
+    members_url = reverse("accounts:members", args=[account.name])
+    belonging = Membership.objects.filter(organization__account=account)
+    ruling = Q(role__in=[Role.OWNER, Role.ADMIN])
+    counts = belonging.aggregate(
+        people=Count("user", distinct=True),
+        secured=Count("user__authenticator__user", distinct=True),
+        admins=Count("user", distinct=True, filter=ruling),
+        secured_admins=Count("user__authenticator__user", distinct=True, filter=ruling),
     )
-    names = ", ".join(admins[:_NAMES_SHOWN]) + (", …" if len(admins) > _NAMES_SHOWN else "")
     rows = [
         _Inherited(
-            names,
+            gettext("Owners and admins of %(name)s") % {"name": account.name},
             Permission.ADMIN.label,
-            f"owners and admins of {account.name}",
-            reverse("accounts:members", args=[account.name]),
+            gettext("organization"),
+            members_url,
+            counts["admins"],
+            counts["secured_admins"],
         )
     ]
-    over_all = _groups(package).filter(all_packages=True).annotate(people=Count("members"))
-    for group in over_all.order_by("name")[:_ROWS_SHOWN]:
-        count = f"{group.people} {'person' if group.people == 1 else 'people'}"
-        rows.append(
-            _Inherited(
-                group.name,
-                Permission(group.permission).label,
-                f"group for all packages, {count}",
-                reverse("accounts:group", args=[account.name, group.name]),
-            )
+    over_all = (
+        _groups(package)
+        .filter(all_packages=True)
+        .annotate(
+            people=Count("members__user", distinct=True),
+            secured=Count("members__user__authenticator__user", distinct=True),
         )
+    )
+    rows += [
+        _Inherited(
+            group.name,
+            Permission(group.permission).label,
+            ngettext(
+                "group for all packages, %(n)d person",
+                "group for all packages, %(n)d people",
+                group.people,
+            )
+            % {"n": group.people},
+            reverse("accounts:group", args=[account.name, group.name]),
+            group.people,
+            group.secured,
+        )
+        for group in over_all.order_by("name")[:_ROWS_SHOWN]
+    ]
     rows.append(
         _Inherited(
-            f"Members of {account.name}",
+            gettext("Members of %(name)s") % {"name": account.name},
             Permission.READ.label,
-            "membership",
-            reverse("accounts:members", args=[account.name]),
+            gettext("membership"),
+            members_url,
+            counts["people"],
+            counts["secured"],
         )
     )
     return rows
@@ -95,11 +122,24 @@ def _named(package: Package) -> QuerySet[Collaborator]:
         Collaborator.objects.filter(package=package)
         .select_related("user__account", "group", "added_by")
         .annotate(
-            people=Count("group__members"),
+            people=Count("group__members__user", distinct=True),
+            secured=Count("group__members__user__authenticator__user", distinct=True),
             has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("user_id"))),
         )
         .order_by("group__name", "user__username")
     )
+
+
+def _pending(identity: Identity, package: Package) -> list[Invitation]:
+    """Who is invited to the organization; shown to those who may withdraw it."""
+    account = package.account
+    if not account.is_organization:
+        return []
+    invited = Invitation.objects.open().filter(
+        organization__account=account,
+        organization__account__in=manageable_accounts(identity).values("pk"),
+    )
+    return list(invited.select_related("user", "invited_by").order_by("expires_at")[:_ROWS_SHOWN])
 
 
 def _offered_groups(package: Package) -> QuerySet[Group]:
@@ -119,9 +159,12 @@ def _render(
     groups = _offered_groups(package)
     wrong = any(form is not None and form.errors for form in (person_form, group_form))
     context = {
-        **package_settings_context(identity, package, "collaborators"),
+        **package_settings_context(identity, package, "collaborators", held=Permission.ADMIN),
         "inherited": _inherited(package),
         "collaborators": list(_named(package)[:_ROWS_SHOWN]),
+        "pending": _pending(identity, package),
+        "new": request.GET.get("new", ""),
+        "undo": _undo_of(request, package),
         "permissions": Permission.choices,
         "person_form": person_form or AddPersonForm(auto_id="person_%s"),
         "group_form": group_form or AddGroupForm(groups=groups, auto_id="group_%s"),
@@ -139,15 +182,31 @@ def _back(package: Package) -> HttpResponse:
     return to("collaborators", package.account.name, package.name)
 
 
+def _shown(collaborator: Collaborator) -> HttpResponse:
+    """Back to the page, at the row."""
+    package = collaborator.package
+    where = reverse("registry:collaborators", args=[package.account.name, package.name])
+    return redirect(f"{where}?new={collaborator.pk}#collaborator-{collaborator.pk}")
+
+
+_MAY_NOW = {
+    Permission.READ: gettext_lazy("%(who)s may now read %(package)s."),
+    Permission.WRITE: gettext_lazy("%(who)s may now write %(package)s."),
+    Permission.ADMIN: gettext_lazy("%(who)s may now admin %(package)s."),
+}
+
+
 def _may_now(collaborator: Collaborator) -> str:
-    held = Permission(collaborator.permission).label.lower()
-    return f"{_who(collaborator)} may now {held} {collaborator.package.name}."
+    return str(_MAY_NOW[Permission(collaborator.permission)]) % {
+        "who": _who(collaborator),
+        "package": collaborator.package.name,
+    }
 
 
 def _who(collaborator: Collaborator) -> str:
     if collaborator.group is not None:
-        return f"The group {collaborator.group.name}"
-    return collaborator.user.username if collaborator.user is not None else "Nobody"
+        return gettext("The group %(name)s") % {"name": collaborator.group.name}
+    return collaborator.user.username if collaborator.user is not None else "–"
 
 
 @act_of("registry:collaborators")
@@ -166,7 +225,7 @@ def person_add(request: HttpRequest, account: str, package: str) -> HttpResponse
             show_refusal(form, refusal)
         else:
             messages.success(request, _may_now(added))
-            return _back(found)
+            return _shown(added)
     return _render(request, identity, found, person_form=form)
 
 
@@ -186,7 +245,7 @@ def group_add(request: HttpRequest, account: str, package: str) -> HttpResponse:
             show_refusal(form, refusal)
         else:
             messages.success(request, _may_now(added))
-            return _back(found)
+            return _shown(added)
     return _render(request, identity, found, group_form=form)
 
 
@@ -210,7 +269,7 @@ def collaborator_change(
     held = _collaborator(found, collaborator)
     form = PermissionForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Choose one of the permissions.")
+        messages.error(request, gettext("Choose one of the permissions."))
         return _back(found)
     changed, _ = collaboration.set_collaborator(
         by=identity,
@@ -220,7 +279,16 @@ def collaborator_change(
         permission=Permission(form.cleaned_data["permission"]),
     )
     messages.success(request, _may_now(changed))
-    return _back(found)
+    return _shown(changed)
+
+
+_WILL_NOT = {
+    Permission.READ: gettext_lazy("%(who)s will no longer be able to see %(package)s in private."),
+    Permission.WRITE: gettext_lazy("%(who)s will no longer be able to publish %(package)s."),
+    Permission.ADMIN: gettext_lazy(
+        "%(who)s will no longer be able to publish %(package)s, or to decide who may."
+    ),
+}
 
 
 @form_page
@@ -230,15 +298,89 @@ def collaborator_remove(
     identity, found = _decided(request, account, package)
     held = _collaborator(found, collaborator)
     if request.method == "POST":
+        undo = _undo_for(identity, held)
         collaboration.remove_collaborator(by=identity, collaborator=held)
-        messages.success(request, f"{_who(held)} is no longer a collaborator of {found.name}.")
-        return _back(found)
+        where = reverse("registry:collaborators", args=[found.account.name, found.name])
+        return redirect(f"{where}?removed={undo}")
+    words = {"who": _who(held), "package": found.name}
     context = {
-        **package_settings_context(identity, found, "collaborators", "Remove"),
+        **package_settings_context(identity, found, "collaborators", gettext("Remove")),
         "collaborator": held,
         "who": _who(held),
+        "will_not": str(_WILL_NOT[Permission(held.permission)]) % words,
+        "tokens": Token.objects.filter(account__user=held.user).usable().count()
+        if held.user is not None
+        else 0,
     }
     return render(request, "registry/collaborator_remove.html", context)
+
+
+# --- Undo --------------------------------------------------------------------------------------
+
+# As long as somebody needs who reads the page with a reader, or by keyboard.
+_UNDO_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Undo:
+    """What takes a removal back; nothing is kept but what the browser was given."""
+
+    key: str
+    message: str
+    url: str
+
+
+def _undo_salt(identity: Identity, package: Package) -> str:
+    return f"undo-removal:{package.pk}:{identity.user.pk if identity.user else ''}"
+
+
+def _undo_for(identity: Identity, held: Collaborator) -> str:
+    given = [held.user_id, held.group_id, held.permission, _who(held)]
+    return signing.dumps(given, salt=_undo_salt(identity, held.package))
+
+
+def _undo_of(request: HttpRequest, package: Package) -> _Undo | None:
+    """The offer to take back what was removed a moment ago, also after a reload."""
+    key = request.GET.get("removed", "")
+    if not key:
+        return None
+    try:
+        *_, who = signing.loads(
+            key, salt=_undo_salt(viewer(request), package), max_age=_UNDO_SECONDS
+        )
+    except signing.BadSignature:
+        return None
+    return _Undo(
+        key=key,
+        message=gettext("%(who)s is no longer a collaborator of %(package)s.")
+        % {"who": who, "package": package.name},
+        url=reverse("registry:collaborator-undo", args=[package.account.name, package.name]),
+    )
+
+
+@act_of("registry:collaborators")
+def collaborator_undo(request: HttpRequest, account: str, package: str) -> HttpResponse:
+    """Give back what was removed, within a minute, to who removed it."""
+    identity, found = _decided(request, account, package)
+    try:
+        user_id, group_id, permission, who = signing.loads(
+            request.POST.get("removed", ""),
+            salt=_undo_salt(identity, found),
+            max_age=_UNDO_SECONDS,
+        )
+    except signing.BadSignature:
+        messages.info(request, gettext("It is too late to undo. Add them again instead."))
+        return _back(found)
+    user = User.objects.select_related("account").filter(pk=user_id).first()
+    group = _groups(found).select_related("organization").filter(pk=group_id).first()
+    if user is None and group is None:
+        messages.error(request, gettext("%(who)s is not there any more.") % {"who": who})
+        return _back(found)
+    given, _ = collaboration.set_collaborator(
+        by=identity, package=found, user=user, group=group, permission=Permission(permission)
+    )
+    messages.success(request, _may_now(given))
+    return _shown(given)
 
 
 # --- Visibility --------------------------------------------------------------------------------
@@ -274,7 +416,11 @@ def visibility(request: HttpRequest, account: str, package: str) -> HttpResponse
 def package_hide(request: HttpRequest, account: str, package: str) -> HttpResponse:
     identity, found = _owned(request, account, package)
     collaboration.set_privacy(by=identity, package=found, is_private=True)
-    messages.success(request, f"{found.name} is private now. Clients see it no more in seconds.")
+    messages.success(
+        request,
+        gettext("%(package)s is private now. Clients see it no more in seconds.")
+        % {"package": found.name},
+    )
     return to("visibility", found.account.name, found.name)
 
 
@@ -286,7 +432,7 @@ def package_show(request: HttpRequest, account: str, package: str) -> HttpRespon
     if not form.is_valid():
         return _visibility(request, identity, found, form)
     collaboration.set_privacy(by=identity, package=found, is_private=False)
-    messages.success(request, f"{found.name} is public now.")
+    messages.success(request, gettext("%(package)s is public now.") % {"package": found.name})
     return to("visibility", found.account.name, found.name)
 
 

@@ -67,13 +67,14 @@ def _rights(identity: Identity, account: Account) -> tuple[bool, bool]:
 
 
 def package_context(
-    identity: Identity, package: Package, current: str, *further: str
+    identity: Identity, package: Package, current: str, *further: str, held: str | None = None
 ) -> dict[str, Any]:
     """The context of a page of a package: ``package``, ``tabs``, ``crumbs`` and what they may.
 
-    ``further`` are the names of the steps below the package, for the breadcrumb.
+    ``further`` are the names of the steps below the package, for the breadcrumb; ``held`` what
+    they hold on it, where that is known already.
     """
-    held = access.package_permission(identity, package)
+    held = held or access.package_permission(identity, package)
     may_write = held is not None and permission_covers(held, Permission.WRITE)
     may_administer_it = held == Permission.ADMIN
     where = [package.account.name, package.name]
@@ -114,17 +115,18 @@ def package_context(
 
 
 def package_settings_context(
-    identity: Identity, package: Package, current: str, *further: str
+    identity: Identity, package: Package, current: str, *further: str, held: str | None = None
 ) -> dict[str, Any]:
     """The context of a page of a package's settings, for ``registry/package_settings.html``."""
     where = [package.account.name, package.name]
     entries = [
         ("collaborators", "Collaborators", "users"),
+        ("package-tokens", "Tokens", "key-round"),
         ("visibility", "Visibility", "eye"),
         ("description", "Description", "pencil"),
     ]
     labels = {key: label for key, label, _ in entries}
-    context = package_context(identity, package, "settings", labels[current], *further)
+    context = package_context(identity, package, "settings", labels[current], *further, held=held)
     if not context["may_administer"]:
         entries = entries[-1:]
     menu = [

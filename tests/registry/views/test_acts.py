@@ -47,7 +47,7 @@ def test_a_person_who_is_added_may_publish_until_they_are_removed(
     assert stranger.client.get("/acme/upload").status_code == 403
 
     asked = owner.client.get(f"{_COLLABORATORS}/{held.pk}/remove")
-    assert "sven will no longer have the permission Read on hello." in words(asked)
+    assert "sven will no longer be able to see hello in private." in words(asked)
     removed = owner.client.post(f"{_COLLABORATORS}/{held.pk}/remove", follow=True)
     assert "sven is no longer a collaborator of hello." in words(removed)
     assert not Collaborator.objects.filter(user=stranger.user).exists()
