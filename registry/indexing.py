@@ -201,7 +201,7 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
     The marks come back with the generation they were for. SQLite sets it for the connection and
     not within a transaction; PostgreSQL for a session.
     """
-    if connection.in_atomic_block:
+    if connection.in_atomic_block or getattr(_relaxed, "is_so", False):
         yield
         return
     if connection.vendor == "postgresql":
@@ -210,11 +210,18 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
         relaxed, strict = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
     with connection.cursor() as cursor:
         cursor.execute(relaxed)
+    _relaxed.is_so = True
     try:
         yield
     finally:
+        _relaxed.is_so = False
         with connection.cursor() as cursor:
             cursor.execute(strict)
+
+
+# Whether this thread, and with it its connection, is in such a block: the end of one within
+# another would have the rest of the outer one wait.
+_relaxed = threading.local()
 
 
 def _take_lease(channel_id: int, subdir: str, worker: str) -> PublishedIndex | None:

@@ -16,7 +16,7 @@ class Event(models.Model):
     """
 
     account = models.ForeignKey(
-        Account, null=True, on_delete=models.SET_NULL, related_name="events"
+        Account, null=True, on_delete=models.SET_NULL, related_name="events", db_index=False
     )
     at = models.DateTimeField(auto_now_add=True)
     action = models.CharField(max_length=48)

@@ -64,10 +64,13 @@ class ChannelFile(models.Model):
     """A package file that stands in a channel.
 
     Subdir, filename and name are the file's own, kept here so that one index of the database
-    yields a subdir of a channel in the order of its repodata, or all files of a name in it.
+    yields a subdir of a channel in the order of its repodata, or all files of a name in it. Each
+    index costs every upload; those that begin alike are one (`PackageFile`, too).
     """
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="entries")
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="entries", db_index=False
+    )
     file = models.ForeignKey(
         "registry.PackageFile", on_delete=models.CASCADE, related_name="entries"
     )
@@ -88,7 +91,11 @@ class ChannelFile(models.Model):
     is_withdrawn = models.BooleanField(default=False)
     added_at = models.DateTimeField(auto_now_add=True)
     added_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
     )
 
     objects: ClassVar[models.Manager[ChannelFile]] = models.Manager()
@@ -128,7 +135,9 @@ class ChannelFile(models.Model):
 class Removal(models.Model):
     """A filename that once stood in a channel's subdir: repodata lists it under ``removed``."""
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="removals")
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="removals", db_index=False
+    )
     subdir = models.CharField(max_length=32)
     filename = models.CharField(max_length=255)
     package_name = models.CharField(max_length=64)

@@ -27,8 +27,12 @@ class PackageFile(models.Model):
     under its name.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="files")
-    package = models.ForeignKey(Package, on_delete=models.PROTECT, related_name="files")
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="files", db_index=False
+    )
+    package = models.ForeignKey(
+        Package, on_delete=models.PROTECT, related_name="files", db_index=False
+    )
     subdir = models.CharField(max_length=32)
     filename = models.CharField(max_length=255)
     name = models.CharField(max_length=64)
@@ -54,16 +58,28 @@ class PackageFile(models.Model):
     indexed_timestamp_ms = models.BigIntegerField()
     uploaded_at = models.DateTimeField(auto_now_add=True)
     uploaded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
     )
-    uploaded_with = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
+    uploaded_with = models.ForeignKey(
+        Token, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     deleted_at = models.DateTimeField(null=True, blank=True)
     # Whoever deleted it is about to upload it anew: until then clients go on reading it.
     leaving_until = models.DateTimeField(null=True, blank=True)
     leaving_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
     )
-    leaving_with = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
+    leaving_with = models.ForeignKey(
+        Token, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
 
     objects: ClassVar[models.Manager[PackageFile]] = PackageFileQuerySet.as_manager()
 

@@ -23,7 +23,9 @@ class StaleMark(models.Model):
         DOCUMENTS = 1
         SUMMARIES = 2  # what no installing client waits for
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="stale_marks")
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="stale_marks", db_index=False
+    )
     subdir = models.CharField(max_length=32, blank=True)
     package_name = models.CharField(max_length=64, blank=True)
     filename = models.CharField(max_length=255, blank=True)
@@ -51,7 +53,9 @@ class PublishedIndex(models.Model):
     them in one step. ``lease_*`` says which worker is making the next one.
     """
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="indexes")
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="indexes", db_index=False
+    )
     subdir = models.CharField(max_length=32, blank=True)
     members_only = models.BooleanField(default=False)  # also lists private packages
     generation = models.BigIntegerField(default=0)
@@ -83,7 +87,7 @@ class CurrentVersion(models.Model):
     """A version whose files stand in ``current_repodata.json``: the newest of its name, or an
     older one that others lead to."""
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
     subdir = models.CharField(max_length=32)
     package_name = models.CharField(max_length=64)
     version_key = models.BinaryField()
@@ -113,7 +117,7 @@ class CurrentVersion(models.Model):
 class CurrentFile(models.Model):
     """A file that stands in ``current_repodata.json``, as it is shown to one audience."""
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
     subdir = models.CharField(max_length=32)
     members_only = models.BooleanField()
     repodata_key = models.BinaryField()
@@ -143,7 +147,7 @@ class CurrentFile(models.Model):
 class ChanneldataEntry(models.Model):
     """What ``channeldata.json`` says of a name, serialized (CEP 38)."""
 
-    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
     package_name = models.CharField(max_length=64)
     subdirs: models.JSONField[list[str], list[str]] = models.JSONField()
     entry = models.BinaryField()

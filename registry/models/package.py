@@ -36,7 +36,11 @@ class Package(Described):
     as it was. It comes back with the next file of its name.
     """
 
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="packages")
+    # Without an index of its own: the constraint's begins with it, and SQLite took this one where
+    # that of the few private packages was meant.
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="packages", db_index=False
+    )
     name = models.CharField(max_length=64)
     is_private = models.BooleanField(default=False)
     # Those of the fields that describe it which uploads leave alone.
