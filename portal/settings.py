@@ -65,6 +65,8 @@ INVITATION_LIFETIME = timedelta(days=7)
 # What an account may keep, if nobody decided otherwise for it; 0: without a limit.
 QUOTA_BYTES = env.number("CONDARIUM_QUOTA_BYTES", 0)
 QUOTA_FILES = env.number("CONDARIUM_QUOTA_FILES", 0)
+# How long what was deleted can be restored; 0: not at all.
+BIN_KEPT = timedelta(days=env.number("CONDARIUM_BIN_DAYS", 30))
 RETENTION_EVERY = timedelta(days=1)
 # An upload in steps: how long it waits for its commit, and how long the form is good in between.
 STAGE_LIFETIME = timedelta(hours=env.number("CONDARIUM_STAGE_HOURS", 24, at_least=1))

@@ -19,6 +19,7 @@ from registry.entering import (
     KnownFile,
     give_up_bytes,
     known_files,
+    take_out_of_bin,
 )
 from registry.models import PackageFile
 
@@ -60,6 +61,7 @@ def overwrite_rows(*, by: Identity, sources: Mapping[int, int]) -> None:
     if not sources:
         return
     give_up_bytes(list(sources))
+    take_out_of_bin(list(sources))
     _run(
         f"UPDATE {_FILES} SET ({_OF_FILE}) ="  # noqa: S608 - names of our columns
         f" (SELECT {_OF_FILE} FROM {_FILES} WHERE id = %s) WHERE id = %s",

@@ -5,9 +5,11 @@ What may be entered is decided elsewhere. Nothing here holds a channel: many are
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, OuterRef, Subquery
 from django.utils import timezone
@@ -16,7 +18,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
 from registry.conda.facts import Digests, FileFacts
-from registry.models import Blob, Package, PackageFile, Record, bulk
+from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
 
 Key = tuple[str, str]
 """Subdir and filename: what a file is known by within its account."""
@@ -188,6 +190,7 @@ def overwrite(*, by: Identity, files: Mapping[int, FileFacts], blobs: Mapping[st
     if not files:
         return
     give_up_bytes(files)
+    take_out_of_bin(files)
     bulk.update([_row(file_id, facts, blobs) for file_id, facts in files.items()], OF_THE_BYTES)
     PackageFile.objects.filter(pk__in=files).update(
         deleted_at=None,
@@ -238,12 +241,42 @@ def _insert_records(files: Sequence[FileFacts], known: Mapping[Key, KnownFile]) 
 
 
 def bring_back(file_ids: Collection[int]) -> None:
-    """Let deleted files be there again, with the bytes that they had, which are stored anew."""
+    """Let deleted files be there again, with the bytes that they had, which are stored."""
     if file_ids:
         blob = Blob.objects.filter(sha256=OuterRef("sha256")).values("pk")
         PackageFile.objects.filter(pk__in=file_ids).update(
             deleted_at=None, blob=Subquery(blob), **STAYING
         )
+        take_out_of_bin(file_ids)
+
+
+def put_into_bin(
+    by: Identity, files: Iterable[PackageFile], standing: Mapping[int, Collection[int]], reason: str
+) -> None:
+    """Keep the bytes of files that are being deleted, and where they stood: the keys of channels
+    by theirs."""
+    if not settings.BIN_KEPT:
+        return
+    now = timezone.now()
+    bulk.insert(
+        Binned,
+        ("file_id", "blob_id", "channels"),
+        [
+            (file.pk, file.blob_id, json.dumps(sorted(standing.get(file.pk, ()))))
+            for file in files
+            if file.blob_id is not None
+        ],
+        deleted_at=now,
+        kept_until=now + settings.BIN_KEPT,
+        deleted_by="" if by.is_anonymous else by.name,
+        deleted_with=by.token.name if by.token else "",
+        reason=reason[:500],
+    )
+
+
+def take_out_of_bin(file_ids: Collection[int]) -> None:
+    """Forget that these files could come back: they are there, or others have their names."""
+    Binned.objects.filter(file__in=file_ids).delete()
 
 
 STAYING: dict[str, None] = {"leaving_until": None, "leaving_by": None, "leaving_with": None}

@@ -17,7 +17,7 @@ from django.utils import timezone
 from portal import processes
 from registry import generations, indexing, storage, tree
 from registry.conda.shards import shard_filename
-from registry.models import Blob, Channel, PackageFile, PublishedIndex, Stage
+from registry.models import Binned, Blob, Channel, PackageFile, PublishedIndex, Stage
 from registry.rows import batched
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def sweep_stages() -> int:
 def sweep_unreferenced_blobs() -> int:
     """Give up the bytes that no file needs, a grace after the last claim on them."""
     border = timezone.now() - settings.UNREFERENCED_BYTES_KEPT
-    unneeded = Blob.objects.filter(files=None, claimed_at__lt=border)
+    unneeded = Blob.objects.filter(files=None, binned=None, claimed_at__lt=border)
     count = 0
     for pk in list(unneeded.values_list("pk", flat=True)[:10_000]):
         count += _sweep_blob(pk)
@@ -103,6 +103,8 @@ def _sweep_blob(pk: int) -> int:
     border = timezone.now() - settings.UNREFERENCED_BYTES_KEPT
     blob = Blob.objects.select_for_update().filter(pk=pk, claimed_at__lt=border).first()
     if blob is None or PackageFile.objects.filter(blob=blob).exists():
+        return 0
+    if Binned.objects.filter(blob=blob).exists():
         return 0
     blob.delete()
     storage.store().delete(storage.blob_key(blob.sha256))

@@ -139,7 +139,9 @@ def _write(package: Package, values: Mapping[str, object]) -> None:
 
 
 @transaction.atomic
-def delete_package(*, by: Identity, package: Package) -> int:
+def delete_package(
+    *, by: Identity, package: Package, because: Mapping[str, object] | None = None
+) -> int:
     """Delete a package with all of its files, everything that was said of it, and the rights of
     its collaborators; how many files there were.
 
@@ -150,7 +152,7 @@ def delete_package(*, by: Identity, package: Package) -> int:
     collaborators = Collaborator.objects.filter(package=held)
     if collaborators.exists():
         access.require_whole_package(by, held, Permission.ADMIN)
-    count = delete_files(by=by, files=_files(held))
+    count = delete_files(by=by, files=_files(held), because=because)
     collaborators.delete()
     Release.objects.filter(package=held).delete()
     if _left_nothing(held):
@@ -170,7 +172,7 @@ def delete_package(*, by: Identity, package: Package) -> int:
         account=package.account,
         action="package.delete",
         target=package.name,
-        detail={"files": count},
+        detail={"files": count, **(because or {})},
     )
     return count
 
@@ -233,12 +235,14 @@ def change_release(
 
 
 @transaction.atomic
-def delete_release(*, by: Identity, package: Package, version: str) -> int:
+def delete_release(
+    *, by: Identity, package: Package, version: str, because: Mapping[str, object] | None = None
+) -> int:
     """Delete all files of a version and what was said of it; how many files there were."""
     access.require_package(by, package, Permission.WRITE)
     held = _held(package)
     files = _files(held, version=version)
-    count = delete_files(by=by, files=files)
+    count = delete_files(by=by, files=files, because=because)
     gone, _ = Release.objects.filter(package=held, version=version).delete()
     if not (count or gone):
         raise NotFound
@@ -247,7 +251,7 @@ def delete_release(*, by: Identity, package: Package, version: str) -> int:
         account=held.account,
         action="release.delete",
         target=f"{held.name} {version}",
-        detail={"files": count},
+        detail={"files": count, **(because or {})},
     )
     return count
 

@@ -29,6 +29,7 @@ from registry.entering import (
     ensure_packages,
     give_up_bytes,
     packages_of,
+    put_into_bin,
 )
 from registry.entries import Entry, Placed, channels_with, put_all, take_out
 from registry.holding import hold_channels, hold_files, hold_packages
@@ -136,12 +137,20 @@ def _remove(by: Identity, held: Sequence[PackageFile], channel: Channel) -> set[
     return removed
 
 
+class Exchanged(NamedTuple):
+    """The keys of files that came into a channel, where they did not stand, and of those that left
+    another one."""
+
+    came: set[int]
+    left: set[int]
+
+
 @transaction.atomic
 def move_files(
     *, by: Identity, files: Sequence[PackageFile], from_channel: Channel, to_channel: Channel
-) -> set[int]:
-    """Put files into one channel and take them out of another of the account, in one step; the
-    keys of those that left."""
+) -> Exchanged:
+    """Put files into one channel and take them out of another of the account, in one step; what
+    doesn't stand there is left alone."""
     if from_channel.pk == to_channel.pk:
         raise Conflict(f"The files stand in {to_channel.name} already: name two channels.")
     _require_placing(by, files, to_channel)
@@ -153,8 +162,32 @@ def move_files(
     entries = ChannelFile.objects.filter(channel=from_channel, file__in=[f.pk for f in held])
     standing = set(entries.values_list("file_id", flat=True))
     moved = [file for file in held if file.pk in standing]
-    _add(by, moved, to_channel)
-    return _remove(by, moved, from_channel)
+    came = _add(by, moved, to_channel)
+    return Exchanged(came, _remove(by, moved, from_channel))
+
+
+@transaction.atomic
+def exchange_files(
+    *,
+    by: Identity,
+    coming: Sequence[PackageFile],
+    into: Channel | None,
+    leaving: Sequence[PackageFile],
+    out_of: Channel | None,
+) -> Exchanged:
+    """Put some files into one channel and take others out of another of the account, in one
+    step: what takes a move back, of files that stood in both before."""
+    for files, channel in ((coming, into), (leaving, out_of)):
+        if channel is not None:
+            _require_placing(by, files, channel)
+            for file in files:
+                _refuse_foreign(file, channel)
+    held = _hold_present(list({file.pk: file for file in (*coming, *leaving)}.values()))
+    hold_channels([channel.pk for channel in (into, out_of) if channel is not None])
+    by_id = {file.pk: file for file in held}
+    came = _add(by, [by_id[file.pk] for file in coming], into) if into else set()
+    left = _remove(by, [by_id[file.pk] for file in leaving], out_of) if out_of else set()
+    return Exchanged(came, left)
 
 
 def _record(by: Identity, action: str, files: Sequence[PackageFile], channel: Channel) -> None:
@@ -333,23 +366,24 @@ def _record_copies(by: Identity, copies: Iterable[_Copy], channel: Channel) -> N
 
 
 def delete_file(*, by: Identity, file: PackageFile) -> bool:
-    """Take a file out of all channels and give its bytes up.
+    """Take a file out of all channels and put it into the bin (`registry.bin`).
 
-    The bytes are swept after a grace, since clients that read the index a moment ago still ask
-    for them. Its name is free again, but where it stood in an immutable channel.
+    Its name is free again, but where it stood in an immutable channel.
     """
     return bool(delete_files(by=by, files=[file]))
 
 
 @transaction.atomic
-def delete_files(*, by: Identity, files: Sequence[PackageFile]) -> int:
+def delete_files(
+    *, by: Identity, files: Sequence[PackageFile], because: Mapping[str, object] | None = None
+) -> int:
     """`delete_file` for several of one account; how many were there."""
     if not files:
         return 0
     for some in batched(files, _AT_ONCE):
         for refusal in access.undeletable(by, files[0].account, some).values():
             raise refusal
-    return carry_out_deletion(by=by, files=files)
+    return carry_out_deletion(by=by, files=files, because=because)
 
 
 @transaction.atomic
@@ -358,32 +392,37 @@ def carry_out_deletion(
 ) -> int:
     """Delete files as was decided before, by whoever ``by`` says; the log tells what it was
     ``because`` of."""
+    reason = dict(because or {})
+    said = str(reason.get("reason", ""))
     packages = hold_packages({file.package_id for file in files})
     deleted: list[PackageFile] = []
     for some in batched(files, _AT_ONCE):
         held = hold_files([file.pk for file in some]).values()
         present = [file for file in held if file.deleted_at is None]
-        _delete(by, present)
+        _delete(by, present, said)
         deleted += present
     if deleted:
         follow_newest(packages.values())
-        reason = dict(because or {})
         lines = [(file, {"sha256": file.sha256, **reason}) for file in deleted]
         _log(by, deleted[0].account, "file.delete", lines, reason)
     return len(deleted)
 
 
-def _delete(by: Identity, held: Sequence[PackageFile]) -> None:
+def _delete(by: Identity, held: Sequence[PackageFile], reason: str) -> None:
     by_id = {file.pk: file for file in held}
     inside: defaultdict[int, list[Placed]] = defaultdict(list)
+    standing: defaultdict[int, list[int]] = defaultdict(list)
     for file_id, channel_id in channels_with(by_id):
         inside[channel_id].append(Placed.of(by_id[file_id]))
+        standing[file_id].append(channel_id)
     channels = hold_channels(inside)
     for channel in channels:
         refuse_locked_around(by, inside[channel.pk][0].filename, channel)
     for channel in channels:
         take_out(inside[channel.pk], channel)
+    # Those who read an index a moment ago are still on their way, also where there is no bin.
     give_up_bytes(by_id)
+    put_into_bin(by, held, standing, reason)
     PackageFile.objects.filter(pk__in=by_id).update(deleted_at=timezone.now(), blob=None, **STAYING)
 
 

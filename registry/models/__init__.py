@@ -1,3 +1,4 @@
+from registry.models.bin import Binned
 from registry.models.blob import Blob
 from registry.models.channel import Channel, ChannelFile, Removal
 from registry.models.collaborator import Collaborator
@@ -21,6 +22,7 @@ from registry.models.stage import Stage
 __all__ = [
     "AccountQuota",
     "Announcement",
+    "Binned",
     "Blob",
     "Channel",
     "ChannelFile",

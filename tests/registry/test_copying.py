@@ -299,7 +299,7 @@ def test_files_are_moved_in_one_step(owner: Person, channel: ChannelAddress, dev
         by=owner.identity, files=files_of("acme"), from_channel=channel.row, to_channel=dev
     )
 
-    assert len(moved) == 2
+    assert len(moved.left) == 2
     assert listed(owner, channel) == {}
     assert owner.repodata(channel, "linux-64")["removed"] == [WORLD.filename]
     assert listed(owner, ChannelAddress("acme", "dev")) == {HELLO.filename: HELLO.sha256}
@@ -315,7 +315,7 @@ def test_what_stands_elsewhere_does_not_move(
         by=owner.identity, files=files_of("acme"), from_channel=channel.row, to_channel=dev
     )
 
-    assert len(moved) == 1
+    assert len(moved.left) == 1
     assert set(ChannelFile.objects.values_list("channel__name", "file__filename")) == {
         ("dev", HELLO.filename),
         ("attic", WORLD.filename),
