@@ -389,6 +389,19 @@ class TypedNameForm(forms.Form):
         return typed
 
 
+class DeletionForm(TypedNameForm):
+    """`TypedNameForm`, with a word to those who wonder later."""
+
+    reason = forms.CharField(
+        label=_("Why"),
+        required=False,
+        max_length=500,
+        help_text=_("For the audit log, and for who looks into the bin."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    field_order = ["reason", "typed"]
+
+
 # --- The audit log -----------------------------------------------------------------------------
 
 # What an action is about, the first word of its name.

@@ -155,6 +155,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.context.site",
                 "accounts.attention.header",
+                "registry.views.undo.offered",
             ],
         },
     },

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Group
 from accounts.names import MAX_LENGTH
@@ -24,7 +25,7 @@ from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
 
 _PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _MONO = {**_PLAIN, "class": "mono"}
-_ANY = ("", "Any")
+_ANY = ("", gettext_lazy("Any"))
 
 
 # --- Filters -----------------------------------------------------------------------------------
@@ -177,18 +178,48 @@ class SearchForm(FilterForm):
 
 
 IN_NO_CHANNEL = "-"
+_SUBDIR = r"^[a-z0-9]+(-[a-z0-9]+)?$"
+FILE_SORTS = ("file", "platform", "version", "build", "size", "uploaded", "downloads")
 
 
 class FilesForm(FilterForm):
     q = forms.CharField(
-        label="File name",
+        label=gettext_lazy("File name"),
         required=False,
         max_length=200,
         widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
     )
-    platform = forms.ChoiceField(required=False)
-    version = forms.CharField(required=False, max_length=64, widget=forms.TextInput(attrs=_PLAIN))
-    channel = forms.ChoiceField(required=False)
+    platform = forms.RegexField(
+        _SUBDIR, label=gettext_lazy("Platform"), required=False, widget=forms.Select
+    )
+    version = forms.CharField(
+        label=gettext_lazy("Version"),
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    build = forms.CharField(
+        label=gettext_lazy("Build"),
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    format = forms.ChoiceField(
+        label=gettext_lazy("Format"),
+        required=False,
+        choices=[_ANY, *((suffix, f".{suffix}") for suffix in ("conda", "tar.bz2"))],
+    )
+    channel = forms.ChoiceField(label=gettext_lazy("Channel"), required=False)
+    since = forms.DateField(
+        label=gettext_lazy("Uploaded since"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    sort = forms.ChoiceField(
+        required=False,
+        widget=forms.HiddenInput,
+        choices=[(sort, sort) for name in FILE_SORTS for sort in (name, f"-{name}")],
+    )
     after = _position()
     before = _position()
 
@@ -196,19 +227,32 @@ class FilesForm(FilterForm):
         self,
         data: Any,
         *,
-        platforms: Iterable[str],
         channels: Iterable[str],
         with_none: bool,
     ) -> None:
-        self._platforms = [_ANY, *((name, name) for name in platforms)]
         self._channels = [_ANY, *((name, name) for name in channels)]
         if with_none:
-            self._channels.append((IN_NO_CHANNEL, "In no channel"))
+            self._channels.append((IN_NO_CHANNEL, gettext_lazy("In no channel")))
         super().__init__(data)
 
     def prepare(self) -> None:
-        self.fields["platform"] = forms.ChoiceField(required=False, choices=self._platforms)
-        self.fields["channel"] = forms.ChoiceField(required=False, choices=self._channels)
+        label = self.fields["channel"].label
+        self.fields["channel"] = forms.ChoiceField(
+            label=label, required=False, choices=self._channels
+        )
+
+    def offer_platforms(self, platforms: Iterable[str]) -> None:
+        """Which there are to choose from; told when the filters were read."""
+        widget = self.fields["platform"].widget
+        cast(forms.Select, widget).choices = [_ANY, *((name, name) for name in platforms)]
+
+    def filters(self) -> dict[str, str]:
+        """What is filtered by, as it stands in an address."""
+        return {
+            field.name: self.value(field.name)
+            for field in self
+            if not field.is_hidden and self.value(field.name)
+        }
 
 
 # --- Collaborators -----------------------------------------------------------------------------
@@ -461,6 +505,49 @@ class PutForm(forms.Form):
             choices=[(name, name) for name in channels],
             error_messages={"invalid_choice": "There is no channel %(value)s to put it into."},
         )
+
+
+class BulkForm(forms.Form):
+    """From which channel files go, and into which; it leads to what that would change."""
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        sources: Sequence[str] | None,
+        targets: Sequence[str] | None,
+        accounts: Sequence[str],
+        own: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data, **kwargs)
+        self._own = own
+        if sources is not None:
+            self.fields["from"] = forms.ChoiceField(
+                label=gettext_lazy("From"), choices=[(name, name) for name in sources]
+            )
+        if len(accounts) > 1:
+            self.fields["to_account"] = forms.ChoiceField(
+                label=gettext_lazy("To the account"), choices=[(name, name) for name in accounts]
+            )
+        if targets is not None and len(accounts) > 1:
+            # Another account has other channels.
+            self.fields["to"] = forms.CharField(
+                label=gettext_lazy("To the channel"),
+                max_length=MAX_CHANNEL_NAME_LENGTH,
+                widget=forms.TextInput(attrs={**_MONO, "list": "channels"}),
+            )
+        elif targets is not None:
+            self.fields["to"] = forms.ChoiceField(
+                label=gettext_lazy("To"), choices=[("", "–"), *((name, name) for name in targets)]
+            )
+        self.targets = targets or ()
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if found.get("to") and found.get("from") == found["to"]:
+            self.add_error("to", gettext_lazy("They stand there already. Choose another channel."))
+        return found
 
 
 # --- Uploading ---------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ _ENTRIES = (
     _Entry("groups", "Groups", "layers", "/{account}/groups", users=False, members=True),
     _Entry("channels", "Channels", "tag", "/{account}/settings/channels"),
     _Entry("storage", "Storage", "hard-drive", "/{account}/settings/storage"),
+    _Entry("bin", "Bin", "trash-2", "/{account}/settings/bin"),
     _Entry(
         "organizations",
         "Organizations",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Sum
@@ -154,7 +155,7 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
 
 
 def with_channels(
-    identity: Identity, account: Account, files: list[PackageFile]
+    identity: Identity, account: Account, files: Sequence[PackageFile]
 ) -> list[dict[str, Any]]:
     """Rows of ``registry/files_table.html``: each file, and where it stands; one query."""
     standing: dict[int, list[str]] = {}

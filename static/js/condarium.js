@@ -104,7 +104,7 @@
     }
     for (const form of all("[data-select-rows]", root)) {
       countRows(form);
-      for (const box of all("[data-select-all]", form)) box.hidden = false;
+      for (const box of all("[data-select-all], [data-scripted]", form)) box.hidden = false;
     }
     for (const current of all("nav:is(.tabs, .side-menu) [aria-current]", root)) {
       const bar = current.closest("nav");
