@@ -124,6 +124,25 @@ class ContentsForm(FilterForm):
     after = forms.CharField(required=False, max_length=1100, strip=False, widget=forms.HiddenInput)
 
 
+class VersionsForm(FilterForm):
+    channel = forms.ChoiceField(required=False)
+    order = forms.ChoiceField(required=False)
+    stable = forms.BooleanField(required=False)
+    after = _position()
+    before = _position()
+
+    def __init__(self, data: Any, *, channels: Iterable[str]) -> None:
+        self._channels = [_ANY, *((name, name) for name in channels)]
+        super().__init__(data)
+
+    def prepare(self) -> None:
+        self.fields["channel"] = forms.ChoiceField(required=False, choices=self._channels)
+        self.fields["order"] = forms.ChoiceField(
+            required=False, choices=[("", _("By version")), ("date", _("By date"))]
+        )
+        self.fields["stable"].label = _("Without pre-releases")
+
+
 class CompareForm(FilterForm):
     """Which two versions are compared, or which two files. `from` is a word of Python's."""
 

@@ -161,8 +161,8 @@ def _differences(package: Package, before: PackageFile, after: PackageFile) -> d
     for file in (before, after):
         file.package = package
     files, unreadable = _files_compared(before, after)
-    dependencies = compare_specs(_texts(before, "depends"), _texts(after, "depends"))
-    constrains = compare_specs(_texts(before, "constrains"), _texts(after, "constrains"))
+    dependencies = compare_specs(texts_of(before, "depends"), texts_of(after, "depends"))
+    constrains = compare_specs(texts_of(before, "constrains"), texts_of(after, "constrains"))
     metadata = compare_values(_said(package, before), _said(package, after))
     return {
         "before": before,
@@ -189,7 +189,7 @@ def _files_compared(before: PackageFile, after: PackageFile) -> tuple[FilesCompa
         return None, unreadable_words(reason)
 
 
-def _texts(file: PackageFile, key: str) -> list[str]:
+def texts_of(file: PackageFile, key: str) -> list[str]:
     value = file.index.get(key)
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 

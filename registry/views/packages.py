@@ -12,10 +12,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
 from accounts.models import Account
-from portal.errors import NotFound
 from registry import access
 from registry.forms import PositionForm
-from registry.models import Channel, Collaborator, Package, PackageFile, Release
+from registry.models import Channel, Collaborator, Package, PackageFile
 from registry.views import listing
 from registry.views.badges import badge_variants
 from registry.views.frame import (
@@ -44,7 +43,7 @@ def _standing(identity: Identity, account: Account) -> Exists:
     return Exists(visible_entries(identity, account).filter(file=OuterRef("pk")))
 
 
-def _install(
+def install_context(
     identity: Identity, package: Package, files: QuerySet[PackageFile], *, pinned: bool = False
 ) -> dict[str, Any]:
     """How to get the newest of ``files``, from the one channel that has it."""
@@ -83,7 +82,7 @@ def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
         "channels": channels,
         "badges": badge_variants(found, channels),
         "people": _maintainers(found),
-        **_install(identity, found, files),
+        **install_context(identity, found, files),
     }
     return render(request, "registry/package.html", context)
 
@@ -114,57 +113,33 @@ def _maintainers(package: Package) -> list[str]:
     return list(writing.values_list("user__username", flat=True)[:_PEOPLE_SHOWN])
 
 
-# --- Versions ----------------------------------------------------------------------------------
-
-
-@require_safe
-def versions(request: HttpRequest, account: str, package: str) -> HttpResponse:
-    identity, found = _found(request, account, package)
-    form = PositionForm(request.GET)
-    files = access.visible_files(identity, found)
-    shown = listing.releases(files, after=form.value("after"), before=form.value("before"))
-    context = {
-        **package_context(identity, found, "versions", "Versions"),
-        "releases": shown.rows,
-        **links(request, shown, [release.version for release in shown.rows]),
-    }
-    return render(request, "registry/versions.html", context)
-
-
-@require_safe
-def version(request: HttpRequest, account: str, package: str, version: str) -> HttpResponse:
-    identity, found = _found(request, account, package)
-    everything = access.visible_files(identity, found)
-    files = everything.filter(version=version)
-    builds = list(listing.newest_first(files).select_related("uploaded_by", "uploaded_with")[:200])
-    if not builds:
-        raise NotFound
-    newest = listing.newest_first(everything).first()
-    said = Release.objects.filter(package=found, version=version).first()
-    context = {
-        **package_context(identity, found, "versions", version),
-        "version": version,
-        "newest": newest,
-        "is_latest": newest is not None and newest.version == version,
-        "about": listing.about_version(found, builds[0], said),
-        "files": with_channels(identity, found.account, builds),
-        "totals": listing.totals(files),
-        **_install(identity, found, files, pinned=True),
-    }
-    return render(request, "registry/version.html", context)
+# --- Files -------------------------------------------------------------------------------------
 
 
 def with_channels(
     identity: Identity, account: Account, files: Sequence[PackageFile]
 ) -> list[dict[str, Any]]:
     """Rows of ``registry/files_table.html``: each file, and where it stands; one query."""
-    standing: dict[int, list[str]] = {}
+    return file_rows(files, channels_by_file(identity, account, files))
+
+
+def channels_by_file(
+    identity: Identity, account: Account, files: Sequence[PackageFile]
+) -> dict[int, list[Channel]]:
+    """Where each of the files stands, as far as the viewer may know; one query."""
+    standing: dict[int, list[Channel]] = {}
     entries = visible_entries(identity, account).filter(file__in=[file.pk for file in files])
-    for file_id, name in entries.order_by("channel__name").values_list("file", "channel__name"):
-        standing.setdefault(file_id, []).append(name)
+    for entry in entries.order_by("channel__name"):
+        standing.setdefault(entry.file_id, []).append(entry.channel)
+    return standing
+
+
+def file_rows(
+    files: Sequence[PackageFile], channels: dict[int, list[Channel]]
+) -> list[dict[str, Any]]:
     rows = []
     for file in files:
-        names = standing.get(file.pk, [])
+        names = [channel.name for channel in channels.get(file.pk, [])]
         rows.append(
             {
                 "file": file,

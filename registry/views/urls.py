@@ -34,10 +34,12 @@ from registry.views import (
     packages,
     patches,
     redirects,
+    releases,
     retention,
     storage,
     undo,
     uploads,
+    version_pages,
 )
 from registry.views import converters as _packages  # noqa: F401  # registers <package:…> and others
 
@@ -51,8 +53,8 @@ def _package_pages(package: str) -> list[URLPattern]:
     collaborator = f"{settings}/collaborators/<int:collaborator>"
     pages: list[tuple[str, Callable[..., HttpResponseBase], str]] = [
         (package, packages.package, "package"),
-        (f"{package}/versions", packages.versions, "versions"),
-        (f"{package}/versions/<reserved_version:version>", packages.version, "version"),
+        (f"{package}/versions", releases.versions, "versions"),
+        (f"{package}/versions/<reserved_version:version>", version_pages.version, "version"),
         (f"{package}/files", files.files, "files"),
         (file, file_pages.file, "file"),
         (f"{file}/contents", file_pages.file_contents, "file-contents"),
@@ -90,7 +92,7 @@ def _package_pages(package: str) -> list[URLPattern]:
             descriptions.description_follow,
             "description-follow",
         ),
-        (f"{package}/<version:version>", packages.version, "version"),
+        (f"{package}/<version:version>", version_pages.version, "version"),
         # Old and long forms.
         (f"{package}/labels", redirects.package_channels, "package-labels"),
         (f"{package}/versions/<version:version>", redirects.short_version, "version-long"),
