@@ -145,6 +145,26 @@ def identify_user(request: HttpRequest, user: User) -> Identity:
     return _by_user(user, client_address(request), request.headers.get("User-Agent", "")[:200])
 
 
+def identify_again(identity: Identity) -> Identity:
+    """Who started something that still goes on, as they are now; refused as if they asked now."""
+    if identity.token is not None:
+        rows = Token.objects.select_related("account__user")
+        token = rows.filter(pk=identity.token.pk).first()
+        if token is None:
+            raise UnknownToken("The token it was started with is no longer there.")
+        _refuse_unusable(token)
+        user = token.account.user if token.account.kind == Account.Kind.USER else None
+        return Identity(
+            user=user, token=token, ip_address=identity.ip_address, user_agent=identity.user_agent
+        )
+    if identity.user is None:
+        raise InvalidCredential("Whoever started it is no longer here.")
+    found = User.objects.select_related("account").filter(pk=identity.user.pk).first()
+    if found is None:
+        raise InvalidCredential("Whoever started it is no longer here.")
+    return _by_user(found, identity.ip_address, identity.user_agent)
+
+
 def _by_user(user: User, address: str | None, agent: str) -> Identity:
     if not user.is_active or user.account.suspended_at is not None:
         raise InvalidCredential("This account is suspended.")

@@ -128,6 +128,19 @@ def manageable_accounts(identity: Identity) -> QuerySet[Account]:
     return Account.objects.filter(condition, suspended_at=None).distinct()
 
 
+def runs_the_site(identity: Identity) -> bool:
+    """Whether they are a site admin. A token is never enough: it would have to say so where it is
+    made."""
+    if identity is OPERATOR:
+        return True
+    return identity.token is None and identity.user is not None and identity.user.is_superuser
+
+
+def require_site_admin(identity: Identity) -> None:
+    if not runs_the_site(identity):
+        raise Forbidden("Only those who run this site may do this.")
+
+
 def known_organizations(identity: Identity, user: User) -> QuerySet[Organization]:
     """The organizations that ``user`` belongs to, as far as they may know: all of their own, of
     somebody else's those that they belong to as well."""

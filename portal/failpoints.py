@@ -28,6 +28,7 @@ NAMES: Final = (
     "stage-received",  # the temporary file of a form is whole, the stage knows nothing of it
     "stage-stored",  # its bytes are durable, the sender has no answer
     "stage-ended",  # it is published, and its bytes still lie in the staging area
+    "job-advanced",  # a part of a job is done, and its worker holds it
 )
 
 

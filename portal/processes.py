@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import threading
+import uuid
 from typing import Final
 
 # As it may stand in a file's name, and short enough for a column.
@@ -39,3 +40,15 @@ def has_ended(host: str, pid: int) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def new_holder() -> str:
+    """A name to hold a lease under, which tells the process that it belongs to."""
+    return f"{HOST}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+
+
+def holder_has_ended(holder: str) -> bool:
+    """Whether a lease belongs to a process of this machine that was killed."""
+    host, _, rest = holder.partition("/")
+    pid = rest.partition("/")[0]
+    return pid.isdigit() and has_ended(host, int(pid))

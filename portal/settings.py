@@ -80,6 +80,9 @@ OLD_GENERATIONS_KEPT = timedelta(hours=1)
 OLD_SHARDS_KEPT = timedelta(days=8)  # CEP 16 asks for a week
 UNREFERENCED_BYTES_KEPT = timedelta(days=7)
 SIGNED_URL_SECONDS = 120
+JOB_LANES = 2
+JOB_LEASE_SECONDS = 60
+JOBS_KEPT = timedelta(days=30)
 
 # What says to the dashboard that it needs somebody (`accounts.attention`).
 ATTENTION_SOURCES = ["registry.quotas.needs", "accounts.security.needs"]

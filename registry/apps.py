@@ -7,9 +7,16 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         # Rooms that need models, which are there only now.
-        from registry import housekeeping, replacing, retention  # noqa: PLC0415
+        from registry import (  # noqa: PLC0415
+            channel_work,  # noqa: F401  # registers what jobs do
+            housekeeping,
+            jobs,
+            replacing,
+            retention,
+        )
         from registry.bin import sweep  # noqa: PLC0415
 
+        housekeeping.also_sweep("old jobs", jobs.sweep)
         housekeeping.also_sweep("files that left", replacing.sweep)
         housekeeping.also_sweep("files that no rule keeps", retention.run_due)
         housekeeping.also_sweep("files in bins", sweep)

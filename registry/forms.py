@@ -18,7 +18,7 @@ from registry.conda.description import MAX_DESCRIPTION_LENGTH, MAX_URL_LENGTH
 from registry.conda.names import MAX_CHANNEL_NAME_LENGTH
 from registry.conda.relations import MAX_RELATION_LENGTH
 from registry.conda.subdirs import KNOWN_SUBDIRS, MAX_SUBDIR_LENGTH, NOARCH
-from registry.models import Channel, Notice
+from registry.models import Channel, Job, Notice
 from registry.neighbours import MAX_DEPTH
 from registry.notices import MAX_MESSAGE_LENGTH
 from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
@@ -174,6 +174,22 @@ class CompareChannelsForm(FilterForm):
     def prepare(self) -> None:
         for name, label in (("from", _("From")), ("to", _("To"))):
             self.fields[name] = forms.ChoiceField(label=label, required=False, choices=self._names)
+
+
+def _number() -> forms.IntegerField:
+    return forms.IntegerField(
+        required=False, min_value=0, max_value=2**62, widget=forms.HiddenInput
+    )
+
+
+class JobsForm(FilterForm):
+    state = forms.ChoiceField(
+        label=gettext_lazy("State"),
+        required=False,
+        choices=[("", gettext_lazy("Any")), *Job.State.choices],
+    )
+    after = _number()
+    before = _number()
 
 
 class SearchForm(FilterForm):

@@ -8,10 +8,8 @@ current one, and switches in one step. Running twice does no harm and writes the
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -179,7 +177,7 @@ def _is_small(index: PublishedIndex) -> bool:
 def lease(channel_id: int, subdir: str) -> Iterator[tuple[PublishedIndex, str] | None]:
     """Be the only one who writes or sweeps index files of the subdir: gives its row and the name
     to hold it under, or None when another worker is at it."""
-    worker = f"{processes.HOST}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+    worker = processes.new_holder()
     with _without_waiting_for_the_disk():
         index = _take_lease(channel_id, subdir, worker)
         if index is None:
@@ -231,7 +229,7 @@ def _take_lease(channel_id: int, subdir: str, worker: str) -> PublishedIndex | N
         channel_id=channel_id, subdir=subdir, members_only=False
     )
     free = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
-    if _is_gone(index.lease_holder):
+    if processes.holder_has_ended(index.lease_holder):
         free |= Q(lease_holder=index.lease_holder)
     taken = (
         PublishedIndex.objects.filter(pk=index.pk)
@@ -239,13 +237,6 @@ def _take_lease(channel_id: int, subdir: str, worker: str) -> PublishedIndex | N
         .update(lease_holder=worker, lease_until=_lease_end())
     )
     return index if taken else None
-
-
-def _is_gone(holder: str) -> bool:
-    """Whether a lease belongs to a process of this machine that was killed."""
-    host, _, rest = holder.partition("/")
-    pid = rest.partition("/")[0]
-    return pid.isdigit() and processes.has_ended(host, int(pid))
 
 
 def _lease_end() -> object:

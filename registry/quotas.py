@@ -17,9 +17,9 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
 
 from accounts import audit
 from accounts.attention import Need
-from accounts.identity import OPERATOR, Identity
+from accounts.identity import Identity
 from accounts.models import Account
-from accounts.rights import manageable_accounts
+from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
 from portal.templatetags.ui import filesize, thousands
 from registry.models import AccountQuota, ChannelFile, PackageFile
@@ -215,8 +215,7 @@ def reset_quota(*, by: Identity, account: Account) -> None:
 
 
 def _require_site_admin(by: Identity) -> None:
-    # A token is never enough: it would have to say so where it is made.
-    if by is OPERATOR or (by.token is None and by.user is not None and by.user.is_superuser):
+    if runs_the_site(by):
         return
     raise Forbidden("Only those who run this site decide how much an account may keep.")
 

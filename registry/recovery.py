@@ -37,15 +37,21 @@ def check_after_restart() -> int:
         return 0
     damaged = 0
     for index in PublishedIndex.objects.iterator(chunk_size=100):
-        trouble = next(_troubles(index), None)
-        if trouble is not None:
-            log.error("an index file is damaged; it is made anew", extra={"file": trouble})
-            stage = StaleMark.Stage.SHARDS if index.subdir else StaleMark.Stage.SUMMARIES
-            StaleMark.objects.create(channel_id=index.channel_id, subdir=index.subdir, stage=stage)
-            damaged += 1
+        damaged += check(index) is not None
     checked.parent.mkdir(parents=True, exist_ok=True)
     checked.write_text(boot, encoding="ascii")
     return damaged
+
+
+def check(index: PublishedIndex) -> str | None:
+    """Compare the files of an index with what they should be, where they lie in a folder; the key
+    of one that is damaged, after which all of them are made anew."""
+    trouble = next(_troubles(index), None)
+    if trouble is not None:
+        log.error("an index file is damaged; it is made anew", extra={"file": trouble})
+        stage = StaleMark.Stage.SHARDS if index.subdir else StaleMark.Stage.SUMMARIES
+        StaleMark.objects.create(channel_id=index.channel_id, subdir=index.subdir, stage=stage)
+    return trouble
 
 
 def _boot_id() -> str:

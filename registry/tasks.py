@@ -8,11 +8,11 @@ import logging
 from collections.abc import Iterable
 
 from celery import shared_task
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from registry import condensing, housekeeping, indexing, recovery
+from registry import condensing, housekeeping, indexing, jobs, recovery
 from registry.lanes import Chore, Chores, let_small_work_pass
 
 log = logging.getLogger(__name__)
@@ -64,3 +64,10 @@ def prepare_worker(**_kwargs: object) -> None:
         ],
         is_idle=lambda: not indexing.overdue(),
     )
+    # Not as tasks: one of hours would be sent again meanwhile, and keep a place from the indexes.
+    jobs.Lanes(settings.JOB_LANES)
+
+
+@worker_shutdown.connect
+def end_worker(**_kwargs: object) -> None:
+    jobs.let_go()

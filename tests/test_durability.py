@@ -249,6 +249,34 @@ def test_what_a_killed_upload_left_behind_is_swept(host: Host) -> None:
         time.sleep(0.1)
 
 
+def test_a_job_goes_on_though_its_worker_was_killed(host: Host) -> None:
+    package = build_conda("copied", "1.0")
+    assert eventually(host, package) == 201
+    host.crash_at("job-advanced")
+
+    started = shell(
+        host,
+        "from accounts.identity import OPERATOR; from registry import channel_work;"
+        "from registry.models import Channel; [c] = Channel.objects.select_related('account');"
+        "print(channel_work.start_reindex(by=OPERATOR, channel=c).key)",
+    )
+    host.wait_for_the_crash()
+
+    state = (
+        "from registry.models import Job; j = Job.objects.get(key='%s'); print(j.state, j.attempts)"
+    )
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while (found := shell(host, state % started)) != "done 2":
+        assert time.monotonic() < deadline, f"{found}: {host.server.log()}"
+        time.sleep(0.5)
+
+
+def shell(host: Host, command: str) -> str:
+    done = run_manage(["shell", "--no-imports", "-c", command], host.server.env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def test_the_whole_server_may_be_killed_and_comes_back_by_itself(host: Host) -> None:
     before, during = build_conda("before-all", "1.0"), build_conda("during-all", "1.0")
     assert eventually(host, before) == 201

@@ -12,6 +12,7 @@ from registry.models.index import (
     PublishedIndex,
     StaleMark,
 )
+from registry.models.job import Job
 from registry.models.notice import Notice
 from registry.models.package import Package, Release
 from registry.models.patch import Patch, PatchChunk, PatchedRecord
@@ -33,6 +34,7 @@ __all__ = [
     "Dependency",
     "Download",
     "DownloadTotal",
+    "Job",
     "Notice",
     "Package",
     "PackageFile",

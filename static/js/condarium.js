@@ -201,5 +201,9 @@
     if (event.persisted) freeForms(document);
   });
 
+  // Other scripts tell of a part that they put in, and of what is to be heard.
+  document.addEventListener("part-swapped", (event) => enhance(event.target));
+  document.addEventListener("say", (event) => say(event.detail));
+
   enhance(document);
 })();

@@ -8,10 +8,11 @@ import signal
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 
-from registry import condensing, housekeeping, indexing, recovery
+from registry import condensing, housekeeping, indexing, jobs, recovery
 from registry.doorbell import Doorbell
 from registry.lanes import Chore, Chores, Lanes, let_small_work_pass
 
@@ -36,7 +37,7 @@ _CHORES = (
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they would load every page
-    help = "Index what was published and keep house, without a broker."
+    help = "Index what was published, do jobs and keep house, without a broker."
 
     def handle(self, *args: Any, **options: Any) -> None:
         let_small_work_pass()
@@ -48,13 +49,22 @@ class Command(BaseCommand):
                 _CHORES,
                 is_idle=lambda: not (lanes.busy or summaries.busy or indexing.overdue()),
             )
+            jobs.Lanes(settings.JOB_LANES)
             _work(doorbell, lanes, summaries)
+            _let_go_of_jobs()
             # The next signal must not ring what is about to be closed.
             signal.set_wakeup_fd(-1)
             if not lanes.wait_until_idle(_PATIENCE_SECONDS) or summaries.busy:
                 log.info("stopped while indexing; the next worker goes on")
                 # At once: the end of the interpreter would wait for what computes without it.
                 os._exit(0)
+
+
+def _let_go_of_jobs() -> None:
+    try:
+        jobs.let_go()
+    except DatabaseError:
+        log.warning("the jobs that ran are taken over once their leases are over")
 
 
 def _work(doorbell: Doorbell, lanes: Lanes, summaries: Lanes) -> None:

@@ -1,0 +1,523 @@
+"""Work that takes longer than a request may: it shows how far it is, and can be stopped.
+
+A job stands in the database, so it survives whatever runs it. One worker at a time holds it by a
+lease; of a worker that was killed another takes it over and begins the work again. So work must
+be such that what was done already does no harm.
+
+The rooms above this one register what they can do, and start it::
+
+    @jobs.work("channel.copy_all")
+    def _copy_all(job: jobs.Running) -> None: ...
+
+Whoever started a job may have lost the right to it meanwhile: the acts that it calls ask again,
+with `Running.by`, which is who that is now.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from accounts.authentication import identify_again
+from accounts.identity import OPERATOR, Identity
+from accounts.models import Account
+from accounts.rights import manageable_accounts, runs_the_site
+from portal import failpoints, processes
+from portal.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from registry.models import Job
+
+log = logging.getLogger(__name__)
+
+State = Job.State
+OPEN: Final = (State.WAITING, State.RUNNING)
+MOST_OPEN_PER_ACCOUNT: Final = 20
+MOST_FAILURES: Final = 200
+MOST_LINES: Final = 200
+_MOST_PARAMS_BYTES = 2 * 2**20
+_LONGEST_WORDS = 500
+_TRIES = 3
+_SECONDS_BETWEEN_TRIES = 10
+# How often what was counted is written, and who it is for is asked again.
+_WRITE_SECONDS = 0.5
+_ASK_AGAIN_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+
+
+class TooManyJobs(Conflict):
+    slug = "too-many-jobs"
+    title = "Too many jobs wait already"
+
+
+class Stopped(Exception):
+    """Somebody pressed Stop. Work need not catch it; what it did so far stays."""
+
+
+class _Lost(Exception):
+    """Another worker has the job now."""
+
+
+Work = Callable[["Running"], None]
+_works: dict[str, Work] = {}
+
+
+def work(kind: str) -> Callable[[Work], Work]:
+    """Register what a job of this kind does; the module is loaded when the app is ready."""
+
+    def register(function: Work) -> Work:
+        _works[kind] = function
+        return function
+
+    return register
+
+
+# --- Acts --------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def start(
+    *, by: Identity, account: Account, kind: str, params: Mapping[str, Any], title: str
+) -> Job:
+    """Have work done as soon as a worker is free; the caller has authorized it."""
+    if kind not in _works:
+        raise LookupError(f"no work is registered as {kind!r}")
+    if len(msgspec.json.encode(params)) > _MOST_PARAMS_BYTES:
+        raise InvalidInput("These are too many things for one job. Do a part of them first.")
+    Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
+    if Job.objects.filter(account=account, state__in=OPEN).count() >= MOST_OPEN_PER_ACCOUNT:
+        raise TooManyJobs(
+            f"{MOST_OPEN_PER_ACCOUNT} jobs of {account.name} wait or run already. Wait for one to "
+            "end, or stop one."
+        )
+    job = Job.objects.create(
+        kind=kind,
+        title=title[:300],
+        params=dict(params),
+        account=account,
+        user=by.user,
+        token=by.token,
+        is_operators=by is OPERATOR,
+        by_name="" if by.is_anonymous else by.name,
+        ip_address=by.ip_address,
+        user_agent=by.user_agent[:200],
+    )
+    _record(by, job, "job.start")
+    return job
+
+
+@transaction.atomic
+def stop(*, by: Identity, job: Job) -> Job:
+    """Ask a job to end: one that waits ends at once, another when it has noticed."""
+    _require_stopping(by, job)
+    held = _held(job)
+    if held.is_over or held.stop_requested_at is not None:
+        return held
+    held.stop_requested_at = timezone.now()
+    held.stopped_by = "" if by.is_anonymous else by.name
+    if held.state == State.WAITING:
+        held.state, held.ended_at = State.STOPPED, held.stop_requested_at
+    held.save(update_fields=["stop_requested_at", "stopped_by", "state", "ended_at"])
+    _record(by, held, "job.stop")
+    return held
+
+
+@transaction.atomic
+def retry(*, by: Identity, job: Job) -> Job:
+    """Begin a job again that failed or was stopped; it is done for whoever started it."""
+    if not may_retry(by, job):
+        raise Forbidden("Only whoever started a job may begin it again.")
+    held = _held(job)
+    if held.state not in {State.FAILED, State.STOPPED}:
+        return held
+    fresh: dict[str, object] = {
+        "state": State.WAITING,
+        "ended_at": None,
+        "stop_requested_at": None,
+        "stopped_by": "",
+        "attempts": 0,
+        "not_before": None,
+        "error": "",
+    }
+    _change(held, **fresh)
+    _record(by, held, "job.retry")
+    return held
+
+
+def _held(job: Job) -> Job:
+    held = Job.objects.select_for_update().select_related("account").filter(pk=job.pk).first()
+    if held is None:
+        raise NotFound
+    return held
+
+
+def _change(job: Job, **values: object) -> None:
+    for name, value in values.items():
+        setattr(job, name, value)
+    job.save(update_fields=list(values))
+
+
+def _record(by: Identity, job: Job, action: str) -> None:
+    audit.record(
+        by=by,
+        account=job.account,
+        action=action,
+        target=job.title,
+        detail={"job": job.key, "kind": job.kind},
+    )
+
+
+# --- Who may -----------------------------------------------------------------------------------
+
+
+def visible_jobs(identity: Identity) -> QuerySet[Job]:
+    """Those that they started, and those of accounts that they administer."""
+    if identity.is_anonymous:
+        return Job.objects.none()
+    mine = Q(account__in=manageable_accounts(identity).order_by().values("pk"))
+    if identity.user is not None:
+        mine |= Q(user=identity.user)
+    return Job.objects.filter(mine).select_related("account", "token")
+
+
+def find_job(identity: Identity, key: str) -> Job:
+    job = visible_jobs(identity).filter(key=key).first()
+    if job is None:
+        raise NotFound
+    return job
+
+
+def _require_stopping(by: Identity, job: Job) -> None:
+    if runs_the_site(by) or _started(by, job):
+        return
+    if not manageable_accounts(by).filter(pk=job.account_id).exists():
+        raise Forbidden(f"Only admins of {job.account.name} may stop the jobs of others.")
+
+
+def may_retry(by: Identity, job: Job) -> bool:
+    return runs_the_site(by) or _started(by, job)
+
+
+def _started(by: Identity, job: Job) -> bool:
+    return by.user is not None and by.token is None and job.user_id == by.user.pk
+
+
+# --- What a job's work has at hand ---------------------------------------------------------------
+
+
+class Running:
+    """A job that is being done, for its work: for whom, with what, and how far it is.
+
+    What was counted and said is written now and then, not each time.
+    """
+
+    def __init__(self, job: Job, holder: str) -> None:
+        self.account = job.account
+        self.params: dict[str, Any] = dict(job.params)
+        self.position: Any = job.position
+        """What the work gave to `advance` last, before it was cut; None at the beginning."""
+        self._job = job
+        self._holder = holder
+        self._by: Identity | None = None
+        self._asked_at = 0.0
+        self._written_at = 0.0
+        self._dirty = False
+
+    @property
+    def by(self) -> Identity:
+        """Who started it, as they are now; raises a `Refusal` when they may not even sign in."""
+        if self._by is None or time.monotonic() - self._asked_at > _ASK_AGAIN_SECONDS:
+            job = self._job
+            started_by = Identity(
+                user=job.user,
+                token=job.token,
+                ip_address=job.ip_address,
+                user_agent=job.user_agent,
+            )
+            self._by = OPERATOR if job.is_operators else identify_again(started_by)
+            self._asked_at = time.monotonic()
+        return self._by
+
+    def set_total(self, total: int) -> None:
+        """How many things there are to do in all."""
+        self._job.total = total
+        self._write()
+
+    def advance(self, count: int = 1, *, position: int | str | None = None) -> None:
+        """So many things are done. Raises `Stopped` once somebody pressed Stop.
+
+        With a ``position``, another worker that has to begin again is given it, and counts on
+        from here. Within a transaction it is written with it, or not at all.
+        """
+        self._job.done += count
+        self._dirty = True
+        if position is not None:
+            if position != self.position:
+                self._job.attempts = 0
+            self.position = self._job.position = position
+            self._write(counted=True)
+        elif time.monotonic() - self._written_at >= _WRITE_SECONDS:
+            self._write()
+        failpoints.reach("job-advanced")
+
+    def fail(self, item: str, reason: str) -> None:
+        """One thing was not done; it counts as handled, and the work goes on."""
+        self._job.failed += 1
+        if len(self._job.failures) < MOST_FAILURES:
+            line = {"item": item[:_LONGEST_WORDS], "reason": reason[:_LONGEST_WORDS]}
+            self._job.failures.append(line)
+        self.advance(0)
+
+    def note(self, line: str) -> None:
+        """A line for the log that people see."""
+        said = {"at": timezone.now().isoformat(timespec="seconds"), "line": line[:_LONGEST_WORDS]}
+        self._job.lines = [*self._job.lines, said][-MOST_LINES:]
+        self.advance(0)
+
+    def wait(self, seconds: float) -> None:
+        """Let somebody else work; raises `Stopped` as `advance` does."""
+        time.sleep(seconds)
+        self.advance(0)
+
+    def end(self, state: str, error: str = "") -> None:
+        self._dirty = True
+        self._update(
+            state=state,
+            error=error[:1000],
+            ended_at=timezone.now(),
+            lease_holder="",
+            lease_until=None,
+        )
+
+    def rest(self, seconds: float) -> None:
+        """Give the job back, to be begun again after so long."""
+        self._dirty = True
+        self._update(
+            state=State.WAITING,
+            not_before=timezone.now() + timedelta(seconds=seconds),
+            lease_holder="",
+            lease_until=None,
+        )
+
+    def renew(self) -> None:
+        """Keep the lease, from another thread."""
+        self._rows().update(lease_until=_lease_end())
+
+    def look(self) -> None:
+        """Raise if the work is not to go on."""
+        found = list(self._rows().values_list("stop_requested_at", flat=True)[:1])
+        if not found:
+            raise _Lost
+        if found[0] is not None:
+            raise Stopped
+
+    def _write(self, *, counted: bool = False) -> None:
+        self._written_at = time.monotonic()
+        self.look()
+        # What was counted since the last position would be counted again from there. And within
+        # a transaction the row would stay locked as long as that lasts.
+        if counted or (self.position is None and not connection.in_atomic_block):
+            self._update()
+
+    def _update(self, **values: object) -> None:
+        job = self._job
+        if self._dirty:
+            values |= {
+                "done": job.done,
+                "failed": job.failed,
+                "failures": job.failures,
+                "lines": job.lines,
+                "position": job.position,
+                "attempts": job.attempts,
+            }
+            self._dirty = False
+        if not self._rows().update(total=job.total, **values):
+            raise _Lost
+
+    def _rows(self) -> QuerySet[Job]:
+        return Job.objects.filter(pk=self._job.pk, lease_holder=self._holder)
+
+
+# --- Doing it ----------------------------------------------------------------------------------
+
+
+def run_next() -> bool:
+    """Do the job that is due next; False when none is."""
+    holder = processes.new_holder()
+    job = _claim(holder)
+    if job is None:
+        return False
+    running = Running(job, holder)
+    try:
+        with _renewed_lease(running):
+            _run(job, running)
+    except _Lost:
+        log.warning("another worker has the job now", extra={"job": job.key})
+    return True
+
+
+def run_due() -> int:
+    """Do all jobs that are due; how many were done."""
+    count = 0
+    while run_next():
+        count += 1
+    return count
+
+
+def _run(job: Job, running: Running) -> None:
+    try:
+        running.look()
+        _works[job.kind](running)
+    except Stopped:
+        running.end(State.STOPPED)
+    except Refusal as refusal:
+        running.end(State.FAILED, refusal.detail)
+    except _Lost:
+        raise
+    except Exception:  # one job's trouble must not end the worker
+        log.exception("a job failed", extra={"job": job.key, "kind": job.kind})
+        if not connection.in_atomic_block:
+            close_old_connections()
+        if job.attempts < _TRIES:
+            running.rest(_SECONDS_BETWEEN_TRIES * max(1, job.attempts))
+        else:
+            running.end(State.FAILED, f"Something went wrong here. Quote {job.key} to ask why.")
+    else:
+        running.end(State.DONE)
+
+
+def _claim(holder: str) -> Job | None:
+    """Take a job that waits, or one whose worker has ended; of each account one at a time."""
+    now = timezone.now()
+    running = list(Job.objects.filter(state=State.RUNNING).order_by("pk"))
+    lost = [job for job in running if _is_lost(job)]
+    busy = {job.account_id for job in running} - {job.account_id for job in lost}
+    waiting = (
+        Job.objects.filter(Q(not_before=None) | Q(not_before__lte=now), state=State.WAITING)
+        .exclude(account__in=busy)
+        .order_by("pk")[:5]
+    )
+    for job in (*lost, *waiting):
+        if job.kind not in _works:
+            continue  # a worker of the next version knows it
+        taken = Job.objects.filter(
+            pk=job.pk, state=job.state, lease_holder=job.lease_holder
+        ).update(**_claim_of(job, holder))
+        if taken:
+            found = Job.objects.select_related("account", "user__account", "token__account")
+            claimed = found.get(pk=job.pk)
+            if not claimed.is_over:
+                return claimed
+    return None
+
+
+def _is_lost(job: Job) -> bool:
+    if job.lease_until is None or job.lease_until < timezone.now():
+        return True
+    return processes.holder_has_ended(job.lease_holder)
+
+
+def _claim_of(job: Job, holder: str) -> dict[str, object]:
+    """What to write to take a job: it counts anew, unless its work told how far it came."""
+    now = timezone.now()
+    was_cut = job.state == State.RUNNING
+    if was_cut and job.attempts >= _TRIES:
+        error = "Its worker ended in the middle of it, again and again."
+        over = {"state": State.FAILED, "error": error, "ended_at": now}
+        return {**over, "lease_holder": "", "lease_until": None}
+    values: dict[str, object] = {
+        "state": State.RUNNING,
+        "lease_holder": holder,
+        "lease_until": _lease_end(),
+        "attempts": job.attempts + 1,
+        "started_at": job.started_at or now,
+    }
+    if job.position is None:
+        values |= {"done": 0, "failed": 0, "failures": [], "total": None}
+    if was_cut:
+        said = {"at": now.isoformat(timespec="seconds"), "line": "Its worker ended; it goes on."}
+        values["lines"] = [*job.lines, said][-MOST_LINES:]
+    return values
+
+
+def _lease_end() -> object:
+    return timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
+@contextmanager
+def _renewed_lease(running: Running) -> Iterator[None]:
+    """Keep the lease while the work takes longer than it lasts."""
+    if connection.in_atomic_block:  # nobody else would see it
+        yield
+        return
+    done = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not done.wait(settings.JOB_LEASE_SECONDS / 4):
+                try:
+                    running.renew()
+                except DatabaseError:
+                    log.warning("the lease of a job could not be renewed; trying again")
+                    close_old_connections()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name="job-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+class Lanes:
+    """Threads of a worker that do jobs, beside those that index: a long one holds up only the
+    jobs of its own account."""
+
+    def __init__(self, count: int) -> None:
+        for number in range(count):
+            threading.Thread(target=self._run, name=f"jobs-{number}", daemon=True).start()
+
+    def _run(self) -> None:
+        while not processes.is_ending():
+            try:
+                found = run_next()
+            except Exception:  # what it is about may go well the next time
+                log.exception("looking for jobs failed")
+                found = False
+            close_old_connections()
+            if not found:
+                time.sleep(_LOOK_SECONDS)
+
+
+def let_go() -> None:
+    """Give back what this process holds, which is about to end as it was told to: that is no fault
+    of the jobs."""
+    processes.note_ending()
+    held = f"{processes.HOST}/{os.getpid()}/"
+    Job.objects.filter(state=State.RUNNING, lease_holder__startswith=held, attempts__gt=0).update(
+        lease_until=timezone.now(), attempts=F("attempts") - 1
+    )
+
+
+def sweep() -> int:
+    """Forget jobs that ended long ago."""
+    old = list(
+        Job.objects.filter(ended_at__lt=timezone.now() - settings.JOBS_KEPT)
+        .order_by("ended_at")
+        .values_list("pk", flat=True)[:5000]
+    )
+    return Job.objects.filter(pk__in=old).delete()[0]
