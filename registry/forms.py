@@ -106,6 +106,10 @@ class WalkForm(FilterForm):
         return str(self.cleaned_data["at"]).lower()
 
 
+class ActivityForm(FilterForm):
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**62)
+
+
 class PositionForm(FilterForm):
     after = _position()
     before = _position()

@@ -1,4 +1,4 @@
-"""The page of an account: who this is, and what they publish."""
+"""The pages of an account: who this is, what they publish, and what happened lately."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from registry import access
-from registry.forms import PackagesForm
+from registry import activity as activities
+from registry.forms import ActivityForm, PackagesForm
 from registry.models import Package, PackageFile
 from registry.models.channel import MAIN
 from registry.views.frame import account_context, viewer
+from registry.views.happenings import rows_of
 from registry.views.install import channel_variants
 from registry.views.listing import package_rows
 from registry.views.paging import links, position, slice_of
@@ -56,3 +58,19 @@ def account(request: HttpRequest, account: str) -> HttpResponse:
         **packages_part(request, packages, files),
     }
     return render(request, "registry/account.html", context)
+
+
+@require_safe
+def activity(request: HttpRequest, account: str) -> HttpResponse:
+    """What was published, moved and removed, as far as the viewer may know."""
+    identity = viewer(request)
+    found = access.find_account(account)
+    before = ActivityForm(request.GET).cleaned_data.get("before")
+    happened = activities.of_account(identity, found, before=before)
+    context = {
+        **account_context(identity, found, "activity"),
+        "happenings": rows_of(found.name, happened.rows),
+        "is_first": before is None,
+        "older_url": f"?before={happened.older_than}" if happened.older_than else "",
+    }
+    return render(request, "registry/activity.html", context)
