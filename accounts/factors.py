@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import User
 
 
-def _real(user: OuterRef | User) -> QuerySet[Authenticator]:
+def any_of(user: OuterRef | User) -> QuerySet[Authenticator]:
     """What counts: recovery codes alone are no factor."""
     found: QuerySet[Authenticator] = Authenticator.objects.filter(user=user).exclude(
         type=Authenticator.Type.RECOVERY_CODES
@@ -17,9 +17,9 @@ def _real(user: OuterRef | User) -> QuerySet[Authenticator]:
 
 
 def has_second_factor(user: User) -> bool:
-    return bool(_real(user).exists())
+    return bool(any_of(user).exists())
 
 
 def second_factor_of(user_column: str) -> Exists:
     """The same as a condition on rows that name a user in ``user_column``."""
-    return Exists(_real(OuterRef(user_column)))
+    return Exists(any_of(OuterRef(user_column)))

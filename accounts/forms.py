@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -15,8 +15,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.locales import languages, time_zones
 from accounts.log import Wanted
-from accounts.models import Account, Group
+from accounts.models import Account, Group, Organization
 from accounts.names import MAX_LENGTH
 from accounts.profiles import MAX_LENGTHS
 from accounts.roles import Permission, Role
@@ -78,6 +79,62 @@ class ProfileForm(forms.Form):
         help_text="Begins with https:// or http://.",
         widget=forms.URLInput(attrs={"autocomplete": "url"}),
     )
+    links = forms.CharField(
+        label=_("Further links"),
+        max_length=2000,
+        required=False,
+        help_text=_("One in a line, at most five."),
+        widget=forms.Textarea(attrs={"rows": 3, "class": "mono"}),
+    )
+    public_email = forms.CharField(
+        label=_("E-mail that everyone sees"), max_length=254, required=False
+    )
+
+    def __init__(self, *args: Any, addresses: Sequence[str] | None = None, **kwargs: Any) -> None:
+        """``addresses`` are those that a person may show; an organization shows any."""
+        super().__init__(*args, **kwargs)
+        if addresses is not None:
+            choices = [("", _("None")), *((address, address) for address in addresses)]
+            self.fields["public_email"] = forms.ChoiceField(
+                label=_("E-mail that everyone sees"), choices=choices, required=False
+            )
+
+    def clean_links(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["links"].splitlines() if line.strip()]
+
+
+class PolicyForm(forms.Form):
+    """`accounts.policies.Policy`, field by field."""
+
+    requires_second_factor = forms.BooleanField(
+        label=_("Ask members for a second factor"),
+        required=False,
+        help_text=_(
+            "Who has none keeps the membership, and has no rights by it until they add one. "
+            "Tokens of theirs neither."
+        ),
+    )
+    token_max_days = forms.IntegerField(
+        label=_("Longest life of a new token, in days"),
+        required=False,
+        min_value=1,
+        help_text=_("Empty: as long as this host allows. Tokens that are there stay as they are."),
+    )
+    channel_creators = forms.ChoiceField(
+        label=_("Who may create channels"),
+        choices=Organization.ChannelCreators.choices,
+        widget=forms.RadioSelect,
+    )
+    starts_private = forms.BooleanField(
+        label=_("New channels and packages are private"),
+        required=False,
+        help_text=_("Until somebody makes them public."),
+    )
+
+
+class LocaleForm(forms.Form):
+    time_zone = forms.ChoiceField(label=_("Time zone"), choices=time_zones, required=False)
+    language = forms.ChoiceField(label=_("Language"), choices=languages, required=False)
 
 
 class OrganizationForm(forms.Form):
@@ -409,6 +466,8 @@ _THINGS = {
     "account": _("The account itself"),
     "organization": _("The organization itself"),
     "user": _("The user"),
+    "security": _("Sign-in and security"),
+    "transfer": _("Transfers"),
     "member": _("Members"),
     "invitation": _("Invitations"),
     "group": _("Groups"),
@@ -428,7 +487,7 @@ _THINGS = {
 def _things(account: Account) -> Iterable[tuple[str, str | Promise]]:
     only_organizations = {"organization", "member", "invitation", "group"}
     for thing, label in _THINGS.items():
-        left_out = {"user"} if account.is_organization else only_organizations
+        left_out = {"user", "security"} if account.is_organization else only_organizations
         if thing not in left_out:
             yield thing, label
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import unquote
 
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
-from django.utils.cache import add_never_cache_headers
+from django.utils import timezone, translation
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
 
 from accounts.authentication import PATH_TOKEN, USED_TOKEN
+from accounts.locales import is_time_zone
 from accounts.models import Token
 from accounts.token_words import expiry_warning
 
@@ -84,6 +87,33 @@ class SessionActivity:
             if not known.exists():
                 UserSession.objects.create_from_request(request)
         return self.get_response(request)
+
+
+class Locality:
+    """Shows pages in the reader's time zone and language: their profile's, else what their browser
+    says. What programs are answered stays in UTC and English."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "text/html" not in request.headers.get("Accept", ""):
+            return self.get_response(request)
+        # Without a session nobody is signed in, and asking would make each page vary by cookie.
+        zone = language = ""
+        if request.session.session_key and request.user.is_authenticated:
+            zone, language = request.user.time_zone, request.user.language
+        zone = zone or unquote(request.COOKIES.get("timezone", ""))
+        language = language or translation.get_language_from_request(request)
+        with (
+            timezone.override(zone if is_time_zone(zone) else settings.TIME_ZONE),
+            translation.override(language),
+        ):
+            response = self.get_response(request)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
+            response.headers.setdefault("Content-Language", language)
+        return response
 
 
 class KeptNowhere:

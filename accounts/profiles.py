@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
+from django.core.validators import URLValidator, validate_email
 from django.db import transaction
 
 from accounts import audit, rights
 from accounts.identity import Identity
+from accounts.locales import is_time_zone
 from accounts.models import Account
 from accounts.scopes import Ability
-from portal.errors import InvalidInput
+from portal.errors import Forbidden, InvalidInput
 
 MAX_LENGTHS = {"display_name": 128, "description": 2000, "website": 255}
+MAX_LINKS = 5
 _is_website = URLValidator(schemes=["http", "https"])
 
 
@@ -34,6 +40,53 @@ def _clean(field: str, text: str) -> str:
     return text
 
 
+def _clean_links(links: Sequence[str]) -> list[str]:
+    kept = [_clean("website", link) for link in links if link.strip()]
+    if len(kept) > MAX_LINKS:
+        reason = f"These are {len(kept)} links; at most {MAX_LINKS} are kept."
+        raise InvalidInput(reason, {"links": [reason]})
+    return kept
+
+
+def _clean_public(account: Account, address: str) -> str:
+    """An address to show: of a person one that is proven theirs."""
+    if not address:
+        return address
+    try:
+        validate_email(address)
+    except ValidationError:
+        reason = f"{address!r} is not an e-mail address."
+        raise InvalidInput(reason, {"public_email": [reason]}) from None
+    if not account.is_organization:
+        own = EmailAddress.objects.filter(user=account.user, verified=True, email=address)
+        if not own.exists():
+            reason = "Only a verified address of yours can be shown."
+            raise InvalidInput(reason, {"public_email": [reason]})
+    return address
+
+
+@transaction.atomic
+def change_locale(*, by: Identity, time_zone: str, language: str) -> None:
+    """Keep in which zone and language somebody reads; empty: as their browser says."""
+    if by.user is None or by.token is not None:
+        raise Forbidden("Only who is signed in may change how pages are shown to them.")
+    if time_zone and not is_time_zone(time_zone):
+        reason = f"There is no time zone {time_zone[:64]!r}."
+        raise InvalidInput(reason, {"time_zone": [reason]})
+    if language and language not in dict(settings.LANGUAGES):
+        reason = f"There is no language {language[:8]!r} here."
+        raise InvalidInput(reason, {"language": [reason]})
+    by.user.time_zone, by.user.language = time_zone, language
+    by.user.save(update_fields=["time_zone", "language"])
+    audit.record(
+        by=by,
+        account=by.user.account,
+        action="user.locale",
+        target=by.user.username,
+        detail={"time_zone": time_zone, "language": language},
+    )
+
+
 @transaction.atomic
 def change_profile(
     *,
@@ -42,6 +95,8 @@ def change_profile(
     display_name: str | None = None,
     description: str | None = None,
     website: str | None = None,
+    links: Sequence[str] | None = None,
+    public_email: str | None = None,
 ) -> Account:
     """Change what is given, and log what changed; no change writes no event."""
     rights.require_admin(by, account, Ability.MODIFY_GROUPS)
@@ -54,6 +109,12 @@ def change_profile(
         if getattr(account, field) != kept:
             changes[field] = [getattr(account, field), kept]
             setattr(account, field, kept)
+    if links is not None and account.links != (kept_links := _clean_links(links)):
+        changes["links"] = [account.links, kept_links]
+        account.links = kept_links
+    if public_email is not None and public_email != account.public_email:
+        changes["public_email"] = [account.public_email, _clean_public(account, public_email)]
+        account.public_email = public_email
     if changes:
         account.save(update_fields=list(changes))
         audit.record(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
+from accounts.factors import any_of
 from accounts.identity import OPERATOR, Identity
-from accounts.models import Account, Membership, Organization, User
+from accounts.models import Account, Group, Membership, Organization, User
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability, scopes_giving
 from portal.errors import CredentialNeeded, Forbidden
@@ -30,6 +31,52 @@ class MissingScope(Forbidden):
         self.wanted = enough[0]
 
 
+class SecondFactorNeeded(Forbidden):
+    """Their membership gives nothing until they have a second factor."""
+
+    slug = "second-factor-needed"
+
+    def __init__(self, account: Account, user: User) -> None:
+        super().__init__(
+            f"{account.name} asks its members for a second factor, and you have none. Until you "
+            "add one, your membership gives you no rights.",
+            url=f"/{user.username}/settings/security",
+            label="Add a second factor",
+        )
+
+
+def memberships_in_force(user: User) -> QuerySet[Membership]:
+    """Memberships that give rights: not those where a second factor is asked for and missing."""
+    return Membership.objects.filter(
+        Q(organization__requires_second_factor=False) | Exists(any_of(user)), user=user
+    )
+
+
+def groups_in_force(user: User) -> QuerySet[Group]:
+    """The groups whose rights they have, by the same rule."""
+    return Group.objects.filter(
+        Q(organization__requires_second_factor=False) | Exists(any_of(user)), members__user=user
+    )
+
+
+def _refuse_without_factor(identity: Identity, account: Account) -> None:
+    """Say so, where nothing but a second factor is missing."""
+    user = identity.user
+    if user is None or not account.is_organization or account.suspended_at is not None:
+        return
+    idle = Membership.objects.filter(organization__account=account, user=user)
+    if idle.exclude(pk__in=memberships_in_force(user).values("pk")).exists():
+        raise SecondFactorNeeded(account, user)
+
+
+def _owners(identity: Identity, account: Account) -> list[str]:
+    """Who can give rights, for who belongs to the account and may know."""
+    if not account.is_organization or not is_member(identity, account):
+        return []
+    owners = Membership.objects.filter(organization__account=account, role=Role.OWNER)
+    return list(owners.order_by("user__username").values_list("user__username", flat=True)[:5])
+
+
 def role_in(identity: Identity, account: Account) -> str | None:
     """The role of the one who asks in ``account``: owner of their own account, or a member's.
 
@@ -44,7 +91,8 @@ def role_in(identity: Identity, account: Account) -> str | None:
     if identity.user is None or not account.is_organization:
         return None
     membership = (
-        Membership.objects.filter(organization__account=account, user=identity.user)
+        memberships_in_force(identity.user)
+        .filter(organization__account=account)
         .only("role")
         .first()
     )
@@ -77,6 +125,7 @@ def require_member(identity: Identity, account: Account, ability: Ability = Abil
     """Refuse whoever doesn't belong to ``account``: its people are no business of others."""
     require_ability(identity, ability)
     if identity is not OPERATOR and not is_member(identity, account):
+        _refuse_without_factor(identity, account)
         raise Forbidden(f"Only members of {account.name} may see this.")
 
 
@@ -100,10 +149,12 @@ def require_admin(identity: Identity, account: Account, ability: Ability) -> Non
     require_ability(identity, ability)
     _refuse_limited(identity, account, ability)
     if identity is not OPERATOR and not may_administer(identity, account):
+        _refuse_without_factor(identity, account)
         raise Forbidden(
             f"Only owners and admins of {account.name} may do this. Ask one of them."
             if account.is_organization
-            else f"Only {account.name} may do this."
+            else f"Only {account.name} may do this.",
+            ask=_owners(identity, account),
         )
 
 
@@ -111,7 +162,11 @@ def require_owner(identity: Identity, organization: Organization, ability: Abili
     require_ability(identity, ability)
     _refuse_limited(identity, organization.account, ability)
     if identity is not OPERATOR and role_in(identity, organization.account) != Role.OWNER:
-        raise Forbidden(f"Only owners of {organization.account.name} may do this.")
+        _refuse_without_factor(identity, organization.account)
+        raise Forbidden(
+            f"Only owners of {organization.account.name} may do this.",
+            ask=_owners(identity, organization.account),
+        )
 
 
 def manageable_accounts(identity: Identity) -> QuerySet[Account]:
@@ -121,10 +176,10 @@ def manageable_accounts(identity: Identity) -> QuerySet[Account]:
         return Account.objects.none()
     condition = Q(pk=acting.pk)
     if identity.user is not None:
-        condition |= Q(
-            organization__memberships__user=identity.user,
-            organization__memberships__role__in=[Role.OWNER, Role.ADMIN],
+        administering = memberships_in_force(identity.user).filter(
+            role__in=[Role.OWNER, Role.ADMIN]
         )
+        condition |= Q(organization__in=administering.values("organization"))
     return Account.objects.filter(condition, suspended_at=None).distinct()
 
 

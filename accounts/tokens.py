@@ -21,7 +21,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import audit, emails
+from accounts import audit, emails, policies
 from accounts.identity import Identity
 from accounts.models import Account, Token
 from accounts.scopes import Scope, abilities
@@ -135,15 +135,16 @@ def _clean_origin(field: str, text: str, max_length: int) -> str:
     return text
 
 
-def _clean_expiry(expires_at: datetime | None) -> datetime:
+def _clean_expiry(account: Account, expires_at: datetime | None) -> datetime:
     now = timezone.now()
+    longest = policies.longest_token_life(account)
     if expires_at is None:
-        return now + settings.TOKEN_DEFAULT_LIFETIME
+        return now + min(settings.TOKEN_DEFAULT_LIFETIME, longest)
     if expires_at <= now:
         reason = "The date has passed already."
         raise InvalidInput(f"The token's expiry is not usable. {reason}", {"expires_at": [reason]})
-    if expires_at > now + settings.TOKEN_MAX_LIFETIME + timedelta(days=1):
-        reason = f"A token lives for at most {settings.TOKEN_MAX_LIFETIME.days} days here."
+    if expires_at > now + longest + timedelta(days=1):
+        reason = f"A token of {account.name} lives for at most {longest.days} days."
         raise InvalidInput(f"The token's expiry is too far. {reason}", {"expires_at": [reason]})
     return expires_at
 
@@ -183,10 +184,10 @@ def _refuse_wider_limits(by: Identity, channels: Sequence[str], packages: Sequen
         )
 
 
-def _expiry_within(by: Identity, expires_at: datetime | None) -> datetime:
+def _expiry_within(by: Identity, account: Account, expires_at: datetime | None) -> datetime:
     """When the new token expires: a token makes none that outlives it."""
     last = by.token.expires_at if by.token is not None else None
-    kept = _clean_expiry(expires_at)
+    kept = _clean_expiry(account, expires_at)
     if last is None or kept <= last:
         return kept
     if expires_at is None:
@@ -280,7 +281,7 @@ def _new_token(
         hostname=_clean_origin("hostname", hostname, 255),
         note_url=_clean_origin("note_url", note_url, 500),
         created_by=by.user,
-        expires_at=_expiry_within(by, expires_at),
+        expires_at=_expiry_within(by, account, expires_at),
     )
     return NewToken(token, secret)
 
@@ -331,7 +332,7 @@ def _lifetime(token: Token) -> timedelta:
     """How long the token was made for, as far as that is still allowed."""
     if token.expires_at is None:
         return settings.TOKEN_DEFAULT_LIFETIME
-    return min(token.expires_at - token.created_at, settings.TOKEN_MAX_LIFETIME)
+    return min(token.expires_at - token.created_at, policies.longest_token_life(token.account))
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ from accounts.views import (
     log,
     members,
     organizations,
+    policy,
     profile,
     security,
 )
@@ -90,6 +91,8 @@ urlpatterns = [
         organizations.organization_leave,
         name="organization-leave",
     ),
+    path(f"{_settings}/policy", policy.policy, name="policy"),
+    path(f"{_settings}/profile/locale", profile.locale, name="locale"),
     path(f"{_settings}/log", log.log, name="log"),
     path(f"{_settings}/log.csv", log.log_csv, name="log-csv"),
     path(f"{_settings}/log.jsonl", log.log_json_lines, name="log-jsonl"),

@@ -14,7 +14,14 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.identity import Identity
 from accounts.models import Account, Group, Organization
-from accounts.rights import manageable_accounts, may_administer, require_ability, role_in
+from accounts.rights import (
+    groups_in_force,
+    manageable_accounts,
+    may_administer,
+    memberships_in_force,
+    require_ability,
+    role_in,
+)
 from accounts.roles import Permission, Role, permission_covers, permissions_covering, role_covers
 from accounts.scopes import Ability
 from portal.errors import CredentialNeeded, Forbidden, NotFound
@@ -78,7 +85,9 @@ def readable_channels(identity: Identity) -> QuerySet[Channel]:
     if acting is not None and identity.can(Ability.DOWNLOAD):
         belonging = Q(pk=acting.pk)
         if identity.user is not None:
-            joined = Organization.objects.filter(memberships__user=identity.user)
+            joined = Organization.objects.filter(
+                pk__in=memberships_in_force(identity.user).values("organization")
+            )
             belonging |= Q(pk__in=joined.values("account"))
         accounts = Account.objects.filter(belonging, suspended_at=None)
         private = Q(account__in=accounts.values("pk"))
@@ -116,6 +125,10 @@ def sees_members_index(identity: Identity, channel: Channel) -> bool:
     )
 
 
+def _groups(identity: Identity) -> QuerySet[Group]:
+    return groups_in_force(identity.user) if identity.user else Group.objects.none()
+
+
 def _collaborations(identity: Identity, needed: Permission) -> Q:
     """Packages that they hold ``needed`` on by name: as collaborator or through a group."""
     levels = permissions_covering(needed)
@@ -123,13 +136,10 @@ def _collaborations(identity: Identity, needed: Permission) -> Q:
         package=OuterRef("pk"), permission__in=levels, user=identity.user
     )
     through_group = Collaborator.objects.filter(
-        package=OuterRef("pk"), permission__in=levels, group__members__user=identity.user
+        package=OuterRef("pk"), permission__in=levels, group__in=_groups(identity)
     )
-    over_all = Group.objects.filter(
-        organization__account=OuterRef("account"),
-        all_packages=True,
-        permission__in=levels,
-        members__user=identity.user,
+    over_all = _groups(identity).filter(
+        organization__account=OuterRef("account"), all_packages=True, permission__in=levels
     )
     return Q(Exists(direct)) | Q(Exists(through_group)) | Q(Exists(over_all))
 
@@ -156,7 +166,8 @@ def visible_packages(identity: Identity, account: Account | None = None) -> Quer
     if acting is not None and identity.can(Ability.DOWNLOAD):
         private = Q(account=acting)
         if identity.user is not None:
-            private |= Q(account__organization__memberships__user=identity.user)
+            joined = memberships_in_force(identity.user).values("organization")
+            private |= Q(account__organization__in=joined)
             private |= _collaborations(identity, Permission.READ)
         if identity.token is not None and identity.token.packages:
             # Patterns are matched in Python; tokens have few, and accounts' packages have names.
@@ -280,12 +291,10 @@ def permission_on(identity: Identity, account: Account, package_name: str) -> st
         return Permission.ADMIN
     if identity.user is None or account.suspended_at is not None:
         return None
-    over_all = Group.objects.filter(
-        organization__account=account, all_packages=True, members__user=identity.user
-    )
+    over_all = _groups(identity).filter(organization__account=account, all_packages=True)
     named = Collaborator.objects.filter(
         package__account=account, package__name=package_name
-    ).filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+    ).filter(Q(user=identity.user) | Q(group__in=_groups(identity)))
     permissions = over_all.order_by().values_list("permission", flat=True)
     held = set(permissions.union(named.values_list("permission", flat=True)))
     if role is not None:
@@ -334,8 +343,8 @@ def open_destination(
         channel.account = account
         if not may_read_channel_by_role(identity, channel):
             raise NotFound
-    elif not administers:
-        raise NotFound
+    else:
+        _require_new_channel(identity, account)
     return Destination(account, channel_name, channel, ability)
 
 
@@ -349,14 +358,11 @@ def _writes_anything(identity: Identity, account: Account) -> bool:
         return False
     levels = permissions_covering(Permission.WRITE)
     return (
-        Group.objects.filter(
-            organization__account=account,
-            all_packages=True,
-            permission__in=levels,
-            members__user=identity.user,
-        ).exists()
+        _groups(identity)
+        .filter(organization__account=account, all_packages=True, permission__in=levels)
+        .exists()
         or Collaborator.objects.filter(package__account=account, permission__in=levels)
-        .filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+        .filter(Q(user=identity.user) | Q(group__in=_groups(identity)))
         .exists()
     )
 
@@ -366,9 +372,7 @@ def publishable_accounts(identity: Identity) -> QuerySet[Account]:
     condition = Q(pk__in=manageable_accounts(identity).values("pk"))
     if identity.user is not None:
         levels = permissions_covering(Permission.WRITE)
-        over_all = Group.objects.filter(
-            all_packages=True, permission__in=levels, members__user=identity.user
-        )
+        over_all = _groups(identity).filter(all_packages=True, permission__in=levels)
         written = Package.objects.filter(_collaborations(identity, Permission.WRITE))
         condition |= Q(pk__in=over_all.values("organization__account"))
         condition |= Q(pk__in=written.values("account"))
@@ -401,17 +405,14 @@ def publishable_names(identity: Identity, account: Account, names: set[str]) -> 
     if identity.user is None or account.suspended_at is not None:
         return set()
     levels = permissions_covering(Permission.WRITE)
-    over_all = Group.objects.filter(
-        organization__account=account,
-        all_packages=True,
-        permission__in=levels,
-        members__user=identity.user,
+    over_all = _groups(identity).filter(
+        organization__account=account, all_packages=True, permission__in=levels
     )
     if over_all.exists():
         return names
     named = Collaborator.objects.filter(
         package__account=account, package__name__in=names, permission__in=levels
-    ).filter(Q(user=identity.user) | Q(group__members__user=identity.user))
+    ).filter(Q(user=identity.user) | Q(group__in=_groups(identity)))
     return set(named.values_list("package__name", flat=True))
 
 
@@ -522,6 +523,15 @@ def require_channel_write(identity: Identity, channel: Channel) -> None:
         raise NotFound
 
 
+def _refuse_package_limits(identity: Identity) -> None:
+    token = identity.token
+    if token is not None and token.packages:
+        raise Forbidden(
+            f"This token is limited to the packages {', '.join(token.packages)}, and a channel "
+            "concerns all that stand in it. Use another token."
+        )
+
+
 def require_manage_channels(
     identity: Identity,
     account: Account,
@@ -531,14 +541,57 @@ def require_manage_channels(
     """Refuse creating, changing or deleting a channel."""
     require_ability(identity, ability)
     _require_within_limits(identity, channel_name, None)
-    token = identity.token
-    if token is not None and token.packages:
-        raise Forbidden(
-            f"This token is limited to the packages {', '.join(token.packages)}, and a channel "
-            "concerns all that stand in it. Use another token."
-        )
+    _refuse_package_limits(identity)
     if not may_administer(identity, account):
         raise Forbidden(f"Only owners and admins of {account.name} may manage its channels.")
+
+
+def may_create_channels(identity: Identity, account: Account) -> bool:
+    """By role and the organization's policy; whoever may manage channels may not create them
+    everywhere."""
+    role = role_in(identity, account)
+    if role is None:
+        return False
+    if not account.is_organization:
+        return True
+    least = {
+        Organization.ChannelCreators.OWNERS: Role.OWNER,
+        Organization.ChannelCreators.ADMINS: Role.ADMIN,
+        Organization.ChannelCreators.MEMBERS: Role.MEMBER,
+    }
+    return role_covers(role, least[Organization.ChannelCreators(_policy(account).channel_creators)])
+
+
+def _policy(account: Account) -> Organization:
+    return Organization.objects.get(account=account)
+
+
+def starts_private(account: Account) -> bool:
+    """Whether new channels and packages are private, if nobody says otherwise."""
+    return account.is_organization and _policy(account).starts_private
+
+
+def require_create_channel(identity: Identity, account: Account, channel_name: str) -> None:
+    require_ability(identity, Ability.WRITE)
+    _require_within_limits(identity, channel_name, None)
+    _refuse_package_limits(identity)
+    if not may_create_channels(identity, account):
+        raise _no_new_channels(account)
+
+
+def _require_new_channel(identity: Identity, account: Account) -> None:
+    """For a channel that comes into being with an upload."""
+    if may_create_channels(identity, account):
+        return
+    if may_administer(identity, account):
+        raise _no_new_channels(account)
+    raise NotFound
+
+
+def _no_new_channels(account: Account) -> Forbidden:
+    return Forbidden(
+        f"You may not create channels of {account.name}: its policy says who may. Ask an owner."
+    )
 
 
 def require_patching(

@@ -17,7 +17,7 @@ from registry.conda.subdirs import NOARCH
 from registry.entries import Touched, mark_stale
 from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
-from registry.publishing import InvalidChannelName, announce_channel
+from registry.publishing import InvalidChannelName, announce_channel, new_visibility
 
 # What each index of a channel says of the channel itself.
 _SAID_IN_INDEXES = {"allows_v3", "base_relation", "overrides_relation"}
@@ -28,11 +28,14 @@ def create_channel(
     by: Identity,
     account: Account,
     name: str,
-    visibility: str = Channel.Visibility.PUBLIC,
+    visibility: str | None = None,
     description: str = "",
 ) -> Channel:
-    """Make an empty channel, which clients can use at once."""
-    access.require_manage_channels(by, account, name)
+    """Make an empty channel, which clients can use at once; as visible as the account's new
+    channels are, if nothing is said."""
+    access.require_create_channel(by, account, name)
+    if visibility is None:
+        visibility = new_visibility(account)
     try:
         check_channel_name(name)
     except InvalidChannelNameError as error:

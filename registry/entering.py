@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
+from registry import access
 from registry.conda.facts import Digests, FileFacts
 from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
 
@@ -128,6 +129,8 @@ def ensure_packages(
     """`packages_of`, without holding them."""
     rows = Package.objects.filter(account=account, name__in=names)
     missing = set(names) - set(rows.values_list("name", flat=True))
+    if missing and access.starts_private(account):
+        private = missing
     bulk.insert(
         Package,
         ("name", "is_private"),

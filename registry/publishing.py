@@ -308,12 +308,22 @@ def channels_of(by: Identity, destinations: Sequence[Destination]) -> list[Chann
 
 
 def ensure_channel(*, by: Identity, account: Account, name: str) -> Channel:
-    """The channel of that name; a public one is made, indexed and logged if there is none."""
-    channel, created = Channel.objects.get_or_create(account=account, name=name)
+    """The channel of that name; one is made, indexed and logged if there is none."""
+    channel = Channel.objects.filter(account=account, name=name).first()
+    created = False
+    if channel is None:
+        channel, created = Channel.objects.get_or_create(
+            account=account, name=name, defaults={"visibility": new_visibility(account)}
+        )
     channel.account = account
     if created:
         announce_channel(by=by, channel=channel)
     return channel
+
+
+def new_visibility(account: Account) -> str:
+    private = access.starts_private(account)
+    return Channel.Visibility.PRIVATE if private else Channel.Visibility.PUBLIC
 
 
 def announce_channel(*, by: Identity, channel: Channel) -> None:

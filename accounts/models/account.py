@@ -27,6 +27,9 @@ class Account(models.Model):
     display_name = models.CharField(max_length=128, blank=True)
     description = models.TextField(max_length=2000, blank=True)
     website = models.URLField(max_length=255, blank=True)
+    links: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
+    # The address that everybody is shown; empty: none.
+    public_email = models.EmailField(max_length=254, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -6,6 +6,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models.account import Account
 from accounts.roles import Role
@@ -25,7 +26,12 @@ class OrganizationQuerySet(models.QuerySet["Organization"]):
 
 
 class Organization(models.Model):
-    """An account that has members and groups instead of a password."""
+    """An account that has members and groups instead of a password, and a policy for them."""
+
+    class ChannelCreators(models.TextChoices):
+        OWNERS = "owners", _("Owners")
+        ADMINS = "admins", _("Owners and admins")
+        MEMBERS = "members", _("All members")
 
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="organization")
     members = models.ManyToManyField(
@@ -34,6 +40,13 @@ class Organization(models.Model):
         through_fields=("organization", "user"),
         related_name="organizations",
     )
+    # The policy (`accounts.policies`).
+    requires_second_factor = models.BooleanField(default=False)
+    token_max_days = models.PositiveIntegerField(null=True, blank=True)
+    channel_creators = models.CharField(
+        max_length=8, choices=ChannelCreators.choices, default=ChannelCreators.ADMINS
+    )
+    starts_private = models.BooleanField(default=False)  # new channels and packages
 
     objects = OrganizationQuerySet.as_manager()
 

@@ -36,6 +36,9 @@ class User(AbstractUser):
     first_name = None  # type: ignore[assignment]  # Django's way to drop a field
     last_name = None  # type: ignore[assignment]  # as above
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="user")
+    # Empty: what the browser says.
+    time_zone = models.CharField(max_length=64, blank=True)
+    language = models.CharField(max_length=8, blank=True)
 
     objects: ClassVar[People] = People()
 

@@ -72,6 +72,7 @@ _ENTRIES = (
         "/{account}/settings/organizations",
         organizations=False,
     ),
+    _Entry("policy", "Policy", "shield-check", "/{account}/settings/policy", users=False),
     _Entry("log", "Audit log", "scroll-text", "/{account}/settings/log"),
 )
 

@@ -140,7 +140,9 @@ class FoundSerializer(serializers.Serializer[Package]):
 class ChannelInput(Input):
     name = serializers.CharField(max_length=MAX_CHANNEL_NAME_LENGTH)
     visibility = serializers.ChoiceField(
-        choices=Channel.Visibility.choices, default=Channel.Visibility.PUBLIC
+        choices=Channel.Visibility.choices,
+        required=False,
+        help_text="Public, unless the organization's policy says otherwise.",
     )
     description = serializers.CharField(max_length=1000, required=False, allow_blank=True)
 

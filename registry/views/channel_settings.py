@@ -59,7 +59,9 @@ def channel_list(request: HttpRequest, account: str) -> HttpResponse:
 @form_page
 def channel_new(request: HttpRequest, account: str) -> HttpResponse:
     identity, found = _managed(request, account)
-    form = NewChannelForm(request.POST or None)
+    form = NewChannelForm(
+        request.POST or None, initial={"visibility": publishing.new_visibility(found)}
+    )
     if request.method == "POST" and form.is_valid():
         try:
             made = acts.create_channel(by=identity, account=found, **form.cleaned_data)

@@ -55,6 +55,15 @@
 
   /* Times: the title in the reader's own zone, the UTC one after it. */
 
+  /* The server writes times in this zone from the next page on, where the profile names none. */
+
+  function tellZone() {
+    const zone = encodeURIComponent(new Intl.DateTimeFormat().resolvedOptions().timeZone || "");
+    if (!zone || document.cookie.split("; ").includes(`timezone=${zone}`)) return;
+    const secure = window.location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `timezone=${zone}; path=/; max-age=31622400; samesite=lax${secure}`;
+  }
+
   function localizeTimes(root) {
     const format = new Intl.DateTimeFormat(document.documentElement.lang || undefined, {
       dateStyle: "long", timeStyle: "long",
@@ -204,6 +213,6 @@
   // Other scripts tell of a part that they put in, and of what is to be heard.
   document.addEventListener("part-swapped", (event) => enhance(event.target));
   document.addEventListener("say", (event) => say(event.detail));
-
+  tellZone();
   enhance(document);
 })();

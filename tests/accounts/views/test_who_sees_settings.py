@@ -59,6 +59,8 @@ PAGES = [
     ("/olga/settings/profile", (302, 403, 403, 403, 200)),
     ("/olga/settings/access", (302, 403, 403, 403, 200)),
     ("/olga/settings/security", (302, 403, 403, 403, 200)),
+    ("/acme/settings/policy", (302, 403, 403, 200, 200)),
+    ("/olga/settings/policy", (302, 404, 404, 404, 404)),
     ("/acme/settings/security", (302, 403, 403, 404, 404)),
     ("/olga/settings/organizations", (302, 403, 403, 403, 200)),
     ("/olga/settings/organizations/acme/leave", (302, 403, 403, 403, 200)),
