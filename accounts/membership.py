@@ -421,6 +421,32 @@ def decline_invitation(
 
 
 @transaction.atomic
+def resend_invitation(*, by: Identity, invitation: Invitation) -> Invitation:
+    """Send the mail again, with a key of its own and the full time to answer.
+
+    The key in the mail before opens nothing any more: it was never kept, only its hash.
+    """
+    organization = _begin(by, invitation.organization)
+    invitation.refresh_from_db()
+    invitation.organization = organization
+    refuse_closed(invitation)
+    _require_may_give(by, organization, Role(invitation.role))
+    key = secrets.token_urlsafe(32)
+    invitation.key_digest = _key_digest(key)
+    invitation.expires_at = timezone.now() + settings.INVITATION_LIFETIME
+    invitation.save(update_fields=["key_digest", "expires_at"])
+    audit.record(
+        by=by,
+        account=organization.account,
+        action="invitation.resend",
+        target=invitation.addressee,
+        detail={"role": invitation.role},
+    )
+    emails.send_invitation(invitation, by=by, key=key)
+    return invitation
+
+
+@transaction.atomic
 def withdraw_invitation(*, by: Identity, invitation: Invitation) -> None:
     organization = _begin(by, invitation.organization)
     invitation.refresh_from_db()

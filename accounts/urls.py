@@ -76,6 +76,12 @@ urlpatterns = [
     path(f"{_access}/<int:token>/rotate", access.token_rotate, name="token-rotate"),
     path(f"{_access}/<int:token>/revoke", access.token_revoke, name="token-revoke"),
     path(_members, members.members, name="members"),
+    path(f"{_settings}/members.csv", members.members_csv, name="members-csv"),
+    path(
+        f"{_members}/invitations/<int:invitation>/resend",
+        members.invitation_resend,
+        name="invitation-resend",
+    ),
     path(f"{_members}/add", members.member_add, name="member-add"),
     path(f"{_members}/invite", members.member_invite, name="member-invite"),
     path(f"{_members}/<account:user>/role", members.member_role, name="member-role"),

@@ -89,6 +89,8 @@ ATTENTION_SOURCES = ["registry.quotas.needs", "accounts.security.needs"]
 # What the registry puts on pages about people, by the name of the part.
 PAGE_PARTS = {
     "token-limits": "registry.views.parts.token_limits",
+    "group-packages": "registry.views.groups.group_packages",
+    "dashboard": "registry.views.parts.dashboard",
 }
 
 # --- Django ------------------------------------------------------------------------------------

@@ -182,6 +182,14 @@ def _names_within_limit(identity: Identity, condition: Q) -> list[int]:
     return [pk for pk, name in rows.iterator() if within_package_limit(identity, name)]
 
 
+def written_packages(identity: Identity) -> QuerySet[Package]:
+    """The packages that they may write, of all accounts."""
+    written = Q(account__in=manageable_accounts(identity).values("pk"))
+    if identity.user is not None:
+        written |= _collaborations(identity, Permission.WRITE)
+    return Package.objects.filter(written, deleted_at=None).select_related("account")
+
+
 def find_package(identity: Identity, account_name: str, package_name: str) -> Package:
     package = (
         visible_packages(identity)

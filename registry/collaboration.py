@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts import audit
 from accounts.identity import Identity
-from accounts.models import Account, Group, GroupMember, Membership, Token, User
+from accounts.models import (
+    Account,
+    Group,
+    GroupMember,
+    Membership,
+    Organization,
+    Token,
+    User,
+)
+from accounts.rights import require_admin
 from accounts.roles import Permission, Role, permissions_covering
 from accounts.scopes import Ability, abilities
 from portal.errors import Conflict, InvalidInput
 from registry import access
 from registry.hiding import hide_or_show
 from registry.models import Collaborator, Package
+
+MAX_CHOSEN = 500
 
 
 @transaction.atomic
@@ -89,6 +101,47 @@ def set_privacy(*, by: Identity, package: Package, is_private: bool) -> bool:
         target=package.name,
     )
     return True
+
+
+@transaction.atomic
+def choose_packages(
+    *, by: Identity, group: Group, shown: Sequence[str], chosen: Sequence[str]
+) -> tuple[int, int]:
+    """Have a group be for those of the ``shown`` packages that are ``chosen``, with its own
+    permission, and for none of the others; how many were added, and removed.
+
+    What the group holds already on a chosen package stays as it is.
+    """
+    organization = Organization.objects.locked(group.organization)
+    require_admin(by, organization.account, Ability.MODIFY_GROUPS)
+    names = set(shown) | set(chosen)
+    if len(names) > MAX_CHOSEN:
+        raise InvalidInput(f"There are {len(names)} packages; choose among {MAX_CHOSEN} at a time.")
+    packages = Package.objects.filter(account=organization.account, name__in=names, deleted_at=None)
+    held = set(
+        Collaborator.objects.filter(group=group, package__in=packages).values_list(
+            "package", flat=True
+        )
+    )
+    wanted = set(chosen)
+    added = [p for p in packages.order_by("name") if p.name in wanted and p.pk not in held]
+    removed = [p for p in packages.order_by("name") if p.name not in wanted and p.pk in held]
+    Collaborator.objects.bulk_create(
+        Collaborator(package=package, group=group, permission=group.permission, added_by=by.user)
+        for package in added
+    )
+    Collaborator.objects.filter(group=group, package__in=removed).delete()
+    for action, some in (("collaborator.add", added), ("collaborator.remove", removed)):
+        audit.record_all(
+            by=by,
+            account=organization.account,
+            action=action,
+            lines=[
+                (f"{package.name}: group {group.name}", {"permission": group.permission})
+                for package in some
+            ],
+        )
+    return len(added), len(removed)
 
 
 # --- Tokens that reach a package ---------------------------------------------------------------

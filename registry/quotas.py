@@ -26,7 +26,7 @@ from registry.models import AccountQuota, ChannelFile, PackageFile
 
 MAX_LIMIT = 2**60
 # From here on it needs somebody.
-NEARLY_FULL = 0.9
+NEARLY_FULL = 0.8
 _MAX_NEEDS = 20
 
 
@@ -69,13 +69,14 @@ def default_limits() -> Limits:
 
 
 def limits_of(account: Account) -> Limits:
-    return _limits_of([account])[account.pk]
+    own = AccountQuota.objects.filter(account=account).first()
+    return default_limits() if own is None else Limits(own.max_bytes, own.max_files)
 
 
-def _limits_of(accounts: Collection[Account]) -> dict[int, Limits]:
-    rows = AccountQuota.objects.filter(account__in=[account.pk for account in accounts])
-    own = {row.account_id: Limits(row.max_bytes, row.max_files) for row in rows}
-    return {account.pk: own.get(account.pk, default_limits()) for account in accounts}
+def _known_limits(account: Account) -> Limits:
+    """The limits of an account that was fetched with its row of them."""
+    own: AccountQuota | None = getattr(account, "quota", None)
+    return default_limits() if own is None else Limits(own.max_bytes, own.max_files)
 
 
 def usage_of(account: Account) -> Usage:
@@ -245,8 +246,10 @@ def _log(by: Identity, account: Account, before: Limits) -> None:
 
 def needs(identity: Identity) -> list[Need]:
     """The accounts they administer that are full, or nearly so."""
-    accounts = list(manageable_accounts(identity).order_by("name")[:_MAX_NEEDS])
-    limits = {pk: some for pk, some in _limits_of(accounts).items() if some.there_are_any}
+    theirs = manageable_accounts(identity).select_related("quota").order_by("name")
+    accounts = list(theirs[:_MAX_NEEDS])
+    known = {account.pk: _known_limits(account) for account in accounts}
+    limits = {pk: some for pk, some in known.items() if some.there_are_any}
     if not limits:
         return []
     used = _usage_of(limits)

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from accounts.attention import expiring_tokens, further_needs, open_invitations
 from accounts.authentication import identify_session
 from accounts.models import Membership, Token
+from accounts.parts import part
 from accounts.views.frame import page
 
 _MAX_SHOWN = 50
@@ -24,13 +25,20 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         .order_by("organization__account__name")
     )
     organizations = list(memberships[:_MAX_SHOWN])
+    invited, ending = list(invitations[:_MAX_SHOWN]), list(expiring[:_MAX_SHOWN])
+    shown = part("dashboard", identity=identity)
     context = {
-        "invitations": invitations[:_MAX_SHOWN],
-        "expiring": expiring[:_MAX_SHOWN],
+        **shown,
+        "invitations": invited,
+        "expiring": ending,
+        # The header would ask for the same again.
+        "needs_you_count": len(invited) + len(ending),
+        "header_organizations": [each.organization.account.name for each in organizations[:10]],
         "expiring_days": settings.TOKEN_WARNING.days,
         "further_needs": further_needs(identity),
         "organizations": organizations,
         "is_first_visit": not organizations
+        and not shown["packages"]
         and not Token.objects.filter(account=identity.account).exists(),
     }
     return render(request, "accounts/dashboard.html", context)

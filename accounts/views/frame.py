@@ -26,7 +26,7 @@ from accounts.authentication import identify_session
 from accounts.identity import Identity
 from accounts.models import Account, Organization
 from accounts.proofs import has_fresh_proof
-from accounts.rights import is_member, require_admin, role_in
+from accounts.rights import require_admin, role_in
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability
 from portal.errors import Forbidden, NotFound
@@ -142,11 +142,22 @@ def administered_organization(
     return identity, organization
 
 
+_ROLES = "condarium.roles"  # a key of request.META
+
+
+def _role(request: HttpRequest, identity: Identity, account: Account) -> str | None:
+    """Their role in the account, asked once a page; acts ask anew."""
+    known: dict[int, str | None] = request.META.setdefault(_ROLES, {})
+    if account.pk not in known:
+        known[account.pk] = role_in(identity, account)
+    return known[account.pk]
+
+
 def members_organization(request: HttpRequest, name: str) -> tuple[Identity, Organization]:
     """Who asks, and the organization of that name, which they belong to."""
     identity = identify_session(request)
     organization = find_organization(name)
-    if not is_member(identity, organization.account):
+    if _role(request, identity, organization.account) is None:
         raise Forbidden(f"Only members of {organization.account.name} may see its groups.")
     return identity, organization
 
@@ -176,7 +187,7 @@ def settings_frame(
     for the breadcrumb. It doesn't authorize.
     """
     identity = identify_session(request)
-    role = role_in(identity, account)
+    role = _role(request, identity, account)
     entries = _entries(role, account)
     menu = [
         {
@@ -216,6 +227,12 @@ def settings_start(request: HttpRequest, account: str) -> HttpResponse:
     return redirect(entries[0].path.format(account=found.name))
 
 
-def page_of(request: HttpRequest, rows: QuerySet[Row]) -> Page[Row]:
-    """The page of ``rows`` that the query names; one that isn't there leads to the nearest."""
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+def page_of(request: HttpRequest, rows: QuerySet[Row], *, count: int | None = None) -> Page[Row]:
+    """The page of ``rows`` that the query names; one that isn't there leads to the nearest.
+
+    ``count`` is how many there are, where that is known already.
+    """
+    paginator = Paginator(rows, PAGE_SIZE)
+    if count is not None:
+        paginator.count = count
+    return paginator.get_page(request.GET.get("page"))

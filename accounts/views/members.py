@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import messages
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_required
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from accounts import membership
 from accounts.api.finding import find_invitation, find_user, user_named
@@ -22,6 +31,7 @@ from accounts.views.frame import (
     settings_frame,
 )
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.spreadsheets import csv_lines, download
 
 _MAX_INVITATIONS_SHOWN = 100
 
@@ -36,6 +46,7 @@ def _with_groups(organization: Organization) -> QuerySet[Membership]:
     other_owners = Membership.objects.filter(organization=organization, role=Role.OWNER).exclude(
         pk=OuterRef("pk")
     )
+    seen = UserSession.objects.filter(user=OuterRef("user_id")).order_by("-last_seen_at")
     return (
         Membership.objects.filter(organization=organization)
         .select_related("user__account", "added_by")
@@ -43,6 +54,7 @@ def _with_groups(organization: Organization) -> QuerySet[Membership]:
         .annotate(
             has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("user_id"))),
             is_only_owner=Q(role=Role.OWNER) & ~Exists(other_owners),
+            last_active=Coalesce(Subquery(seen.values("last_seen_at")[:1]), "user__last_login"),
         )
         .order_by("user__username")
     )
@@ -85,6 +97,48 @@ def members(request: HttpRequest, account: str) -> HttpResponse:
     return _render(request, identity, organization)
 
 
+_COLUMNS = ("name", "display_name", "role", "groups", "second_factor", "last_active", "since",
+            "added_by")  # fmt: skip
+_CHUNK = 500
+
+
+def _in_chunks(rows: QuerySet[Membership]) -> Iterator[Membership]:
+    """All of them by name, some hundreds at a time: no query waits for a slow client."""
+    after = ""
+    while True:
+        chunk = list(rows.filter(user__username__gt=after)[:_CHUNK])
+        yield from chunk
+        if len(chunk) < _CHUNK:
+            return
+        after = chunk[-1].user.username
+
+
+def _csv_row(member: Any) -> tuple[object, ...]:
+    return (
+        member.user.username,
+        member.user.account.display_name,
+        member.role,
+        ", ".join(each.group.name for each in member.user.in_groups),
+        "yes" if member.has_second_factor else "no",
+        member.last_active.isoformat() if member.last_active else "",
+        member.created_at.isoformat(),
+        member.added_by.username if member.added_by else "",
+    )
+
+
+@never_cache
+@login_required
+@require_safe
+def members_csv(request: HttpRequest, account: str) -> StreamingHttpResponse:
+    _, organization = administered_organization(request, account)
+    rows = map(_csv_row, _in_chunks(_with_groups(organization)))
+    return download(
+        csv_lines(_COLUMNS, rows),
+        filename=f"members-{organization.account.name}.csv",
+        content_type="text/csv",
+    )
+
+
 @act_of("accounts:members")
 def member_add(request: HttpRequest, account: str) -> HttpResponse:
     identity, organization = administered_organization(request, account)
@@ -119,14 +173,26 @@ def member_invite(request: HttpRequest, account: str) -> HttpResponse:
         except (InvalidInput, Conflict) as refusal:
             show_refusal(form, refusal)
         else:
-            messages.success(request, f"{sent.addressee} is invited. The link is in the mail.")
+            messages.success(
+                request,
+                gettext("%(who)s is invited. The link is in the mail.") % {"who": sent.addressee},
+            )
             return redirect("accounts:members", organization.account.name)
     return _render(request, identity, organization, invite_form=form)
 
 
+_NOW = {
+    Role.OWNER: gettext_lazy("%(who)s is now owner of %(name)s."),
+    Role.ADMIN: gettext_lazy("%(who)s is now admin of %(name)s."),
+    Role.MEMBER: gettext_lazy("%(who)s is now member of %(name)s."),
+}
+
+
 def _now(member: Membership) -> str:
-    organization = member.organization.account.name
-    return f"{member.user.username} is now {member.get_role_display().lower()} of {organization}."
+    return str(_NOW[Role(member.role)]) % {
+        "who": member.user.username,
+        "name": member.organization.account.name,
+    }
 
 
 def _member(organization: Organization, user: User) -> Membership:
@@ -144,7 +210,7 @@ def member_role(request: HttpRequest, account: str, user: str) -> HttpResponse:
     form = RoleForm(request.POST, may_make_owners=True)
     try:
         if not form.is_valid():
-            raise InvalidInput("Choose one of the roles.")
+            raise InvalidInput(gettext("Choose one of the roles."))
         changed = membership.change_role(
             by=identity, organization=organization, user=person, role=form.cleaned_data["role"]
         )
@@ -167,11 +233,20 @@ def member_remove(request: HttpRequest, account: str, user: str) -> HttpResponse
         except Conflict as refusal:
             messages.error(request, refusal.detail)
         else:
-            messages.success(request, f"{person.username} is no longer a member of {name}.")
+            messages.success(
+                request,
+                gettext("%(who)s is no longer a member of %(name)s.")
+                % {"who": person.username, "name": name},
+            )
         return redirect("accounts:members", name)
     groups = GroupMember.objects.filter(group__organization=organization, user=person)
     context = {
-        **settings_frame(request, organization.account, "members", f"Remove {person.username}"),
+        **settings_frame(
+            request,
+            organization.account,
+            "members",
+            gettext("Remove %(who)s") % {"who": person.username},
+        ),
         "person": person,
         "membership": held,
         "groups": groups.order_by("group__name").values_list("group__name", flat=True),
@@ -192,5 +267,26 @@ def invitation_withdraw(request: HttpRequest, account: str, invitation: int) -> 
     except Conflict as refusal:
         messages.error(request, refusal.detail)
     else:
-        messages.success(request, f"The invitation to {found.addressee} is withdrawn.")
+        messages.success(
+            request,
+            gettext("The invitation to %(who)s is withdrawn.") % {"who": found.addressee},
+        )
+    return redirect("accounts:members", organization.account.name)
+
+
+@act_of("accounts:members", "invitation")
+def invitation_resend(request: HttpRequest, account: str, invitation: int) -> HttpResponse:
+    identity, organization = administered_organization(request, account)
+    found = find_invitation(organization, invitation)
+    found.organization = organization
+    try:
+        membership.resend_invitation(by=identity, invitation=found)
+    except Conflict as refusal:
+        messages.error(request, refusal.detail)
+    else:
+        messages.success(
+            request,
+            gettext("The invitation to %(who)s is sent again. The link before works no more.")
+            % {"who": found.addressee},
+        )
     return redirect("accounts:members", organization.account.name)

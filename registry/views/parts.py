@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Count, Sum
 
-from accounts.models import Account
-from registry.models import Channel, Package
+from accounts.identity import Identity
+from accounts.log_words import told
+from accounts.models import Account, Event
+from accounts.rights import manageable_accounts
+from registry import access
+from registry.models import Channel, Package, PackageFile
 
 _CHANNELS_SHOWN = 100
 _PACKAGES_SHOWN = 50
@@ -31,7 +35,7 @@ def token_limits(
         name__in=ticked_packages
     )
     if package_filter:
-        rest = rest.filter(Q(name__icontains=package_filter))
+        rest = rest.filter(name__icontains=package_filter)
     found = list(rest.order_by("name").values_list("name", flat=True)[: _PACKAGES_SHOWN + 1])
     return {
         "channels": [*((name, True) for name in ticked_channels), *((n, False) for n in names)],
@@ -41,4 +45,35 @@ def token_limits(
         ],
         "there_are_more_packages": len(found) > _PACKAGES_SHOWN,
         "package_filter": package_filter,
+    }
+
+
+# --- The dashboard -----------------------------------------------------------------------------
+
+_PACKAGES_ON_DASHBOARD = 10
+_EVENTS_ON_DASHBOARD = 10
+_FIGURES_ON_DASHBOARD = 10
+
+
+def dashboard(*, identity: Identity) -> dict[str, Any]:
+    """Their packages by last change, what happened in their accounts, and what those keep."""
+    theirs = manageable_accounts(identity)
+    events = Event.objects.filter(account__in=theirs.values("pk")).select_related("account")
+    figures = (
+        PackageFile.objects.present()
+        .filter(account__in=theirs.values("pk"))
+        .order_by()
+        .values("account__name")
+        .annotate(
+            size_bytes=Sum("size_bytes"),
+            files=Count("pk"),
+            fetched=Sum("download_total__count"),
+        )
+        .order_by("account__name")
+    )
+    packages = access.written_packages(identity).order_by("-updated_at", "-pk")
+    return {
+        "packages": list(packages[:_PACKAGES_ON_DASHBOARD]),
+        "lately": [told(event) for event in events.order_by("-id")[:_EVENTS_ON_DASHBOARD]],
+        "figures": list(figures[:_FIGURES_ON_DASHBOARD]),
     }

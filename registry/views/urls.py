@@ -30,6 +30,7 @@ from registry.views import (
     feeds,
     file_pages,
     files,
+    groups,
     home,
     jobs,
     package_tokens,
@@ -133,6 +134,11 @@ urlpatterns: list[URLPattern] = [
     path("<account:account>/compare", comparing_channels.compare_channels, name="compare-channels"),
     path("<account:account>/channels", channels.channels, name="channels"),
     path("<account:account>/channels/<channel:channel>", channels.channel, name="channel"),
+    path(
+        "<account:account>/groups/<group:group>/packages",
+        groups.group_packages_choose,
+        name="group-packages",
+    ),
     path("<account:account>/settings/storage", storage.storage, name="storage"),
     path(
         "<account:account>/settings/storage/unlisted",

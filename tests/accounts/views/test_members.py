@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import csv
+import io
+import re
+from typing import Any
+
 import pytest
 from django.core import mail
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Invitation, Membership, Organization
+from accounts.models import Account, Invitation, Membership, Organization, User
 from accounts.roles import Role
 from tests.accounts.views.pages import days_from_now, words
 from tests.cast import Person
@@ -176,3 +181,63 @@ def test_the_page_asks_as_much_for_many_members_as_for_one(
 
     with django_assert_max_num_queries(12):
         owner.client.get(MEMBERS)
+
+
+def test_members_say_when_they_were_active_and_who_added_them(
+    acme: Organization, owner: Person, reader: Person
+) -> None:
+    User.objects.filter(pk=reader.user.pk).update(last_login=days_from_now(-5.1))
+    Membership.objects.filter(user=reader.user).update(added_by=owner.user)
+
+    text = words(owner.client.get("/acme/settings/members"))
+
+    assert "no 5 days ago just now , by olga" in text
+
+
+def test_an_invitation_is_sent_again_with_another_link(
+    acme: Organization, owner: Person, stranger: Person, django_capture_on_commit_callbacks: Any
+) -> None:
+    invited = make_invitation(acme, "sven@example.org", key="k" * 43, expires_at=days_from_now(1))
+
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = owner.client.post(
+            f"/acme/settings/members/invitations/{invited.pk}/resend", follow=True
+        )
+
+    assert "The invitation to sven@example.org is sent again." in words(answer)
+    [message] = mail.outbox
+    assert message.to == ["sven@example.org"]
+    assert "k" * 43 not in str(message.body)
+    assert stranger.client.get(f"/-/invitations/{'k' * 43}").status_code == 404
+    key = re.search(r"/-/invitations/(\S+)", str(message.body))
+    assert key is not None
+    assert stranger.client.get(f"/-/invitations/{key[1]}").status_code == 200
+    invited.refresh_from_db()
+    assert invited.expires_at > days_from_now(6)
+
+
+def test_an_admin_sends_no_invitation_of_an_owner_again(acme: Organization, admin: Person) -> None:
+    invited = make_invitation(
+        acme, "o@example.org", key="k", expires_at=days_from_now(1), role=Role.OWNER
+    )
+
+    answer = admin.client.post(f"/acme/settings/members/invitations/{invited.pk}/resend")
+
+    assert answer.status_code == 403
+
+
+def test_members_are_taken_away_as_a_spreadsheet(
+    acme: Organization, owner: Person, reader: Person
+) -> None:
+    make_group(acme, "builders", members=[reader.user])
+    Account.objects.filter(name="rita").update(display_name="=1+1")
+
+    answer = owner.client.get("/acme/settings/members.csv")
+
+    rows = list(csv.reader(io.StringIO(answer.getvalue().decode())))
+    assert [row[:5] for row in rows] == [
+        ["name", "display_name", "role", "groups", "second_factor"],
+        ["olga", "", "owner", "", "no"],
+        ["rita", "'=1+1", "member", "builders", "no"],
+    ]
+    assert reader.client.get("/acme/settings/members.csv").status_code == 403
