@@ -16,9 +16,11 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.identity import ANONYMOUS
@@ -27,6 +29,7 @@ from portal.templatetags.ui import ago, short_date
 from registry import access, statistics
 from registry.models import Channel, Package, PackageFile
 from registry.views import listing
+from registry.views.frame import package_context, viewer
 
 _KEPT_SECONDS = 300
 _MAX_CHARACTERS = 60
@@ -162,26 +165,60 @@ def _drawn(label: str, value: str) -> bytes:
     return render_to_string("registry/badge.svg", context).encode()
 
 
-def badge_variants(package: Package, channels: Sequence[Channel]) -> list[dict[str, Any]]:
-    """What to write into a README, for ``components/install_box.html``; nothing for a package
-    that has no badges."""
-    if package.is_private or all(channel.is_private for channel in channels):
-        return []
+# --- Where they are ----------------------------------------------------------------------------
+
+
+def has_badges(package: Package, channels: Sequence[Channel]) -> bool:
+    """Whether pictures tell of it, which anybody may see; ``channels`` are those it stands in."""
+    return not package.is_private and any(not channel.is_private for channel in channels)
+
+
+@require_safe
+def badges(request: HttpRequest, account: str, package: str) -> HttpResponse:
+    """All of them, with what to write into a README."""
+    identity = viewer(request)
+    found = access.find_package(identity, account, package)
+    public = access.visible_packages(ANONYMOUS, found.account).filter(pk=found.pk)
+    has_any = (
+        public.exists() and statistics.latest(access.visible_files(ANONYMOUS, found)) is not None
+    )
+    context = {
+        **package_context(identity, found, "overview", _("Badges")),
+        "badges": _to_copy(found) if has_any else [],
+    }
+    return render(request, "registry/badges.html", context)
+
+
+def _to_copy(package: Package) -> list[dict[str, Any]]:
     where = [package.account.name, package.name]
     page = settings.BASE_URL + reverse("registry:package", args=where)
     labels = {
-        "version": "Version",
-        "latest_release_date": "Date",
-        "latest_release_relative_date": "Age",
-        "platforms": "Platforms",
-        "license": "License",
-        "downloads": "Downloads",
+        "version": _("Version"),
+        "latest_release_date": _("Date"),
+        "latest_release_relative_date": _("Age"),
+        "platforms": _("Platforms"),
+        "license": _("License"),
+        "downloads": _("Downloads"),
     }
-    return [
-        {
-            "label": label,
-            "command": f"[![{label}]({page}/badges/{name}.svg)]({page})",
-            "caption": "In a README, as Markdown",
-        }
-        for name, label in labels.items()
-    ]
+    shown = []
+    for name, label in labels.items():
+        picture = f"{page}/badges/{name}.svg"
+        shown.append(
+            {
+                "name": name,
+                "label": label,
+                "picture": reverse("registry:badge", args=[*where, name]),
+                "variants": [
+                    {"label": "Markdown", "command": f"[![{label}]({picture})]({page})"},
+                    {
+                        "label": "RST",
+                        "command": (f".. image:: {picture}\n   :target: {page}\n   :alt: {label}"),
+                    },
+                    {
+                        "label": "HTML",
+                        "command": f'<a href="{page}"><img src="{picture}" alt="{label}"></a>',
+                    },
+                ],
+            }
+        )
+    return shown

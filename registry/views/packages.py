@@ -12,11 +12,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
 from accounts.models import Account
-from registry import access
+from registry import access, dependents, statistics
+from registry.conda.provenance import package_url, provenance_of
 from registry.forms import PositionForm
-from registry.models import Channel, Collaborator, Package, PackageFile
+from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
 from registry.views import listing
-from registry.views.badges import badge_variants
+from registry.views.badges import has_badges
 from registry.views.frame import (
     channels_of,
     package_context,
@@ -24,13 +25,14 @@ from registry.views.frame import (
     viewer,
     visible_entries,
 )
-from registry.views.install import install_variants
+from registry.views.install import channel_url, install_variants
 from registry.views.markdown import description_html
 from registry.views.paging import links
 
 _RELEASES_SHOWN = 5
 _PEOPLE_SHOWN = 10
 _CHANNELS_SHOWN = 8
+_DAYS = 90
 
 
 def _found(request: HttpRequest, account: str, package: str) -> tuple[Identity, Package]:
@@ -43,22 +45,23 @@ def _standing(identity: Identity, account: Account) -> Exists:
     return Exists(visible_entries(identity, account).filter(file=OuterRef("pk")))
 
 
-def install_context(
-    identity: Identity, package: Package, files: QuerySet[PackageFile], *, pinned: bool = False
+def _install(
+    identity: Identity,
+    package: Package,
+    files: QuerySet[PackageFile],
+    newest: PackageFile,
+    holders: list[Channel],
 ) -> dict[str, Any]:
-    """How to get the newest of ``files``, from the one channel that has it."""
-    standing = files.filter(_standing(identity, package.account))
-    newest = listing.newest_first(standing).select_related("account").first()
-    if newest is None:
-        return {"variants": []}
-    channel = channels_of(identity, newest)[0]
-    variants = install_variants(
-        identity,
-        channel,
-        package.name,
-        newest.version if pinned else "",
-        is_private=package.is_private,
-    )
+    """How to get the newest version that can be installed, from the one channel that has it;
+    ``holders`` are the channels that hold the newest file."""
+    if not holders:
+        standing = files.filter(_standing(identity, package.account)).defer("index", "about")
+        installed = listing.newest_first(standing).select_related("account").first()
+        if installed is None:
+            return {"variants": []}
+        newest, holders = installed, channels_of(identity, installed)
+    channel = holders[0]
+    variants = install_variants(identity, channel, package.name, is_private=package.is_private)
     return {"variants": variants, "install_version": newest.version, "install_channel": channel}
 
 
@@ -67,24 +70,49 @@ def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
     identity, found = _found(request, account, package)
     files = access.visible_files(identity, found)
     newest = listing.newest_first(files).first()
-    shown = listing.releases(files, size=_RELEASES_SHOWN)
+    context = package_context(identity, found, "overview")
     about = listing.about(found, newest)
-    channels = _channels_with(identity, found, files)
-    context = {
-        **package_context(identity, found, "overview"),
+    context |= {
         "newest": newest,
         "about": about,
         "description": description_html(about.description) if about.description else "",
         "links": _links(about),
+        "people": _maintainers(found),
+    }
+    if newest is None:
+        context["gone"] = _gone(found) if context["permission"] else None
+        return render(request, "registry/package.html", context)
+    shown = listing.releases(files, size=_RELEASES_SHOWN)
+    channels, holders = _channels_and_holders(identity, found, files, newest)
+    by_day = statistics.downloads_by_day(files, days=_DAYS)
+    install = _install(identity, found, files, newest, holders)
+    installed_from = install.get("install_channel")
+    context |= {
         "matrix": listing.matrix(shown.rows),
         "has_more_versions": shown.has_after,
         "size_bytes": files.aggregate(total=Sum("size_bytes"))["total"],
         "channels": channels,
-        "badges": badge_variants(found, channels),
-        "people": _maintainers(found),
-        **install_context(identity, found, files),
+        "has_badges": has_badges(found, channels),
+        "downloads": [count for _day, count in by_day],
+        "downloads_total": sum(count for _day, count in by_day),
+        "dependents": dependents.count_dependents(identity, found),
+        "provenance": provenance_of(newest.about),
+        "purl": package_url(
+            name=found.name,
+            channel_url=channel_url(installed_from) if installed_from else "",
+        ),
+        **install,
     }
     return render(request, "registry/package.html", context)
+
+
+def _gone(package: Package) -> PackageFile | None:
+    """The file that was deleted last, where none is left: for those who belong there."""
+    files = PackageFile.objects.filter(package=package)
+    if files.present().exists():
+        return None
+    deleted = files.filter(deleted_at__isnull=False).defer("index", "about")
+    return deleted.select_related("binned").order_by("-deleted_at").first()
 
 
 def _links(about: listing.About) -> list[dict[str, str]]:
@@ -104,6 +132,21 @@ def _channels_with(
     inside = Channel.objects.filter(entries__file__in=files.order_by().values("pk"))
     found = access.visible_channels(identity, package.account).filter(pk__in=inside.values("pk"))
     return sorted(found, key=preference)
+
+
+def _channels_and_holders(
+    identity: Identity, package: Package, files: QuerySet[PackageFile], newest: PackageFile
+) -> tuple[list[Channel], list[Channel]]:
+    """`_channels_with`, and those of them that hold ``newest``; the one to install from first."""
+    inside = Channel.objects.filter(entries__file__in=files.order_by().values("pk"))
+    holding = ChannelFile.objects.filter(channel=OuterRef("pk"), file=newest)
+    found = (
+        access.visible_channels(identity, package.account)
+        .filter(pk__in=inside.values("pk"))
+        .annotate(holds_newest=Exists(holding))
+    )
+    channels = sorted(found, key=preference)
+    return list(channels), [channel for channel in channels if channel.holds_newest]
 
 
 def _maintainers(package: Package) -> list[str]:

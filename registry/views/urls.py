@@ -78,6 +78,7 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{package}/dependencies", dependencies.dependencies, "dependencies"),
         (f"{package}/dependents", dependencies.dependents_page, "dependents"),
         (f"{package}/feed.atom", feeds.package_feed, "package-feed"),
+        (f"{package}/badges", badges.badges, "badges"),
         (f"{package}/badges/<slug:badge>.svg", badges.badge, "badge"),
         (settings, collaborators.package_settings, "package-settings"),
         (f"{settings}/collaborators", collaborators.collaborators, "collaborators"),

@@ -197,7 +197,7 @@ def test_the_page_of_a_package_has_them_to_copy(
 ) -> None:
     settings.BASE_URL = "https://conda.example.org"
 
-    found = snippets(anonymous.get("/acme/hello"))
+    found = snippets(anonymous.get("/acme/hello/badges"))
 
     page = "https://conda.example.org/acme/hello"
     assert found == [(f"{page}/badges/{name}.svg", page) for name in NAMES]
@@ -205,7 +205,7 @@ def test_the_page_of_a_package_has_them_to_copy(
 
 def test_the_page_of_a_package_without_badges_offers_none(world: World, owner: Person) -> None:
     for package in ("hidden", "buried"):
-        assert snippets(owner.client.get(f"/acme/{package}")) == []
+        assert snippets(owner.client.get(f"/acme/{package}/badges")) == []
 
 
 @pytest.mark.parametrize("package", ["badges", *sorted(RESERVED_PACKAGES)])
@@ -216,7 +216,7 @@ def test_a_package_called_like_a_page_has_badges_too(
     publish(owner, "acme", "main", package, "3.1")
     where = f"/acme/{package}" if package == "badges" else f"/acme/packages/{package}"
 
-    found = snippets(anonymous.get(where))
+    found = snippets(anonymous.get(f"{where}/badges"))
 
     assert len(found) == 6
     assert told(anonymous.get(found[0][0])) == ("conda", "3.1")

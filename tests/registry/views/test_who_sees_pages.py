@@ -37,6 +37,7 @@ PAGES = {
     f"{HELLO}/files": OPEN,
     f"{HELLO}/channels": OPEN,
     f"{HELLO}/compare": OPEN,
+    f"{HELLO}/badges": OPEN,
     f"{HELLO_FILE}/contents": OPEN,
     f"{HELLO_FILE}/metadata": OPEN,
     "/acme/compare": OPEN,

@@ -1,0 +1,100 @@
+"""What the page of a package says in five seconds, to each who looks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from registry import indexing, placement
+from registry.models import Channel, Download, Package, PackageFile
+from tests.cast import Person
+from tests.registry.api.world import World, publish
+from tests.registry.views.browsers import HELLO, Browsers, active_parts, text_of
+from tests.registry.views.test_lists import make_files
+
+
+def _fetched(file: PackageFile, **days_ago: int) -> None:
+    today = timezone.now().date()
+    Download.objects.bulk_create(
+        Download(file=file, day=today - timedelta(days=int(name[1:])), count=count)
+        for name, count in days_ago.items()
+    )
+
+
+def test_downloads_are_a_line_and_a_number(world: World, anonymous: Client) -> None:
+    _fetched(PackageFile.objects.get(name="hello"), d0=1000, d29=200, d30=30, d89=4, d90=50_000)
+
+    answer = anonymous.get(HELLO)
+    page = answer.content.decode()
+
+    assert "1,234" in text_of(answer)
+    assert 'aria-label="1,234 downloads in 90 days"' in page
+    assert "<polyline points=" in page
+    assert active_parts(answer) == []
+    file = text_of(anonymous.get(f"{HELLO}/files/noarch/hello-1.0-0.conda"))
+    assert "1,200 in 30 days, 1,234 in 90 days" in file
+
+
+def test_what_only_members_may_know_of_is_counted_for_them_alone(
+    world: World, owner: Person, browsers: Browsers
+) -> None:
+    publish(owner, "acme", "secret", "hello", "9.0")
+    indexing.run_overdue()
+    _fetched(PackageFile.objects.get(version="9.0"), d1=77)
+    publish(owner, "acme", "secret", "user-of-hello", depends=["hello"])
+    indexing.run_overdue()
+
+    for who in ("anonymous", "stranger"):
+        words = text_of(browsers[who].get(HELLO))
+        assert "9.0" not in words
+        assert "77" not in words
+        assert "Needed by 0 packages" in words
+    words = text_of(browsers["reader"].get(HELLO))
+    assert "9.0" in words
+    assert "77" in words
+    assert "Needed by 1 package" in words
+
+
+def test_the_install_box_names_the_channel_that_holds_the_newest(
+    world: World, owner: Person, browsers: Browsers
+) -> None:
+    publish(owner, "acme", "dev", "hello", "2.0")
+
+    assert "/conda/acme/label/dev hello" in text_of(browsers["anonymous"].get(HELLO))
+    placement.remove_from_channel(
+        by=owner.identity,
+        file=PackageFile.objects.get(version="2.0"),
+        channel=Channel.objects.get(account=world.organization.account, name="dev"),
+    )
+    assert "/conda/acme hello" in text_of(browsers["anonymous"].get(HELLO))
+    words = text_of(browsers["maintainer"].get(HELLO))
+    assert "2.0 stands in no channel. The newest that can be installed is 1.0, in main." in words
+
+
+def test_an_emptied_package_says_what_was_there(
+    world: World, owner: Person, browsers: Browsers
+) -> None:
+    file = PackageFile.objects.get(name="hello")
+    placement.delete_file(by=owner.identity, file=file)
+
+    assert "hello has no files that you may see." in text_of(browsers["anonymous"].get(HELLO))
+    words = text_of(browsers["maintainer"].get(HELLO))
+    assert "hello has no files any more. Last was 1.0, deleted just now by olga." in words
+    assert "Restore it from the bin" not in words
+    assert "Restore it from the bin" in text_of(browsers["owner"].get(HELLO))
+
+
+def test_pages_of_ten_thousand_files_ask_few_questions(world: World, anonymous: Client) -> None:
+    account = world.organization.account
+    hello = Package.objects.get(account=account, name="hello")
+    main = Channel.objects.get(account=account, name="main")
+    make_files(account, hello, [f"2.{number}" for number in range(400)], main)
+
+    for page in ("", "/versions", "/versions?order=date&stable=on", "/2.7", "/compare", "/badges"):
+        with CaptureQueriesContext(connection) as queries:
+            assert anonymous.get(HELLO + page).status_code == 200
+        assert len(queries) <= 12, (page, [query["sql"][:100] for query in queries])
