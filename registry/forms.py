@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.forms import TypedNameForm
 from accounts.models import Group
 from accounts.names import MAX_LENGTH
 from accounts.roles import Permission
@@ -604,6 +605,27 @@ class DestinationForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["account"] = forms.ChoiceField(choices=[(name, name) for name in accounts])
         self.order_fields(["account", "channel"])
+
+
+class ReplaceForm(TypedNameForm):
+    """Other bytes for a name, which has to be typed."""
+
+    file = forms.FileField(
+        label=gettext_lazy("The new file"),
+        widget=forms.FileInput(attrs={"accept": ".conda,.bz2"}),
+    )
+    sha256 = forms.RegexField(
+        r"^\s*[0-9a-fA-F]{64}\s*$",
+        label=gettext_lazy("Its sha256"),
+        required=False,
+        help_text=gettext_lazy("If you say it, no other bytes are taken."),
+        error_messages={"invalid": gettext_lazy("64 hexadecimal digits are wanted.")},
+        widget=forms.TextInput(attrs=_MONO),
+    )
+    field_order = ["file", "sha256", "typed"]
+
+    def clean_sha256(self) -> str:
+        return str(self.cleaned_data["sha256"]).strip().lower()
 
 
 # --- Patches -----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from accounts.views.frame import PAGE_SIZE, administered, form_page, page, setti
 from portal.errors import Refusal
 from portal.templatetags.ui import filesize, thousands
 from registry import quotas
+from registry.bin import usage_of_bin
 from registry.models import Channel, Package
 from registry.quotas import Limits, Usage
 from registry.widening import delete_unlisted
@@ -36,6 +37,7 @@ def storage(request: HttpRequest, account: str) -> HttpResponse:
         "is_full": used.share_of(limits) >= 1,
         "used": used,
         "channels": _channels(found),
+        "bin": usage_of_bin(found),
         "unlisted": quotas.total_of(quotas.unlisted_files(found)),
         "page": _packages(request, found, used),
     }

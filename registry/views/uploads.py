@@ -12,9 +12,10 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
@@ -146,10 +147,13 @@ def _publish(request: HttpRequest, identity: Identity, destination: Destination)
     uploads = request.FILES.getlist(FILE_FIELD)
     account, channel = destination.account, destination.channel_name
     if not uploads:
-        reason = "No file was chosen. Choose one or several."
+        reason = _("No file was chosen. Choose one or several.")
         return _form(request, identity, account, channel, reason=reason)
     replaces = REPLACE_FIELD in request.POST
     results = [_publish_one(identity, destination, each, replaces=replaces) for each in uploads]
+    if request.accepts("application/json") and not request.accepts("text/html"):
+        rows = [_row(account, channel, result) for result in results]
+        return JsonResponse({"results": rows}, headers={"Cache-Control": "no-store"})
     failed = sum(1 for result in results if result.reason)
     context = {
         "account": account,
@@ -158,7 +162,7 @@ def _publish(request: HttpRequest, identity: Identity, destination: Destination)
         "failed": failed,
         "done": len(results) - failed,
         "again_url": _url(account.name, channel),
-        "crumbs": _crumbs(account, "Uploaded"),
+        "crumbs": _crumbs(account, _("Uploaded")),
     }
     return render(request, "registry/uploaded.html", context, status=422 if failed else 200)
 
@@ -177,7 +181,7 @@ def _publish_one(
             replaces=replaces,
         )
     except FileExists as refusal:
-        hint = "" if replaces else " Here that is “Replace files of the same name”."
+        hint = "" if replaces else " " + _("Here that is “Replace files of the same name”.")
         return _Result(name, reason=refusal.detail + hint)
     except Refusal as refusal:
         return _Result(name, reason=refusal.detail)
@@ -190,6 +194,27 @@ _WORDS = {
     Outcome.UNCHANGED: "unchanged",
     Outcome.REPLACED: "replaced",
 }
+
+
+def _row(account: Account, channel: str, result: _Result) -> dict[str, str]:
+    """What the script of the page shows of one file, in words."""
+    if result.file is None:
+        return {"name": result.name, "state": "failed", "words": result.reason}
+    file = result.file
+    words = {
+        "published": _("Published"),
+        "added": _("It was here already, and now also stands in %(channel)s"),
+        "unchanged": _("Already there, unchanged"),
+        "replaced": _("In place of the file that had its name"),
+    }
+    where = [account.name, file.name, file.subdir, file.filename]
+    return {
+        "name": file.filename,
+        "state": "unchanged" if result.outcome == "unchanged" else "done",
+        "words": words[result.outcome] % {"channel": channel},
+        "facts": f"{file.name} {file.version} · {file.build} · {file.subdir}",
+        "url": reverse("registry:file", args=where),
+    }
 
 
 def _crumbs(account: Account, *further: str) -> list[dict[str, str]]:
@@ -219,7 +244,7 @@ def _form(
         "upload_url": _url(account.name, channel),
         "accounts": _accounts(identity),
         "reason": reason,
-        "crumbs": _crumbs(account, "Upload"),
+        "crumbs": _crumbs(account, _("Upload")),
         "base_command": (
             'curl --fail-with-body --header "Authorization: Bearer $CONDARIUM_TOKEN" \\\n'
             f"  --form file=@xz-5.6.3-h1_0.conda {settings.BASE_URL}/api/v1/upload/"

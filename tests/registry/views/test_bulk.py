@@ -317,6 +317,7 @@ def test_a_version_and_a_package_are_deleted_and_restored_from_the_bin(
     assert "Delete hello 2.0?" in words(owner.client.get(f"{HELLO}/2.0/delete"))
     owner.client.post(f"{HELLO}/2.0/delete", {"typed": "hello 2.0"})
     assert Binned.objects.count() == 1
+    assert "holds 1 deleted file" in words(owner.client.get("/acme/settings/storage"))
     gone = owner.client.post(f"{HELLO}/delete", {"typed": "hello"}, follow=True)
     assert "hello is deleted." in words(gone)
     assert browsers["anonymous"].get(HELLO).status_code == 404

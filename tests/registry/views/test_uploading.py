@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from registry.models import PackageFile
+from registry.models import Channel, PackageFile
 from tests.accounts.views.pages import words
 from tests.builders import BuiltPackage, build_conda, build_tar_bz2
 from tests.cast import Person
@@ -146,3 +146,65 @@ def test_a_file_of_the_same_name_is_replaced_when_that_is_asked_for(
     assert answer.status_code == 200
     assert "In place of the file that had its name" in words(answer)
     assert PackageFile.objects.get(name="hello").sha256 == other.sha256
+
+
+def test_a_script_is_answered_file_by_file_in_words(world: World, maintainer: Person) -> None:
+    known = build_conda("hello", "1.0", about={"summary": "Says hello"})
+    files = [sent(build_conda("xz", "5.6.3")), sent(known), SimpleUploadedFile("b.conda", b"no")]
+
+    answer = maintainer.client.post(
+        "/acme/upload", {"files": files}, headers={"Accept": "application/json"}
+    )
+
+    done, unchanged, failed = answer.json()["results"]
+    assert (done["state"], done["words"]) == ("done", "Published")
+    assert done["facts"] == "xz 5.6.3 · 0 · noarch"
+    assert done["url"] == "/acme/xz/files/noarch/xz-5.6.3-0.conda"
+    assert (unchanged["state"], unchanged["words"]) == ("unchanged", "Already there, unchanged")
+    assert failed["state"] == "failed"
+    assert failed["words"]
+    nobody = maintainer.client.post("/sven/upload", headers={"Accept": "application/json"})
+    assert nobody.status_code == 404
+    assert nobody.json()["detail"]
+
+
+def test_a_file_is_replaced_when_its_name_is_typed(
+    world: World, maintainer: Person, reader: Person
+) -> None:
+    page = "/acme/hello/files/noarch/hello-1.0-0.conda/replace"
+    before = PackageFile.objects.get(name="hello")
+    other = build_conda("hello", "1.0", about={"summary": "Says something else"})
+    assert before.sha256 in maintainer.client.get(page).content.decode()
+    assert reader.client.get(page).status_code == 403
+    assert (
+        reader.client.post(page, {"file": sent(other), "typed": other.filename}).status_code == 403
+    )
+
+    for wrong, said in (
+        ({"typed": "hello"}, "That is 'hello'; type hello-1.0-0.conda."),
+        ({"typed": other.filename, "sha256": "0" * 64}, "sha256"),
+        ({"typed": other.filename, "sha256": "x"}, "64 hexadecimal digits are wanted."),
+        ({"typed": other.filename, "file": sent(build_conda("hello", "2.0"))}, "hello-2.0"),
+    ):
+        answer = maintainer.client.post(page, {"file": sent(other), **wrong})
+        assert answer.status_code == 422, wrong
+        assert said in words(answer)
+    assert maintainer.client.post(page, {"typed": other.filename}).status_code == 422
+    assert PackageFile.objects.get(name="hello").sha256 == before.sha256
+
+    done = maintainer.client.post(
+        page, {"file": sent(other), "typed": other.filename, "sha256": other.sha256}, follow=True
+    )
+
+    assert f"sha256 {before.sha256[:12]}… before, {other.sha256[:12]}… now." in words(done)
+    assert PackageFile.objects.get(name="hello").sha256 == other.sha256
+    again = {"file": sent(other), "typed": other.filename}
+    assert "Nothing changed." in words(maintainer.client.post(page, again, follow=True))
+    Channel.objects.update(is_immutable=True)
+    assert "<form class" not in maintainer.client.get(page).content.decode().split("facts", 1)[1]
+    assert (
+        maintainer.client.post(
+            page, {**again, "file": sent(build_conda("hello", "1.0"))}
+        ).status_code
+        == 422
+    )
