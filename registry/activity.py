@@ -60,8 +60,10 @@ def of_account(
     channel: Channel | None = None,
     before: int | None = None,
     most: int = 50,
+    belongs: bool | None = None,
 ) -> Activity:
-    """What happened in the account, or to one channel, which the viewer may read.
+    """What happened in the account, or to one channel, which the viewer may read. ``belongs`` is
+    what `access.reads_privately` says, where it was asked already.
 
     At most `MOST_LOOKED_AT` lines of the log are looked at; what is older has a page of its own.
     """
@@ -70,7 +72,10 @@ def of_account(
         events = events.filter(pk__lt=before)
     looked_at = list(events.order_by("-id").defer("user_agent", "ip_address")[:MOST_LOOKED_AT])
     rows: list[Happening] = []
-    for happening in _known(viewer, account, looked_at, channel):
+    if belongs is None:
+        belongs = access.reads_privately(viewer, account)
+    limited = viewer.token is not None and bool(viewer.token.channels or viewer.token.packages)
+    for happening in _known(viewer, account, looked_at, channel, belongs and not limited):
         if len(rows) == most:
             return Activity(rows, rows[-1].id)
         rows.append(happening)
@@ -78,11 +83,12 @@ def of_account(
 
 
 def _known(
-    viewer: Identity, account: Account, events: Sequence[Event], channel: Channel | None
+    viewer: Identity,
+    account: Account,
+    events: Sequence[Event],
+    channel: Channel | None,
+    sees_all: bool,
 ) -> Iterator[Happening]:
-    sees_all = access.reads_privately(viewer, account) and not (
-        viewer.token and (viewer.token.channels or viewer.token.packages)
-    )
     told = [
         happening
         for event in events
@@ -97,9 +103,10 @@ def _known(
             if channel is None or one.channel or (one.subdir, one.filename) in gone
         )
         return
-    readable = {one.name: one for one in access.visible_channels(viewer, account)}
+    here = [channel] if channel is not None else access.visible_channels(viewer, account)
+    readable = {one.name: one for one in here}
     for start in range(0, len(told), _CHUNK):
-        yield from _public(viewer, account, told[start : start + _CHUNK], readable, channel)
+        yield from _public(viewer, account, told[start : start + _CHUNK], readable)
 
 
 def _public(
@@ -107,12 +114,11 @@ def _public(
     account: Account,
     told: Sequence[Happening],
     readable: Mapping[str, Channel],
-    channel: Channel | None,
 ) -> Iterator[Happening]:
     names = {one.package for one in told if one.package}
     visible = access.visible_packages(viewer, account).filter(name__in=names)
-    known = set(visible.values_list("name", flat=True))
-    gone = _gone(account, told, readable.values() if channel is None else [channel])
+    known = set(visible.values_list("name", flat=True)) if names else set()
+    gone = _gone(account, told, readable.values())
     for one in told:
         if one.kind == "file.delete":
             is_known = (one.subdir, one.filename) in gone

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Sum
+from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
-from accounts.models import Account
-from registry import access, notices
+from registry import access, activity, notices
 from registry.conda.subdirs import NOARCH
 from registry.forms import PositionForm
+from registry.holdings import holdings
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
 from registry.views.accounts import packages_part
 from registry.views.frame import account_context, viewer
-from registry.views.install import channel_variants
+from registry.views.happenings import rows_of
+from registry.views.install import channel_url, channel_variants
 from registry.views.listing import in_order
 from registry.views.paging import links, position, slice_of
 
-# What clients fetch, and how the page calls it.
-_INDEX_FILES = {
-    "repodata.json": "repodata",
-    "repodata.json.zst": "zst",
-    "repodata_shards.msgpack.zst": "shard index",
-}
+# What clients fetch, in the order of the page's columns.
+_INDEX_FILES = ("repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst")
+_MOST_CHANGES = 15
 
 
 @require_safe
@@ -43,31 +40,14 @@ def channels(request: HttpRequest, account: str) -> HttpResponse:
         after=position(form.value("after")),
         before=position(form.value("before")),
     )
-    counted = _counted(identity, found, shown.rows)
+    belongs = access.reads_privately(identity, found)
+    held = holdings(identity, found, shown.rows, belongs=belongs)
     context = {
         **account_context(identity, found, "channels"),
-        "rows": [{**counted.get(each.pk, {}), "channel": each} for each in shown.rows],
+        "rows": [{"channel": each, "holding": held[each.pk]} for each in shown.rows],
         **links(request, shown, [each.name for each in shown.rows]),
     }
     return render(request, "registry/channels.html", context)
-
-
-def _counted(
-    identity: Identity, account: Account, shown: list[Channel]
-) -> dict[int, dict[str, Any]]:
-    """What the viewer may see in each of these channels; one query."""
-    files = access.visible_files_of_account(identity, account)
-    rows = (
-        ChannelFile.objects.filter(channel__in=shown, file__in=files.order_by().values("pk"))
-        .values("channel")
-        .annotate(
-            files=Count("pk"),
-            packages=Count("file__package", distinct=True),
-            size=Sum("file__size_bytes"),
-            changed_at=Max("added_at"),
-        )
-    )
-    return {row["channel"]: dict(row) for row in rows}
 
 
 @require_safe
@@ -78,6 +58,12 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
     standing = ChannelFile.objects.filter(channel=found, file__package=OuterRef("pk"))
     packages = access.visible_packages(identity, found.account).filter(Exists(standing))
     name = found.account.name
+    belongs = access.reads_privately(identity, found.account)
+    indexes = list(PublishedIndex.objects.filter(channel=found))
+    holding = holdings(identity, found.account, [found], belongs=belongs, indexes=indexes)[found.pk]
+    happened = activity.of_account(
+        identity, found.account, channel=found, most=_MOST_CHANGES, belongs=belongs
+    )
     context = {
         **account_context(identity, found.account, "channels"),
         "channel": found,
@@ -87,9 +73,13 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
             {"label": found.name},
         ],
         "variants": channel_variants(identity, found),
-        "totals": _counted(identity, found.account, [found]).get(found.pk, {}),
-        "index": _index_state(identity, found),
+        "address": channel_url(found),
+        "may_copy": not identity.is_anonymous,
+        "holding": holding,
+        "platforms": [(subdir, holding.subdirs[subdir]) for subdir in in_order(holding.subdirs)],
+        "index": _index_state(identity, found, indexes),
         "notices": notices.live_notices().filter(channel=found),
+        "happenings": rows_of(name, happened.rows),
         **packages_part(request, packages, files),
     }
     return render(request, "registry/channel.html", context)
@@ -104,8 +94,10 @@ class _SubdirState:
 
     subdir: str
     generation: int
-    sizes: list[tuple[str, int]]
+    sizes: list[int | None]
+    """Of `_INDEX_FILES`; what is made when it is asked for has none yet."""
     waiting: int
+    waiting_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +108,14 @@ class _IndexState:
     waiting_since: datetime | None = None
 
 
-def _index_state(identity: Identity, channel: Channel) -> _IndexState:
+def _index_state(
+    identity: Identity, channel: Channel, indexes: list[PublishedIndex]
+) -> _IndexState:
     """The published index, with nothing that only tells of packages the viewer can't see."""
     published = [
         row
-        for row in PublishedIndex.objects.filter(channel=channel, members_only=False)
-        if row.subdir and (row.record_count or row.subdir == NOARCH)
+        for row in indexes
+        if not row.members_only and row.subdir and (row.record_count or row.subdir == NOARCH)
     ]
     known = access.visible_packages(identity, channel.account).order_by().values("name")
     marks = {
@@ -137,8 +131,9 @@ def _index_state(identity: Identity, channel: Channel) -> _IndexState:
         _SubdirState(
             subdir,
             rows[subdir].generation if subdir in rows else 0,
-            _sizes(rows[subdir]) if subdir in rows else [],
+            _sizes(rows[subdir].files if subdir in rows else {}),
             marks[subdir]["count"] if subdir in marks else 0,
+            marks[subdir]["since"] if subdir in marks else None,
         )
         for subdir in in_order(rows.keys() | marks.keys())
     ]
@@ -151,10 +146,6 @@ def _index_state(identity: Identity, channel: Channel) -> _IndexState:
     )
 
 
-def _sizes(row: PublishedIndex) -> list[tuple[str, int]]:
-    found = []
-    for name, word in _INDEX_FILES.items():
-        size = row.files.get(name, {}).get("size")
-        if isinstance(size, int):
-            found.append((word, size))
-    return found
+def _sizes(files: dict[str, dict[str, object]]) -> list[int | None]:
+    sizes = [files.get(name, {}).get("size") for name in _INDEX_FILES]
+    return [size if isinstance(size, int) else None for size in sizes]

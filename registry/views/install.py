@@ -106,4 +106,16 @@ def channel_variants(
             "caption": "In .condarc, for conda and mamba",
             **note,
         },
+        {
+            "label": "pixi.toml",
+            "command": f'[workspace]\nchannels = ["{url}"]',
+            "caption": "In pixi.toml, before other channels",
+            **note,
+        },
+        {
+            "label": "environment.yml",
+            "command": f"channels:\n  - {url}",
+            "caption": "In environment.yml",
+            **note,
+        },
     ]

@@ -18,6 +18,7 @@ from registry.views import (
     badges,
     bins,
     bulk,
+    channel_acts,
     channel_settings,
     channels,
     collaborators,
@@ -223,6 +224,12 @@ urlpatterns: list[URLPattern] = [
         channel_settings.notice_withdraw,
         name="notice-withdraw",
     ),
+    path(
+        f"{_settings}/rebuild/<channel:channel>",
+        channel_acts.channel_rebuild,
+        name="channel-rebuild",
+    ),
+    path(f"{_settings}/copy/<channel:channel>", channel_acts.channel_copy, name="channel-copy"),
     path(
         f"{_settings}/delete/<channel:channel>",
         channel_settings.channel_delete,

@@ -27,7 +27,8 @@ LISTS = {
     f"{HELLO}/versions": 12,
     f"{HELLO}/files": 12,
     f"{HELLO}/channels": 12,
-    "/acme/channels/main": 14,
+    "/acme/channels/main": 18,
+    "/acme/activity": 12,
     HELLO: 16,
     f"{HELLO}/1.0": 15,
 }

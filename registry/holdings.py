@@ -1,0 +1,107 @@
+"""How much channels hold, at the price of a few rows: what their indexes say they list.
+
+Rows of a channel may be some hundred thousand. The index of each subdir knows how many records it
+has, for everybody and for members; it is behind by what waits to be published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+
+from accounts.identity import Identity
+from accounts.models import Account
+from registry import access
+from registry.models import Channel, ChanneldataEntry, ChannelFile, Package, PublishedIndex
+
+MOST_ADDED_UP = 20_000
+"""Of more files the bytes are not added up: each is a row to be read."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """What a channel shows to one viewer."""
+
+    packages: int = 0
+    subdirs: dict[str, int] = field(default_factory=dict)
+    """How many files each platform has."""
+    changed_at: datetime | None = None
+    size_bytes: int | None = None
+
+    @property
+    def files(self) -> int:
+        return sum(self.subdirs.values())
+
+
+def holdings(
+    viewer: Identity,
+    account: Account,
+    channels: Sequence[Channel],
+    *,
+    belongs: bool,
+    indexes: Iterable[PublishedIndex] | None = None,
+) -> dict[int, Holding]:
+    """What these channels of one account, which the viewer may read, show to them; by key.
+
+    ``belongs`` is what `access.reads_privately` says; ``indexes`` are those of the channels, where
+    they were read already.
+    """
+    found = {channel.pk: Holding() for channel in channels}
+    whole = {
+        channel.pk
+        for channel in channels
+        if channel.is_private or (belongs and access.within_channel_limit(viewer, channel.name))
+    }
+    if indexes is None:
+        rows = PublishedIndex.objects.filter(channel__in=found.keys())
+        indexes = rows.only("channel", "subdir", "members_only", "record_count", "published_at")
+    _count_files(found, whole, indexes)
+    for channel_id, number in _names(account, found, whole):
+        found[channel_id].packages = number
+    left = MOST_ADDED_UP
+    small = []
+    for channel_id, one in sorted(found.items(), key=lambda item: item[1].files):
+        left -= one.files
+        if left >= 0:
+            small.append(channel_id)
+    for channel_id, size in _sizes(account, small, whole):
+        found[channel_id].size_bytes = size
+    return found
+
+
+def _count_files(
+    found: dict[int, Holding], whole: set[int], indexes: Iterable[PublishedIndex]
+) -> None:
+    # The members' row, where there is one, comes last.
+    for index in sorted(indexes, key=lambda one: one.members_only):
+        if not index.subdir or (index.members_only and index.channel_id not in whole):
+            continue
+        one = found[index.channel_id]
+        one.subdirs[index.subdir] = index.record_count
+        if index.published_at is not None:
+            one.changed_at = max(one.changed_at or index.published_at, index.published_at)
+    for one in found.values():
+        one.subdirs = {subdir: count for subdir, count in one.subdirs.items() if count}
+
+
+def _names(
+    account: Account, found: dict[int, Holding], whole: set[int]
+) -> QuerySet[ChanneldataEntry, tuple[int, int]]:
+    private = Package.objects.filter(
+        account=account, is_private=True, name=OuterRef("package_name")
+    )
+    entries = ChanneldataEntry.objects.filter(channel__in=found.keys())
+    shown = entries.filter(Q(channel__in=whole) | ~Exists(private))
+    return shown.values_list("channel_id").annotate(count=Count("pk")).order_by()
+
+
+def _sizes(
+    account: Account, channels: Sequence[int], whole: set[int]
+) -> QuerySet[ChannelFile, tuple[int, int | None]]:
+    private = Package.objects.filter(account=account, is_private=True, name=OuterRef("name"))
+    entries = ChannelFile.objects.filter(channel__in=channels)
+    shown = entries.filter(Q(channel__in=whole) | ~Exists(private))
+    return shown.values_list("channel_id").annotate(size=Sum("file__size_bytes")).order_by()
