@@ -124,7 +124,7 @@ def _of_version(
     if platform:
         rows = rows.filter(subdir=platform)
     found: dict[str, list[PackageFile]] = {}
-    for file in rows.order_by("-build_number", "filename")[:_BUILDS_LOOKED_AT]:
+    for file in rows.order_by("-build_number", "-filename")[:_BUILDS_LOOKED_AT]:
         found.setdefault(file.subdir, []).append(file)
     return found
 
@@ -228,8 +228,7 @@ def _grouped(files: FilesCompared | None) -> dict[str, Any]:
         "groups": [Group(name, changes) for name, changes in groups.items()],
         "is_long": len(files.changes) > _OPEN_UP_TO,
         "left_out": len(files.changes) - len(shown),
-        "folders": files.folders[:_MOST_FOLDERS],
-        "same_total": files.difference == 0,
+        "folders": [folder for folder in files.folders if folder.difference][:_MOST_FOLDERS],
     }
 
 

@@ -69,7 +69,7 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
     channels = channels_by_file(identity, found.account, builds)
     context = {
         **package_context(identity, found, "versions", version),
-        "version": version,
+        "shown_version": version,
         "newest": newest,
         "is_latest": newest is not None and newest.version == version,
         "about": listing.about_version(found, builds[0], said),

@@ -133,7 +133,6 @@ def test_what_is_private_has_no_badges_and_looks_missing(
         "/acme/hello/badges/version",
         "/acme/hello/badges/Version.svg",
         "/acme/hello/badges/.svg",
-        "/acme/hello/badges",
         "/missing/hello/badges/version.svg",
     ],
 )
