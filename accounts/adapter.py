@@ -19,7 +19,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from accounts import audit
+from accounts import audit, switches
 from accounts.authentication import client_address
 from accounts.identity import Identity
 from accounts.models import Account, User
@@ -66,7 +66,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         refusal: ValidationError = super().validation_error(code, *args)
         return refusal
 
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
+        """Let nobody in to a suspended account, whatever they proved."""
+        if user.account.suspended_at is not None:
+            refused: HttpResponse = self.respond_user_inactive(request, user)
+            return refused
+        answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return answer
+
     def is_open_for_signup(self, _request: HttpRequest) -> bool:
+        switches.require(switches.Name.SIGN_UP)
         return bool(settings.SIGNUP_OPEN)
 
     def clean_username(self, username: str, shallow: bool = False) -> str:

@@ -9,4 +9,6 @@ class Backend(AuthenticationBackend):  # type: ignore[misc]  # allauth is untype
     def get_user(self, user_id: int) -> User | None:
         """The user of a session with their account, which every page asks for."""
         user = User.objects.select_related("account").filter(pk=user_id).first()
-        return user if user is not None and self.user_can_authenticate(user) else None
+        if user is None or user.account.suspended_at is not None:
+            return None
+        return user if self.user_can_authenticate(user) else None

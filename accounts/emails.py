@@ -17,7 +17,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 
 from accounts.identity import Identity
-from accounts.models import Invitation, Membership, Token
+from accounts.models import Invitation, Membership, Token, User
 from accounts.roles import Role
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,15 @@ def _send_on_commit(
 
     if messages:
         transaction.on_commit(send)
+
+
+def send_second_factor_reset(user: User) -> None:
+    _send_on_commit(
+        to=[user.email],
+        subject="Your second factor was removed",
+        template="second_factor_reset",
+        context={"user": user},
+    )
 
 
 def invitation_link(key: str) -> str:

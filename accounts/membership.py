@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import audit, emails, people, rights
+from accounts import audit, emails, people, rights, switches
 from accounts.authentication import has_verified_email
 from accounts.identity import OPERATOR, Identity
 from accounts.models import Account, GroupMember, Invitation, Membership, Organization, User
@@ -102,6 +102,7 @@ def create_organization(
     if by is OPERATOR and owner is not None:
         founder = owner
     else:
+        switches.require(switches.Name.NEW_ORGANIZATIONS)
         founder = _require_user(by)
         if not has_verified_email(founder):
             raise Forbidden(

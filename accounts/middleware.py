@@ -9,14 +9,17 @@ from urllib.parse import unquote
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 
+from accounts import switches
 from accounts.authentication import PATH_TOKEN, USED_TOKEN
 from accounts.locales import is_time_zone
 from accounts.models import Token
 from accounts.token_words import expiry_warning
+from portal.middleware import refused
+from portal.problems import CONTENT_TYPE, problem, wants_problem
 
 # conda writes the token after the channel root, pixi and mamba before everything.
 _FORMS = (
@@ -127,3 +130,39 @@ class KeptNowhere:
         if request.path_info.startswith("/account/"):
             add_never_cache_headers(response)
         return response
+
+
+class ReadOnly:
+    """Refuses what changes something while the site is read-only, whatever client asks.
+
+    Signing in stays possible, and the pages from which it is ended.
+    """
+
+    _safe = frozenset({"GET", "HEAD", "OPTIONS"})
+    _open = (
+        "/-/site/", "/-/theme", "/account/login", "/account/logout", "/account/reauthenticate",
+        "/account/2fa/",
+    )  # fmt: skip
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in self._safe and not request.path.startswith(self._open):
+            try:
+                switches.require(switches.Name.READ_ONLY)
+            except switches.SwitchedOff as refusal:
+                return self._refused(request, refusal)
+        return self.get_response(request)
+
+    def _refused(self, request: HttpRequest, refusal: switches.SwitchedOff) -> HttpResponse:
+        if not wants_problem(request):
+            return refused(request, refusal)
+        # Each client reads the sentence under a key of its own.
+        body = {**problem(refusal), "error": refusal.detail, "message": refusal.detail}
+        return JsonResponse(
+            body,
+            status=refusal.status,
+            content_type=CONTENT_TYPE,
+            headers={"Cache-Control": "no-store", **refusal.headers},
+        )

@@ -88,6 +88,16 @@ _PAGES: dict[int, str] = {
 }
 
 
+def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    if wants_problem(request):
+        return problem_response(refusal)
+    template = _PAGES.get(refusal.status, "refused.html")
+    response = render(request, template, {"refusal": refusal}, status=refusal.status)
+    for name, value in refusal.headers.items():
+        response.headers[name] = value
+    return response
+
+
 class Refusals:
     """Words a refusal that no dialect has worded: a page for a browser, a problem otherwise."""
 
@@ -102,12 +112,4 @@ class Refusals:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, Refusal):
-            return None
-        if wants_problem(request):
-            return problem_response(exception)
-        template = _PAGES.get(exception.status, "refused.html")
-        response = render(request, template, {"refusal": exception}, status=exception.status)
-        for name, value in exception.headers.items():
-            response.headers[name] = value
-        return response
+        return refused(request, exception) if isinstance(exception, Refusal) else None

@@ -136,6 +136,7 @@ MIDDLEWARE = [
     "accounts.middleware.SessionActivity",
     "accounts.middleware.Locality",
     "accounts.middleware.KeptNowhere",
+    "accounts.middleware.ReadOnly",
     "portal.middleware.Refusals",
 ]
 
@@ -163,6 +164,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.context.site",
                 "accounts.attention.header",
+                "accounts.switches.banners",
                 "registry.views.undo.offered",
             ],
         },

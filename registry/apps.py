@@ -7,6 +7,7 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         # Rooms that need models, which are there only now.
+        from accounts import suspension  # noqa: PLC0415
         from registry import (  # noqa: PLC0415
             channel_work,  # noqa: F401  # registers what jobs do
             housekeeping,
@@ -16,6 +17,7 @@ class RegistryConfig(AppConfig):
         )
         from registry.bin import sweep  # noqa: PLC0415
 
+        housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
         housekeeping.also_sweep("files that left", replacing.sweep)
         housekeeping.also_sweep("files that no rule keeps", retention.run_due)

@@ -40,6 +40,7 @@ from django.utils.http import (
     parse_http_date_safe,
 )
 
+from accounts import switches
 from accounts.authentication import PATH_TOKEN
 from accounts.identity import Identity
 from portal.errors import NotFound, Refusal, Unavailable
@@ -209,6 +210,7 @@ def deliver_package(request: HttpRequest, file: PackageFile, stored: Stored) -> 
 
     Readers of metadata fetch the end of a ``.conda``, and who resumes was counted before.
     """
+    switches.require(switches.Name.DOWNLOADS)
     response = deliver(request, stored)
     is_given = request.method == "GET" and response.status_code in {200, 206, 302}
     if is_given and _wants_beginning(request, stored):

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import switches
 from portal import processes
 from registry import generations, indexing, storage, tree
 from registry.conda.shards import shard_filename
@@ -38,7 +39,10 @@ def also_sweep(name: str, sweep: Callable[[], int]) -> None:
 
 
 def keep_house() -> dict[str, int]:
-    """Run every sweep once; how many things each of them took away."""
+    """Run every sweep once; how many things each of them took away. Nothing, while the site is
+    read-only."""
+    if switches.is_thrown(switches.Name.READ_ONLY):
+        return {}
     swept = {
         **{name: sweep() for name, sweep in _OF_OTHERS.items()},
         "uploads": sweep_abandoned_uploads(),

@@ -30,7 +30,7 @@ from django.db import DatabaseError, close_old_connections, connection, transact
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, switches
 from accounts.authentication import identify_again
 from accounts.identity import OPERATOR, Identity
 from accounts.models import Account
@@ -494,7 +494,7 @@ class Lanes:
     def _run(self) -> None:
         while not processes.is_ending():
             try:
-                found = run_next()
+                found = not switches.is_thrown(switches.Name.READ_ONLY) and run_next()
             except Exception:  # what it is about may go well the next time
                 log.exception("looking for jobs failed")
                 found = False

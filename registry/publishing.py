@@ -17,8 +17,8 @@ from typing import NamedTuple, Self
 from django.conf import settings
 from django.db import transaction
 
-from accounts import audit
-from accounts.identity import Identity
+from accounts import audit, switches
+from accounts.identity import OPERATOR, Identity
 from accounts.models import Account
 from accounts.scopes import Ability
 from portal import failpoints
@@ -136,6 +136,8 @@ def open_destination(
     by: Identity, account_name: str, channel_name: str, ability: Ability = Ability.WRITE
 ) -> Destination:
     """Decide what can be decided about an upload before its body is read."""
+    if by is not OPERATOR:
+        switches.require(switches.Name.UPLOADS)
     try:
         check_channel_name(channel_name)
     except InvalidChannelNameError as error:

@@ -3,6 +3,7 @@ from accounts.models.client_login import ClientLogin
 from accounts.models.event import Event
 from accounts.models.group import Group, GroupMember
 from accounts.models.organization import Invitation, Membership, Organization
+from accounts.models.switch import Switch
 from accounts.models.token import Token
 from accounts.models.user import User
 
@@ -15,6 +16,7 @@ __all__ = [
     "Invitation",
     "Membership",
     "Organization",
+    "Switch",
     "Token",
     "User",
 ]

@@ -31,6 +31,9 @@ class Account(models.Model):
     # The address that everybody is shown; empty: none.
     public_email = models.EmailField(max_length=254, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
+    # Where it has an end, a sweep lifts it then (`accounts.suspension`).
+    suspended_until = models.DateTimeField(null=True, blank=True)
+    suspended_for = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     if TYPE_CHECKING:
