@@ -129,6 +129,4 @@ def _plain(value: object) -> str:
         return ", ".join(map(_plain, value)) or "–"
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_plain(each)}" for key, each in value.items()) or "–"
-    if value is None:
-        return "–"
-    return str(value)
+    return "–" if value is None or value == "" else str(value)

@@ -80,9 +80,9 @@ def expiry_warning(token: Token) -> str:
 # --- What it may, in one sentence --------------------------------------------------------------
 
 
-def _listed(names: Sequence[str]) -> SafeString:
+def _listed(names: Sequence[str], each_as: str = "<strong>{}</strong>") -> SafeString:
     """``dev, main and nightly``, each set off."""
-    strong = [format_html("<strong>{}</strong>", name) for name in names]
+    strong = [format_html(each_as, name) for name in names]
     if len(strong) < 2:
         return strong[0] if strong else mark_safe("")
     return format_html(
@@ -133,7 +133,7 @@ def summary(
     parts = [
         format_html(
             sentence,
-            acts=_listed(_acts(may)),
+            acts=_listed(_acts(may), "{}"),
             packages=_listed(packages),
             channels=_listed(channels),
             account=_listed([account.name]),

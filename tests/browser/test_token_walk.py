@@ -76,6 +76,8 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     expect(page.get_by_label("Upload, move, remove and delete files")).to_be_checked()
     page.get_by_label("Only these channels").fill("dev")
     page.get_by_label("Only these packages").fill("xz, xz-*")
+    expect(page.locator("#token-summary")).to_contain_text("xz and xz-* in dev of acme until")
+    look_at(page, "token-new-filled")
     page.get_by_role("button", name="Create token").click()
 
     arrived_at(page, "Token “ci-xz” made")
@@ -90,7 +92,10 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     assert (found.account.name, found.channels, found.packages) == ("acme", ["dev"], ["xz", "xz-*"])
     assert copied not in page.title()
     assert copied not in page.url
-    page.get_by_label("conda", exact=True).or_(page.get_by_label("curl")).first.check()
+    page.get_by_label("Jenkins").check()
+    expect(page.locator(".install-panel:visible").first).to_contain_text(
+        "anaconda upload --user acme --label dev"
+    )
 
     page.reload()
     arrived_at(page, "Token “ci-xz” was made already")
@@ -107,13 +112,32 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     page.wait_for_url("chrome-error://chromewebdata/")
     page.goto("/acme/settings/access")
     look_at(page, "access-one")
-    page.get_by_role("link", name="Revoke ci-xz").click()
+    page.get_by_role("link", name="Rotate ci-xz").click()
+    arrived_at(page, "Rotate “ci-xz”")
+    look_at(page, "token-rotate")
+    page.get_by_role("button", name="Rotate token").click()
+    arrived_at(page, "Token “ci-xz” made")
+    look_at(page, "token-rotated")
+    assert page.locator(".secret pre").inner_text() != copied
+    page.get_by_role("link", name="I have copied it").click()
+    look_at(page, "access-rotated")
+    page.get_by_role("link", name="ci-xz", exact=True).click()
+    arrived_at(page, "ci-xz")
+    look_at(page, "token")
+    page.get_by_role("main").get_by_role("link", name="Revoke", exact=True).click()
     arrived_at(page, "Revoke “ci-xz”?")
     look_at(page, "token-revoke")
     page.get_by_role("button", name="Revoke token").click()
     expect(page.get_by_text("The token ci-xz is revoked")).to_be_visible()
+    page.get_by_role("link", name="Revoke all made before a day").click()
+    page.get_by_label("Made before").fill("2999-01-01")
+    page.get_by_role("button", name="Show them").click()
+    look_at(page, "revoke-before")
+    page.get_by_role("button", name="Revoke 1 token").click()
+    expect(page.get_by_text("1 token is revoked")).to_be_visible()
+    page.get_by_text("Expired and revoked").first.click()
     look_at(page, "access-revoked")
-    assert Token.objects.get().revoked_at is not None
+    assert not Token.objects.filter(revoked_at=None).exists()
 
 
 def test_the_walk_needs_no_script(page_without_script: Page, owner: Person) -> None:
