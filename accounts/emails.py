@@ -15,9 +15,10 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 
 from accounts.identity import Identity
-from accounts.models import Invitation, Membership, Token, User
+from accounts.models import Account, Invitation, Membership, Token, User
 from accounts.roles import Role
 
 log = logging.getLogger(__name__)
@@ -68,21 +69,36 @@ def send_invitation(invitation: Invitation, *, by: Identity, key: str) -> None:
     )
 
 
+def _reached_by(account: Account) -> list[str]:
+    """The addresses of those whom an account's tokens concern: its user, or its owners."""
+    if not account.is_organization:
+        return [account.user.email]
+    owners = Membership.objects.filter(
+        organization__account=account, role=Role.OWNER, user__is_active=True
+    )
+    return list(owners.values_list("user__email", flat=True))
+
+
 def send_token_created(token: Token, *, by: Identity) -> None:
     """Tell those whom a token may harm: its user, or the owners of its organization."""
     account = token.account
-    if account.is_organization:
-        owners = Membership.objects.filter(
-            organization__account=account, role=Role.OWNER, user__is_active=True
-        )
-        to = list(owners.values_list("user__email", flat=True))
-    else:
-        to = [account.user.email]
     _send_on_commit(
-        to=to,
+        to=_reached_by(account),
         subject=f"A token was made for {account.name}",
         template="token_created",
         context={"token": token, "account": account.name, "maker": by.name if by.account else ""},
+    )
+
+
+def send_token_ends(token: Token) -> None:
+    """Tell those who can rotate it."""
+    account = token.account
+    _send_on_commit(
+        to=_reached_by(account),
+        subject=gettext("Token “%(name)s” of %(account)s expires soon")
+        % {"name": token.name, "account": account.name},
+        template="token_ends",
+        context={"token": token, "account": account.name},
     )
 
 

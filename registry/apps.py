@@ -7,7 +7,7 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         # Rooms that need models, which are there only now.
-        from accounts import suspension  # noqa: PLC0415
+        from accounts import expiry, suspension  # noqa: PLC0415
         from registry import (  # noqa: PLC0415
             channel_work,  # noqa: F401  # registers what jobs do
             housekeeping,
@@ -19,6 +19,7 @@ class RegistryConfig(AppConfig):
 
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
+        housekeeping.also_sweep("tokens that end soon", expiry.warn_of_ends)
         housekeeping.also_sweep("files that left", replacing.sweep)
         housekeeping.also_sweep("files that no rule keeps", retention.run_due)
         housekeeping.also_sweep("files in bins", sweep)

@@ -311,7 +311,7 @@ class PermissionForm(forms.Form):
 class _AddForm(forms.Form):
     permission = forms.ChoiceField(
         choices=[
-            (p.value, format_html("<strong>{}</strong> {}", p.label, words))
+            (p.value, format_html("<span><strong>{}</strong> {}</span>", p.label, words))
             for p, words in _PERMISSION_WORDS.items()
         ],
         widget=forms.RadioSelect,

@@ -94,7 +94,7 @@ def test_a_tokens_page_says_what_it_may_and_what_was_done_with_it(
     for part in (
         "May upload, move and delete all packages in dev of acme until",
         "by olga",
-        "from 192.0.2.9, with conda/26.1",
+        "from 192.0.2.9 with conda/26.1",
         "acme deleted noarch/xz-1-0.conda",
     ):
         assert part in text
