@@ -24,7 +24,7 @@ from accounts.authentication import client_address
 from accounts.identity import Identity
 from accounts.models import Account, User
 from accounts.names import username_validators
-from accounts.people import name_taken
+from accounts.people import is_taken, name_taken
 from accounts.proofs import has_fresh_proof
 from portal.errors import Conflict, too_many_attempts
 
@@ -83,7 +83,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         for validate in username_validators:
             validate(username)
         name = username.strip().lower()
-        if not shallow and Account.objects.filter(name=name).exists():
+        if not shallow and is_taken(name):
             raise ValidationError(name_taken(username), code="username_taken")
         return name
 

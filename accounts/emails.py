@@ -102,6 +102,16 @@ def send_token_ends(token: Token) -> None:
     )
 
 
+def send_account_deleted(account: Account) -> None:
+    """Tell the person, or the owners of the organization, before they are gone."""
+    _send_on_commit(
+        to=_reached_by(account),
+        subject=gettext("%(account)s was deleted") % {"account": account.name},
+        template="account_deleted",
+        context={"account": account.name},
+    )
+
+
 def send_role_changed(membership: Membership, *, by: Identity) -> None:
     organization = membership.organization.account.name
     role = membership.get_role_display().lower()

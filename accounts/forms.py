@@ -137,6 +137,19 @@ class LocaleForm(forms.Form):
     language = forms.ChoiceField(label=_("Language"), choices=languages, required=False)
 
 
+class RenameForm(forms.Form):
+    name = forms.CharField(
+        max_length=MAX_LENGTH,
+        label=_("New name"),
+        help_text=_("Small letters, digits, dots, dashes and underscores."),
+        widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
+    )
+    understood = forms.BooleanField(
+        label=_("I change the address in programs that upload"),
+        error_messages={"required": _("Uploads to the old name are refused: say that you know.")},
+    )
+
+
 class OrganizationForm(forms.Form):
     name = forms.CharField(
         max_length=MAX_LENGTH,

@@ -5,21 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from urllib.parse import unquote
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+)
 from django.utils import timezone, translation
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.utils.encoding import iri_to_uri
 
 from accounts import switches
 from accounts.authentication import PATH_TOKEN, USED_TOKEN
 from accounts.locales import is_time_zone
-from accounts.models import Token
+from accounts.models import FormerName, Token
 from accounts.token_words import expiry_warning
+from portal.errors import Conflict
 from portal.middleware import refused
-from portal.problems import CONTENT_TYPE, problem, wants_problem
+from portal.problems import CONTENT_TYPE, problem, problem_response, wants_problem
 
 # conda writes the token after the channel root, pixi and mamba before everything.
 _FORMS = (
@@ -90,6 +98,59 @@ class SessionActivity:
             if not known.exists():
                 UserSession.objects.create_from_request(request)
         return self.get_response(request)
+
+
+class FormerNames:
+    """Answers for accounts under the names that they had.
+
+    Pages lead to the new address; programs that read are given what is there, since a token in
+    their address would be lost on the way; whoever changes something is told the name.
+    Nobody else pays for it: only what was not found is looked at.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        asked = request.path_info
+        response = self.get_response(request)
+        if response.status_code != HTTPStatus.NOT_FOUND:
+            return response
+        before = _account_in_path(request)
+        former = (
+            FormerName.objects.select_related("account")
+            .filter(name=before.lower(), account__isnull=False)
+            .first()
+            if before
+            else None
+        )
+        if former is None or former.account is None:
+            return response
+        path = asked.replace(f"/{before}", f"/{former.account.name}", 1)
+        if request.method not in {"GET", "HEAD"}:
+            return problem_response(
+                Conflict(f"{former.name} is now called {former.account.name}. Send this to {path}.")
+            )
+        if not wants_problem(request) and not asked.startswith("/conda/"):
+            query = request.META.get("QUERY_STRING", "")
+            goal = iri_to_uri(path) + (f"?{query}" if query else "")
+            return HttpResponsePermanentRedirect(goal, preserve_request=True)
+        request.path_info = request.path = path
+        request.META["PATH_INFO"] = path
+        return self.get_response(request)
+
+
+def _account_in_path(request: HttpRequest) -> str:
+    """What stands in the path where an account's name belongs."""
+    match = request.resolver_match
+    if match is None:
+        return ""
+    name = match.kwargs.get("account")
+    if name is None:
+        name = str(match.kwargs.get("rest", "")).strip("/").partition("/")[0]
+    # A path that is read twice is read as it was sent: names are compared without their case.
+    found = re.search(rf"/({re.escape(str(name))})(?=/|\Z)", request.path_info, re.IGNORECASE)
+    return found[1] if name and found else ""
 
 
 class Locality:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import audit
 from accounts.identity import Identity
-from accounts.models import Account, User
+from accounts.models import Account, FormerName, User
 from accounts.names import MAX_LENGTH, check_account_name
 from portal.errors import Conflict, InvalidInput
 
@@ -20,20 +20,30 @@ def name_taken(typed: str) -> str:
     name = typed.strip().lower()
     stem = name[: MAX_LENGTH - 3]
     candidates = [f"{stem}-{number}" for number in range(2, 30)]
-    taken = set(Account.objects.filter(name__in=candidates).values_list("name", flat=True))
+    known = Account.objects.order_by().filter(name__in=candidates).values_list("name")
+    former = FormerName.objects.order_by().filter(name__in=candidates).values_list("name")
+    taken = {name for (name,) in known.union(former)}
     case = ": capital letters don't make a difference" if typed.strip() != name else ""
     free = next((candidate for candidate in candidates if candidate not in taken), None)
     advice = f"Try {free}." if free else "Choose another."
     return f"The name {typed.strip()} is taken{case}. {advice}"
 
 
-def require_free_name(typed: str, *, field: str) -> str:
+def is_taken(name: str, *, own: Account | None = None) -> bool:
+    """Whether an account has the name, or had it: then only that one (``own``) may take it."""
+    former = FormerName.objects.reserved().filter(name=name)
+    if own is not None:
+        former = former.exclude(account=own)
+    return Account.objects.filter(name=name).exists() or former.exists()
+
+
+def require_free_name(typed: str, *, field: str, own: Account | None = None) -> str:
     """The one spelling we keep of an account's name that nobody has yet."""
     try:
         name = check_account_name(typed)
     except ValidationError as error:
         raise InvalidInput(error.messages[0], {field: error.messages}) from None
-    if Account.objects.filter(name=name).exists():
+    if is_taken(name, own=own):
         raise Conflict(name_taken(typed))
     return name
 

@@ -10,6 +10,7 @@ class RegistryConfig(AppConfig):
         from accounts import expiry, suspension  # noqa: PLC0415
         from registry import (  # noqa: PLC0415
             channel_work,  # noqa: F401  # registers what jobs do
+            endings,
             housekeeping,
             jobs,
             replacing,
@@ -20,6 +21,7 @@ class RegistryConfig(AppConfig):
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
         housekeeping.also_sweep("tokens that end soon", expiry.warn_of_ends)
+        housekeeping.also_sweep("of deleted accounts", endings.sweep)
         housekeeping.also_sweep("files that left", replacing.sweep)
         housekeeping.also_sweep("files that no rule keeps", retention.run_due)
         housekeeping.also_sweep("files in bins", sweep)

@@ -1,6 +1,7 @@
 from accounts.models.account import Account
 from accounts.models.client_login import ClientLogin
 from accounts.models.event import Event
+from accounts.models.former_name import FormerName
 from accounts.models.group import Group, GroupMember
 from accounts.models.organization import Invitation, Membership, Organization
 from accounts.models.switch import Switch
@@ -11,6 +12,7 @@ __all__ = [
     "Account",
     "ClientLogin",
     "Event",
+    "FormerName",
     "Group",
     "GroupMember",
     "Invitation",

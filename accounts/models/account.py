@@ -30,6 +30,8 @@ class Account(models.Model):
     links: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
     # The address that everybody is shown; empty: none.
     public_email = models.EmailField(max_length=254, blank=True)
+    # A deleted account is a row that owns what the sweeps have not taken yet, and its log.
+    deleted_at = models.DateTimeField(null=True, blank=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     # Where it has an end, a sweep lifts it then (`accounts.suspension`).
     suspended_until = models.DateTimeField(null=True, blank=True)

@@ -47,6 +47,8 @@ class _Entry:
     organizations: bool = True
     # Members see it too; everything else is for who administers the account.
     members: bool = False
+    # Only for who may end the account.
+    owners: bool = False
 
 
 # The pages of other apps stand here as plain paths: this app knows nothing of them.
@@ -73,6 +75,7 @@ _ENTRIES = (
         organizations=False,
     ),
     _Entry("policy", "Policy", "shield-check", "/{account}/settings/policy", users=False),
+    _Entry("admin", "Rename or delete", "triangle-alert", "/{account}/settings/admin", owners=True),
     _Entry("log", "Audit log", "scroll-text", "/{account}/settings/log"),
 )
 
@@ -174,7 +177,7 @@ def _entries(role: str | None, account: Account) -> list[_Entry]:
     """The pages of settings that who has this role may see, in order."""
     fitting = [e for e in _ENTRIES if (e.organizations if account.is_organization else e.users)]
     if role is None or role_covers(role, Role.ADMIN):
-        return fitting if role else []
+        return [e for e in fitting if role == Role.OWNER or not e.owners] if role else []
     return [entry for entry in fitting if entry.members]
 
 

@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 
 from accounts import converters as _accounts  # noqa: F401  # registers <account:…>
 from registry.views import (
+    account_admin,
     accounts,
     badges,
     bins,
@@ -143,6 +144,9 @@ urlpatterns: list[URLPattern] = [
         groups.group_packages_choose,
         name="group-packages",
     ),
+    path("<account:account>/settings/admin", account_admin.admin, name="account-admin"),
+    path("<account:account>/settings/admin/rename", account_admin.rename, name="account-rename"),
+    path("<account:account>/settings/admin/delete", account_admin.delete, name="account-delete"),
     path("<account:account>/settings/storage", storage.storage, name="storage"),
     path(
         "<account:account>/settings/storage/unlisted",
