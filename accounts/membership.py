@@ -257,6 +257,27 @@ def leave(*, by: Identity, organization: Organization) -> None:
     _part(by, membership, "member.leave")
 
 
+@transaction.atomic
+def show_membership(*, by: Identity, organization: Organization, is_public: bool) -> None:
+    """Let everybody know that ``by`` belongs to the organization, or only its members."""
+    user = _require_user(by)
+    membership = Membership.objects.select_for_update(of=("self",)).filter(
+        organization=organization, user=user
+    ).first()  # fmt: skip
+    if membership is None:
+        raise Forbidden(f"You do not belong to {organization.account.name}.")
+    if membership.is_public == is_public:
+        return
+    membership.is_public = is_public
+    membership.save(update_fields=["is_public"])
+    audit.record(
+        by=by,
+        account=organization.account,
+        action="member.show" if is_public else "member.hide",
+        target=user.username,
+    )
+
+
 # --- Invitations -------------------------------------------------------------------------------
 
 

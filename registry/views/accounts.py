@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from accounts import membership
+from accounts.models import Membership
+from accounts.rights import role_in
+from accounts.views.frame import act_of
+from portal.errors import NotFound
 from registry import access
 from registry import activity as activities
-from registry.forms import ActivityForm, PackagesForm
+from registry.forms import ActivityForm, PackagesForm, PositionForm
 from registry.models import Package, PackageFile
 from registry.models.channel import MAIN
-from registry.views.frame import account_context, viewer
+from registry.views.frame import account_context, to, viewer
 from registry.views.happenings import rows_of
 from registry.views.install import channel_variants
 from registry.views.listing import package_rows
@@ -74,3 +81,59 @@ def activity(request: HttpRequest, account: str) -> HttpResponse:
         "older_url": f"?before={happened.older_than}" if happened.older_than else "",
     }
     return render(request, "registry/activity.html", context)
+
+
+# --- Members -----------------------------------------------------------------------------------
+
+
+@require_safe
+def members(request: HttpRequest, account: str) -> HttpResponse:
+    """Who belongs to an organization: all for its members, else those who want it known."""
+    identity = viewer(request)
+    found = access.find_account(account)
+    if not found.is_organization:
+        raise NotFound
+    form = PositionForm(request.GET)
+    role = role_in(identity, found)
+    rows = Membership.objects.filter(organization__account=found).select_related("user__account")
+    shown = slice_of(
+        rows if role is not None else rows.filter(is_public=True),
+        ["user__username"],
+        after=position(form.value("after")),
+        before=position(form.value("before")),
+    )
+    own = rows.filter(user=identity.user).first() if role is not None and identity.user else None
+    context = {
+        **account_context(identity, found, "members"),
+        "rows": shown.rows,
+        "belongs": role is not None,
+        "own": own,
+        **links(request, shown, [row.user.username for row in shown.rows]),
+    }
+    return render(request, "registry/members.html", context)
+
+
+@act_of("registry:account-members")
+def membership_show(request: HttpRequest, account: str) -> HttpResponse:
+    return _set_public(request, account, is_public=True)
+
+
+@act_of("registry:account-members")
+def membership_hide(request: HttpRequest, account: str) -> HttpResponse:
+    return _set_public(request, account, is_public=False)
+
+
+def _set_public(request: HttpRequest, account: str, *, is_public: bool) -> HttpResponse:
+    found = access.find_account(account)
+    if not found.is_organization:
+        raise NotFound
+    membership.show_membership(
+        by=viewer(request), organization=found.organization, is_public=is_public
+    )
+    messages.success(
+        request,
+        _("Everybody can see now that you belong to %(name)s.") % {"name": found.name}
+        if is_public
+        else _("Only members see now that you belong to %(name)s.") % {"name": found.name},
+    )
+    return to("account-members", found.name)

@@ -35,6 +35,17 @@ def account_context(identity: Identity, account: Account, current: str) -> dict[
     tabs: list[Tab] = [
         {"key": "packages", "label": "Packages", "url": reverse("registry:account", args=[name])},
         {"key": "channels", "label": "Channels", "url": reverse("registry:channels", args=[name])},
+        *(
+            [
+                {
+                    "key": "members",
+                    "label": "Members",
+                    "url": reverse("registry:account-members", args=[name]),
+                }
+            ]
+            if account.is_organization
+            else []
+        ),
         {"key": "activity", "label": "Activity", "url": reverse("registry:activity", args=[name])},
     ]
     may_upload, administers = _rights(identity, account)

@@ -128,6 +128,9 @@ urlpatterns: list[URLPattern] = [
     path("-/jobs/<slug:key>/stop", jobs.job_stop, name="job-stop"),
     path("-/jobs/<slug:key>/retry", jobs.job_retry, name="job-retry"),
     path("<account:account>", accounts.account, name="account"),
+    path("<account:account>/members", accounts.members, name="account-members"),
+    path("<account:account>/members/show", accounts.membership_show, name="membership-show"),
+    path("<account:account>/members/hide", accounts.membership_hide, name="membership-hide"),
     path("<account:account>/activity", accounts.activity, name="activity"),
     path("<account:account>/activity/feed.atom", feeds.account_feed, name="account-feed"),
     path(

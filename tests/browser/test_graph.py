@@ -56,3 +56,15 @@ def test_one_walks_along_dependencies_in_a_drawing(acme: Organization, page: Pag
     look_at(page, "dependents")
     page.goto(f"/acme/{_LONG}/dependents")
     look_at(page, "dependents-none")
+
+
+def test_channels_and_activity_look_right(acme: Organization, page: Page) -> None:
+    for name, path in {
+        "channel": "/acme/channels/main",
+        "channel-other": "/acme/channels/internal/rc:1",
+        "channels": "/acme/channels",
+        "activity": "/acme/activity",
+        "activity-none": "/olga/activity",
+    }.items():
+        page.goto(path)
+        look_at(page, f"graph-{name}")
