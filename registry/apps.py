@@ -11,6 +11,7 @@ class RegistryConfig(AppConfig):
         from registry import (  # noqa: PLC0415
             channel_work,  # noqa: F401  # registers what jobs do
             endings,
+            file_work,  # noqa: F401  # as above
             housekeeping,
             jobs,
             replacing,

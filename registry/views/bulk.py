@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -15,12 +16,13 @@ from accounts.views.frame import form_page
 from portal.errors import Forbidden, NotFound, Refusal
 from portal.templatetags.ui import thousands
 from registry import access
+from registry.file_work import start_bulk
 from registry.forms import BulkForm
 from registry.models import Channel, ChannelFile
 from registry.planning import Act, Plan, carry_out, plan
 from registry.views import undo
 from registry.views.frame import account_context, package_context, viewer
-from registry.views.picking import Picked, nothing_picked, picked_files, refuse_too_many
+from registry.views.picking import AT_ONCE, Picked, nothing_picked, picked_files
 
 _CHANNELS_OFFERED = 200
 _ACCOUNTS_OFFERED = 200
@@ -44,7 +46,6 @@ def files_remove(request: HttpRequest, account: str) -> HttpResponse:
 def _bulk(request: HttpRequest, account: str, act: Act) -> HttpResponse:
     identity = viewer(request)
     picked = picked_files(request, identity, account)
-    refuse_too_many(picked)
     if not picked.files:
         return nothing_picked(request, picked)
     _require_writing_any(identity, picked)
@@ -52,6 +53,8 @@ def _bulk(request: HttpRequest, account: str, act: Act) -> HttpResponse:
     planned = _planned(identity, picked, act, form)
     if request.method == "POST" and planned is not None and planned.good:
         try:
+            if len(planned.good) > AT_ONCE:
+                return _start(identity, picked, planned)
             done = carry_out(by=identity, planned=planned)
         except Refusal as refusal:
             form.add_error(None, refusal.detail)
@@ -73,6 +76,34 @@ def _bulk(request: HttpRequest, account: str, act: Act) -> HttpResponse:
     return _render(request, identity, picked, act, form, planned)
 
 
+def _start(identity: Identity, picked: Picked, planned: Plan) -> HttpResponse:
+    job = start_bulk(
+        by=identity,
+        account=picked.account,
+        act=planned.act,
+        files=planned.good,
+        source=planned.source,
+        target=planned.target,
+        title=_title(planned),
+    )
+    return redirect(reverse("registry:job", args=[job.key]))
+
+
+def _title(planned: Plan) -> str:
+    said = {
+        "count": thousands(len(planned.good)),
+        "source": str(planned.source or ""),
+        "target": str(planned.target or ""),
+    }
+    match planned.act:
+        case Act.MOVE:
+            return _("Move %(count)s files from %(source)s to %(target)s") % said
+        case Act.COPY:
+            return _("Copy %(count)s files to %(target)s") % said
+        case Act.REMOVE:
+            return _("Remove %(count)s files from %(source)s") % said
+
+
 def _require_writing_any(identity: Identity, picked: Picked) -> None:
     names = {file.name for file in picked.files}
     if not access.publishable_names(identity, picked.account, names):
@@ -87,7 +118,7 @@ def _require_writing_any(identity: Identity, picked: Picked) -> None:
 
 def _form(request: HttpRequest, identity: Identity, picked: Picked, act: Act) -> BulkForm:
     standing = set(
-        ChannelFile.objects.filter(file__in=[file.pk for file in picked.files])
+        ChannelFile.objects.filter(file__in=picked.rows.order_by().values("pk"))
         .order_by()
         .values_list("channel__name", flat=True)
         .distinct()
@@ -202,6 +233,7 @@ def _render(
         "plan": planned,
         "refused": sorted(planned.refused.items()) if planned else [],
         "refused_count": planned.refused.total() if planned else 0,
+        "is_job": planned is not None and len(planned.good) > AT_ONCE,
         "act_url": request.get_full_path(),
     }
     wrong = bool(form.errors)

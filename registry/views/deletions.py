@@ -25,7 +25,8 @@ from portal.errors import NotFound, Refusal
 from portal.templatetags.ui import thousands
 from registry import access, placement
 from registry.dependents import dependents_of, exact_dependents_of
-from registry.models import Binned, Download, Package, PackageFile
+from registry.file_work import start_deletion
+from registry.models import Binned, Download, Job, Package, PackageFile
 from registry.packages import delete_package, delete_release
 from registry.views import undo
 from registry.views.file_pages import find_file, url_of
@@ -36,7 +37,7 @@ from registry.views.frame import (
     viewer,
     visible_entries,
 )
-from registry.views.picking import Picked, nothing_picked, picked_files, refuse_too_many
+from registry.views.picking import Picked, nothing_picked, picked_files
 
 _LISTED = 20
 _DOWNLOADS_OF = timedelta(days=30)
@@ -148,7 +149,6 @@ def files_delete(request: HttpRequest, account: str) -> HttpResponse:
     """Several files at once."""
     identity = viewer(request)
     picked = picked_files(request, identity, account)
-    refuse_too_many(picked)
     if not picked.files:
         return nothing_picked(request, picked)
     refused = access.undeletable(identity, picked.account, picked.files)
@@ -158,6 +158,14 @@ def files_delete(request: HttpRequest, account: str) -> HttpResponse:
     count = len(good)
 
     def act(because: Because) -> object:
+        if picked.is_long:
+            return start_deletion(
+                by=identity,
+                account=picked.account,
+                files=good,
+                because=because,
+                title=_("Delete %(count)s files") % {"count": thousands(count)},
+            )
         return placement.delete_files(by=identity, files=good, because=because)
 
     deletion = _Deletion(
@@ -198,10 +206,12 @@ def _page(
     if request.method == "POST" and form.is_valid():
         reason = form.cleaned_data["reason"]
         try:
-            deletion.act({"reason": reason} if reason else {})
+            done = deletion.act({"reason": reason} if reason else {})
         except Refusal as refusal:
             show_refusal(form, refusal)
         else:
+            if isinstance(done, Job):
+                return redirect(reverse("registry:job", args=[done.key]))
             return redirect(_next_url(request, deletion, ids))
     total = deletion.files.aggregate(files=Count("pk"), size=Sum("size_bytes"))
     context = {

@@ -22,7 +22,8 @@ from registry.models import Package, PackageFile
 from registry.views.files import files_form, filtered
 
 AT_ONCE = 500
-"""So many in one request; more would keep everybody else waiting."""
+"""So many in one request; more would keep everybody else waiting, and become a job."""
+_MOST = 20_000
 _LONGEST_KEY = 13
 
 
@@ -32,14 +33,21 @@ class Picked:
     package: Package | None
     rows: QuerySet[PackageFile]
     files: list[PackageFile]
-    """As many as are done at once."""
-    total: int
     query: str
     """What names them in an address."""
     list_url: str
     """Where they were picked."""
     channel: str
     """The channel that the list was filtered to."""
+
+    @property
+    def total(self) -> int:
+        return len(self.files)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes a job."""
+        return len(self.files) > AT_ONCE
 
 
 def picked_files(request: HttpRequest, identity: Identity, account_name: str) -> Picked:
@@ -65,14 +73,15 @@ def picked_files(request: HttpRequest, identity: Identity, account_name: str) ->
         ids = _ids(query.getlist("file"), query.get("files", ""))
         rows = visible.filter(pk__in=ids)
         pairs.append(("files", _packed(ids)))
-    files = list(rows.order_by("pk").defer("index", "about")[: AT_ONCE + 1])
-    total = len(files) if len(files) <= AT_ONCE else rows.order_by().count()
+    files = list(rows.order_by("pk").defer("index", "about")[: _MOST + 1])
+    if len(files) > _MOST:
+        words = _("More than %(most)s files match: too many for one go. Filter for fewer.")
+        raise InvalidInput(words % {"most": thousands(_MOST)})
     return Picked(
         account=account,
         package=package,
         rows=rows,
-        files=files[:AT_ONCE],
-        total=total,
+        files=files,
         query=urlencode([*pairs, *filters]),
         list_url=f"{list_url}?{urlencode(filters)}" if filters and package else list_url,
         channel=form.value("channel"),
@@ -113,10 +122,3 @@ def _is_number(text: str) -> bool:
 def nothing_picked(request: HttpRequest, picked: Picked) -> HttpResponse:
     messages.info(request, _("No file was chosen. Tick some first, or all that match."))
     return redirect(picked.list_url)
-
-
-def refuse_too_many(picked: Picked) -> None:
-    if picked.total > AT_ONCE:
-        words = _("These are %(count)s files; at most %(most)s go at once. Filter for fewer.")
-        said = {"count": thousands(picked.total), "most": AT_ONCE}
-        raise InvalidInput(words % said)

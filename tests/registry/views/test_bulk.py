@@ -12,8 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Event
-from registry.models import Binned, Channel, ChannelFile, Download, Package, PackageFile
+from accounts.models import Event, GroupMember
+from registry import jobs
+from registry.models import Binned, Channel, ChannelFile, Download, Job, Package, PackageFile
 from tests.accounts.views.pages import words
 from tests.cast import Person
 from tests.conda_client import run_pending_tasks
@@ -262,16 +263,50 @@ def test_a_forged_act_is_refused(three: list[PackageFile], browsers: Browsers) -
     assert browsers["stranger"].get(hidden)["Location"] == "/acme"
 
 
-def test_more_than_go_at_once_are_refused_in_words(world: World, maintainer: Person) -> None:
+def test_more_than_go_at_once_become_a_job(world: World, maintainer: Person) -> None:
     account = world.organization.account
     main = Channel.objects.get(account=account, name="main")
     hello = Package.objects.get(account=account, name="hello")
     make_files(account, hello, [f"2.{number}" for number in range(250)], main)
+    url = "/acme/files/move?package=hello&all=1&from=main&to=dev"
+    preview = words(maintainer.client.get(url))
+    assert "501 files go from main to dev." in preview
+    assert "they become a job" in preview
 
-    answer = maintainer.client.get("/acme/files/move?package=hello&all=1")
+    started = maintainer.client.post(url, follow=True)
 
-    assert answer.status_code == 400
-    assert "These are 501 files; at most 500 go at once." in words(answer)
+    assert "Move 501 files from acme/main to acme/dev" in words(started)
+    assert ChannelFile.objects.filter(channel__name="dev").count() == 0
+    jobs.run_due()
+    assert Job.objects.get().state == Job.State.DONE
+    assert ChannelFile.objects.filter(channel__name="dev").count() == 501
+    assert not ChannelFile.objects.filter(channel__name="main", name="hello").exists()
+
+    gone = maintainer.client.post(
+        "/acme/files/delete?package=hello&all=1",
+        {"typed": "hello", "reason": "too many"},
+        follow=True,
+    )
+    assert "Delete 501 files" in words(gone)
+    # Begun again after a crash, it leaves alone what was done.
+    Job.objects.filter(kind="files.delete").update(position=hello_files()[200].pk)
+    jobs.run_due()
+    assert PackageFile.objects.staying().filter(name="hello").count() == 201
+    assert Binned.objects.filter(reason="too many").count() == 300
+
+
+def test_a_job_asks_again_what_its_starter_may(world: World, maintainer: Person) -> None:
+    account = world.organization.account
+    main = Channel.objects.get(account=account, name="main")
+    hello = Package.objects.get(account=account, name="hello")
+    make_files(account, hello, [f"2.{number}" for number in range(250)], main)
+    maintainer.client.post("/acme/files/remove?package=hello&all=1&from=main")
+    GroupMember.objects.filter(user=maintainer.user).delete()
+
+    jobs.run_due()
+
+    assert ChannelFile.objects.filter(channel__name="main", name="hello").count() == 501
+    assert Job.objects.get().failures
 
 
 def test_strange_choices_are_as_good_as_none(world: World, maintainer: Person) -> None:
