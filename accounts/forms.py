@@ -7,7 +7,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.functional import Promise
@@ -171,10 +170,9 @@ ON_A_DATE = "date"
 _LIFETIMES = {7: _("7 days"), 30: _("30 days"), 90: _("90 days"), 365: _("1 year")}
 
 
-def _lifetimes() -> list[tuple[str, str]]:
-    """How long a token may live, as far as this host allows, each with the day it ends."""
+def _lifetimes(longest: int) -> list[tuple[str, str]]:
+    """How long a token may live, at most so many days, each with the day it ends."""
     today = timezone.localdate()
-    longest = settings.TOKEN_MAX_LIFETIME.days
     offered = {days: str(label) for days, label in _LIFETIMES.items() if days <= longest}
     if not offered:
         words = ngettext("%(n)d day", "%(n)d days", longest) % {"n": longest}
@@ -204,6 +202,16 @@ def split_names(text: str) -> list[str]:
     return [name for name in re.split(r"[\s,]+", text) if name]
 
 
+def _offer_lifetimes(form: forms.Form, choices: list[tuple[str, str]]) -> None:
+    """Let the form's lifetime be one of these, and no longer to begin with than the longest."""
+    field = form.fields["lifetime"]
+    assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type alone
+    field.choices = choices
+    days = [value for value, _label in choices if value != ON_A_DATE]
+    if field.initial not in days:
+        field.initial = days[-1]
+
+
 class NamesField(forms.MultipleChoiceField):
     """Names that were ticked in a list; the list may have changed since, so any name is taken."""
 
@@ -224,7 +232,7 @@ class TokenForm(forms.Form):
         error_messages={"required": _("Choose at least one.")},
     )
     lifetime = forms.ChoiceField(
-        label=_("Expires"), choices=_lifetimes, widget=forms.RadioSelect, initial="90"
+        label=_("Expires"), choices=(), widget=forms.RadioSelect, initial="90"
     )
     expires_at = forms.DateField(
         label=_("Last day"),
@@ -263,6 +271,10 @@ class TokenForm(forms.Form):
     )
     # Tells a form that is sent again from one for another token.
     form_key = forms.CharField(widget=forms.HiddenInput, max_length=500)
+
+    def __init__(self, *args: Any, longest: timedelta, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer_lifetimes(self, _lifetimes(longest.days))
 
     def clean_channels(self) -> list[str]:
         return split_names(self.cleaned_data["channels"])
@@ -315,19 +327,21 @@ def _overlaps() -> list[tuple[str, str]]:
 
 class RotateForm(forms.Form):
     lifetime = forms.ChoiceField(
-        label=_("The new one expires"),
-        choices=lambda: _lifetimes()[:-1],
-        widget=forms.RadioSelect,
+        label=_("The new one expires"), choices=(), widget=forms.RadioSelect
     )
     keep_old = forms.ChoiceField(
         label=_("The old one works on"), choices=_overlaps, widget=forms.RadioSelect, initial="7"
     )
     form_key = forms.CharField(widget=forms.HiddenInput, max_length=500)
 
+    def __init__(self, *args: Any, longest: timedelta, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _offer_lifetimes(self, _lifetimes(longest.days)[:-1])
 
-def nearest_lifetime(lifetime: timedelta) -> str:
+
+def nearest_lifetime(lifetime: timedelta, longest: timedelta) -> str:
     """The choice of `RotateForm` that is next to how long a token was made for."""
-    offered = [int(days) for days, _label in _lifetimes()[:-1]]
+    offered = [int(days) for days, _label in _lifetimes(longest.days)[:-1]]
     return str(min(offered, key=lambda days: abs(days - lifetime.days)))
 
 

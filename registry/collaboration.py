@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts import audit
+from accounts.factors import second_factor_of
 from accounts.identity import Identity
 from accounts.models import (
     Account,
@@ -160,29 +161,29 @@ def _holders(package: Package, needed: Permission) -> QuerySet[Account]:
     levels = permissions_covering(needed)
     account = package.account
     by_role = [Role.OWNER, Role.ADMIN, *([Role.MEMBER] if needed == Permission.READ else [])]
+    # A membership without a second factor that is asked for gives nothing.
+    in_force = Q(organization__requires_second_factor=False) | second_factor_of("user_id")
+    groups_in_force = Q(group__organization__requires_second_factor=False) | second_factor_of(
+        "user_id"
+    )
+    members = Membership.objects.filter(in_force, organization__account=account, role__in=by_role)
+    over_all = GroupMember.objects.filter(
+        groups_in_force,
+        group__organization__account=account,
+        group__all_packages=True,
+        group__permission__in=levels,
+    )
+    through_groups = GroupMember.objects.filter(
+        groups_in_force,
+        group__collaborations__package=package,
+        group__collaborations__permission__in=levels,
+    )
+    named = Collaborator.objects.filter(package=package, permission__in=levels, user__isnull=False)
     people = User.objects.filter(
-        Q(
-            pk__in=Membership.objects.filter(
-                organization__account=account, role__in=by_role
-            ).values("user")
-        )
-        | Q(
-            pk__in=GroupMember.objects.filter(
-                group__organization__account=account,
-                group__all_packages=True,
-                group__permission__in=levels,
-            ).values("user")
-        )
-        | Q(
-            pk__in=Collaborator.objects.filter(
-                package=package, permission__in=levels, user__isnull=False
-            ).values("user")
-        )
-        | Q(
-            pk__in=GroupMember.objects.filter(
-                group__collaborations__package=package, group__collaborations__permission__in=levels
-            ).values("user")
-        )
+        Q(pk__in=members.values("user"))
+        | Q(pk__in=over_all.values("user"))
+        | Q(pk__in=through_groups.values("user"))
+        | Q(pk__in=named.values("user"))
     )
     return Account.objects.filter(Q(pk=account.pk) | Q(pk__in=people.values("account")))
 

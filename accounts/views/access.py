@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import tokens
+from accounts import policies, tokens
 from accounts.api.finding import find_token
 from accounts.forms import (
     RevokeBeforeForm,
@@ -180,10 +180,11 @@ def _initial(request: HttpRequest, account: Account) -> dict[str, object]:
 def token_new(request: HttpRequest, account: str) -> HttpResponse:
     identity, found = administered(request, account, Ability.MANAGE_TOKENS)
     require_fresh_proof(request)
+    longest = policies.longest_token_life(found)
     if request.method != "POST":
         initial = {**_initial(request, found), "form_key": _form_key(identity, found)}
-        return _render_form(request, found, TokenForm(initial=initial))
-    form = TokenForm(request.POST)
+        return _render_form(request, found, TokenForm(initial=initial, longest=longest))
+    form = TokenForm(request.POST, longest=longest)
     if form.is_valid():
         try:
             made = _make(identity, found, form)
@@ -202,14 +203,17 @@ def token_new(request: HttpRequest, account: str) -> HttpResponse:
 def token_preview(request: HttpRequest, account: str) -> HttpResponse:
     """The form as it was filled in, with what the token would be; nothing is made or refused."""
     _, found = administered(request, account, Ability.MANAGE_TOKENS)
-    sent = TokenForm(request.POST)
+    longest = policies.longest_token_life(found)
+    sent = TokenForm(request.POST, longest=longest)
     sent.is_valid()
     lists = {"scopes", "ticked_channels", "ticked_packages"}
     initial = {
         name: request.POST.getlist(name) if name in lists else request.POST.get(name, "")
         for name in sent.fields
     }
-    return _render_form(request, found, TokenForm(initial=initial), said=_said(found, sent))
+    return _render_form(
+        request, found, TokenForm(initial=initial, longest=longest), said=_said(found, sent)
+    )
 
 
 def _make(identity: Identity, account: Account, form: TokenForm) -> NewToken | Token:
@@ -250,9 +254,8 @@ def _said(account: Account, form: TokenForm) -> SafeString:
 
 def _first_said(account: Account, form: TokenForm) -> SafeString:
     """The same of a form as it is given out."""
-    filled = TokenForm(
-        {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
-    )
+    first = {n: form.get_initial_for_field(field, n) for n, field in form.fields.items()}
+    filled = TokenForm(first, longest=settings.TOKEN_MAX_LIFETIME)
     filled.is_valid()
     return _said(account, filled)
 
@@ -311,7 +314,8 @@ def token_rotate(request: HttpRequest, account: str, token: int) -> HttpResponse
     identity, found = administered(request, account, Ability.MANAGE_TOKENS)
     old = find_token(found, token)
     require_fresh_proof(request)
-    form = RotateForm(request.POST if request.method == "POST" else None)
+    longest = policies.longest_token_life(found)
+    form = RotateForm(request.POST if request.method == "POST" else None, longest=longest)
     if form.is_valid():
         try:
             made = _rotate(identity, old, form)
@@ -327,7 +331,9 @@ def token_rotate(request: HttpRequest, account: str, token: int) -> HttpResponse
         again["form_key"] = key
         form.data = again
     else:
-        form = RotateForm(initial={"lifetime": nearest_lifetime(lived), "form_key": key})
+        form = RotateForm(
+            initial={"lifetime": nearest_lifetime(lived, longest), "form_key": key}, longest=longest
+        )
     context = {
         **settings_frame(request, found, "access", gettext("Rotate %(name)s") % {"name": old.name}),
         "token": old,

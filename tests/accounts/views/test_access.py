@@ -160,7 +160,7 @@ def test_a_form_of_someone_else_makes_nothing(
         (
             {"lifetime": "date", "expires_at": "2999-01-01"},
             "expires_at",
-            "A token lives for at most 366 days here.",
+            "A token of acme lives for at most 366 days.",
         ),
         ({"lifetime": "date", "expires_at": "soon"}, "expires_at", "Enter a valid date."),
         ({"expires_at": "2999-01-01"}, "lifetime", "A last day is given below"),

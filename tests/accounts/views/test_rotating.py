@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -189,3 +190,14 @@ def test_pages_of_tokens_ask_little(
                  f"{ACCESS}/revoke-before?before=2999-01-01"):  # fmt: skip
         with django_assert_max_num_queries(12):
             assert confirmed_owner.client.get(path).status_code == 200
+
+
+def test_no_longer_lives_are_offered_than_the_policy_allows(
+    acme: Organization, old: Token, confirmed_owner: Person
+) -> None:
+    Organization.objects.filter(pk=acme.pk).update(token_max_days=30)
+
+    for path, offered in ((NEW, ["7", "30", "date"]), (f"{ACCESS}/{old.pk}/rotate", ["7", "30"])):
+        page = confirmed_owner.client.get(path).content.decode()
+        assert re.findall(r'name="lifetime" value="([^"]+)"', page) == offered
+        assert re.findall(r'name="lifetime" value="([^"]+)"[^>]* checked', page) == ["30"]

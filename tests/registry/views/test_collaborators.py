@@ -9,6 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.core import signing
 from pytest_django import DjangoAssertNumQueries
 
+from accounts.models import Organization
 from accounts.roles import Permission, Role
 from registry.collaboration import set_collaborator, set_privacy
 from registry.models import Collaborator, Package
@@ -164,3 +165,15 @@ def test_both_pages_ask_little(
         owner.client.get(path)
         with django_assert_max_num_queries(12):
             owner.client.get(path)
+
+
+def test_tokens_of_members_without_the_factor_that_is_asked_for_reach_nothing(
+    world: World, owner: Person, maintainer: Person, stranger: Person
+) -> None:
+    collaborate(world, stranger, Permission.WRITE)
+    Authenticator.objects.create(user=owner.user, type=Authenticator.Type.TOTP, data={})
+    Organization.objects.update(requires_second_factor=True)
+    for person in (owner, maintainer, stranger):
+        person.token("api:write", name=f"of {person.name}")
+
+    assert names_on(owner) == ["deploy", "of olga", "of sven"]
