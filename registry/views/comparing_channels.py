@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -46,16 +47,16 @@ class Row:
 def compare_channels(request: HttpRequest, account: str) -> HttpResponse:
     identity = viewer(request)
     found = access.find_account(account)
-    names = access.visible_channels(identity, found).order_by("name").values_list("name", flat=True)
-    form = CompareChannelsForm(request.GET, channels=list(names[:_CHANNELS_OFFERED]))
+    channels = access.visible_channels(identity, found).order_by("name")[:_CHANNELS_OFFERED]
+    by_name = {channel.name: channel for channel in channels}
+    form = CompareChannelsForm(request.GET, channels=by_name)
     context = {**account_context(identity, found, "channels"), "form": form}
     context["crumbs"] = [
-        {"label": found.name, "url": f"/{found.name}"},
+        {"label": found.name, "url": reverse("registry:account", args=[found.name])},
         {"label": _("Compare channels")},
     ]
-    if form.value("from") and form.value("to") and form.value("from") != form.value("to"):
-        first = access.find_channel(identity, found.name, form.value("from"))
-        second = access.find_channel(identity, found.name, form.value("to"))
+    first, second = by_name.get(form.value("from")), by_name.get(form.value("to"))
+    if first is not None and second is not None and first != second:
         context |= _compared(request, identity, first, second, form)
     return render(request, "registry/compare_channels.html", context)
 

@@ -25,6 +25,8 @@ from registry.views.highlighting import highlighted, json_tree
 from registry.views.index_words import index_words
 from registry.views.install import channel_url, download_url, install_variants
 
+_FILES_OFFERED = 50
+
 
 def find_file(
     identity: Identity, account: str, package: str, subdir: str, filename: str
@@ -115,6 +117,7 @@ def file_info(
         "entries": [_entry(identity, entry, file) for entry in context["entries"]],
         "others": others,
         "put_form": put_form or PutForm(channels=others),
+        "comparable": _comparable(identity, file),
         "info": index_words(file),
         "provenance": provenance_of(file.about),
         "downloads": statistics.downloads_of(PackageFile.objects.filter(pk=file.pk)),
@@ -130,6 +133,18 @@ def file_info(
     }
     wrong = put_form is not None and put_form.errors
     return render(request, "registry/file.html", context, status=422 if wrong else 200)
+
+
+def _comparable(identity: Identity, file: PackageFile) -> list[str]:
+    """Other files of the package for that platform, the newest first, as ``subdir/filename``."""
+    others = (
+        access.visible_files(identity, file.package)
+        .filter(subdir=file.subdir)
+        .exclude(pk=file.pk)
+        .order_by("-version_key", "-build_number", "filename")
+    )
+    names = others.values_list("filename", flat=True)[:_FILES_OFFERED]
+    return [f"{file.subdir}/{name}" for name in names]
 
 
 def _entry(identity: Identity, entry: ChannelFile, file: PackageFile) -> dict[str, Any]:

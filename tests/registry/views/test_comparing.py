@@ -96,7 +96,7 @@ def test_channels_are_compared_package_by_package(
         answer = anonymous.get("/acme/compare", {"from": "dev", "to": "main"})
     words = text_of(answer)
 
-    assert len(queries) <= 16
+    assert len(queries) <= 12
     assert "1 file stands only in dev, 3 only in main." in words
     assert "tool" in words
     assert "hidden" not in words

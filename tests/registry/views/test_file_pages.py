@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -143,3 +144,18 @@ def test_who_asks_while_others_are_read_is_told_to_come_again(
     assert answer.status_code == 503
     assert answer["Retry-After"] == "5"
     assert anonymous.get(f"{_PAGE}/contents").status_code == 200
+
+
+def test_what_lies_elsewhere_is_fetched_piece_by_piece(tool: PackageFile) -> None:
+    store, key = storage.store(), storage.blob_key(tool.sha256)
+    whole = b"".join(store.blocks(key, start=0, length=tool.size_bytes))
+
+    remote = contents._Remote(store, key, tool.size_bytes)
+
+    assert remote.read() == whole
+    assert remote.seek(-20, io.SEEK_END) == tool.size_bytes - 20
+    assert remote.read(50) == whole[-20:]
+    assert remote.seek(7) == remote.tell() == 7
+    assert remote.read(100) == whole[7:107]
+    assert remote.seek(tool.size_bytes + 5) > tool.size_bytes
+    assert remote.read(1) == b""

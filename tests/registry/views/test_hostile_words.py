@@ -64,7 +64,7 @@ def test_no_page_runs_what_packages_say(world: World, owner: Person, anonymous: 
     account = world.organization.account
     for payload in PAYLOADS:
         _say_everywhere(account, payload)
-        for path in (HELLO, HELLO_FILE):
+        for path in (HELLO, HELLO_FILE, f"{HELLO}/1.0"):
             answer = anonymous.get(path)
             assert answer.status_code == 200
             assert active_parts(answer) == [], (payload, path)
