@@ -207,3 +207,17 @@ def test_settings_are_not_kept_by_caches(acme: Organization, owner: Person) -> N
     answer = owner.client.get("/acme/settings/members")
 
     assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_a_member_is_told_who_can_give_a_right_and_a_stranger_is_not(
+    everything: None, reader: Person, stranger: Person
+) -> None:
+    asked = {
+        person.name: person.client.get("/acme/settings/members").content.decode()
+        for person in (reader, stranger)
+    }
+
+    assert "Who can give the right:" in asked["rita"]
+    assert 'href="/olga"' in asked["rita"]
+    assert "Who can give the right:" not in asked["sven"]
+    assert "olga" not in asked["sven"]
