@@ -17,7 +17,7 @@ from accounts.models import Account
 from registry import access
 from registry.models import Channel, ChanneldataEntry, ChannelFile, Package, PublishedIndex
 
-MOST_ADDED_UP = 20_000
+MOST_ADDED_UP = 10_000
 """Of more files the bytes are not added up: each is a row to be read."""
 
 

@@ -1,4 +1,4 @@
-"""What a package needs, and who needs it: lists first, then a walk from name to name."""
+"""What a package needs, and who needs it; and a walk from name to name, both ways."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from registry.models import Package
 from registry.views.frame import package_context, viewer
 from registry.views.paging import links, slice_of
 
-_MOST_SORTED = 100
+_MOST_SORTED = 50
 
 
 @require_safe
@@ -67,7 +67,6 @@ def dependents_page(request: HttpRequest, account: str, package: str) -> HttpRes
         "rows": rows[:_MOST_SORTED] if by_downloads else rows,
         "is_cut": by_downloads and len(rows) > _MOST_SORTED,
         **beside,
-        **_walk(request, identity, found),
     }
     return render(request, "registry/dependents.html", context)
 
