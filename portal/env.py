@@ -10,6 +10,7 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,14 +22,28 @@ class ConfigurationError(SystemExit):
         super().__init__(f"condarium: {message}")
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read for a variable; of a secret only whether it is set."""
+
+    name: str
+    value: str
+    is_given: bool
+    is_secret: bool = False
+
+
+readings: dict[str, Reading] = {}
+"""Every variable that was asked for, for the page that shows them to those who run the site."""
+
+
 def text(name: str, default: str = "") -> str:
-    return os.environ.get(name, "").strip() or default
+    given = os.environ.get(name, "").strip()
+    readings[name] = Reading(name, given or default, is_given=bool(given))
+    return given or default
 
 
 def flag(name: str, *, default: bool) -> bool:
-    value = text(name).lower()
-    if not value:
-        return default
+    value = text(name, "1" if default else "0").lower()
     if value in {"1", "true", "yes", "on"}:
         return True
     if value in {"0", "false", "no", "off"}:
@@ -37,9 +52,7 @@ def flag(name: str, *, default: bool) -> bool:
 
 
 def number(name: str, default: int, *, at_least: int = 0) -> int:
-    value = text(name)
-    if not value:
-        return default
+    value = text(name, str(default))
     try:
         result = int(value)
     except ValueError:
@@ -62,9 +75,12 @@ def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 def secret(name: str) -> str:
     """The value of ``NAME``, or the content of the file that ``NAME_FILE`` names."""
-    path = text(f"{name}_FILE")
+    path = os.environ.get(f"{name}_FILE", "").strip()
+    given = os.environ.get(name, "").strip()
+    # Never the value itself, not even in memory that a page reads.
+    readings[name] = Reading(name, "", is_given=bool(path or given), is_secret=True)
     if not path:
-        return text(name)
+        return given
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:

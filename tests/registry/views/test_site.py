@@ -1,0 +1,180 @@
+"""The pages for those who run the site."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import switches
+from accounts.models import Account, Event
+from portal import env
+from registry import jobs, quotas
+from registry.models import Channel, Job
+from tests.cast import Person
+from tests.factories import make_user
+from tests.registry.api.world import World
+from tests.registry.views.browsers import Browsers
+
+PAGES = ("", "accounts", "switches", "notices", "jobs", "index", "storage", "settings", "log")
+
+
+def prove(client: Client, *, method: str = "mfa", age: float = 0) -> None:
+    """Note in the session that they signed in so long ago."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": method, "at": time.time() - age}]
+    session["account_authentication_methods_user"] = session["_auth_user_id"]
+    session.save()
+
+
+@pytest.fixture
+def root(world: World) -> Person:
+    """A site admin who has just proved their second factor."""
+    root = Person(make_user("root-of-all", is_superuser=True))
+    Authenticator.objects.create(user=root.user, type="totp", data={})
+    prove(root.client)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def fresh_switches() -> Iterator[None]:
+    yield
+    switches._known = switches._Known(0.0, {})
+
+
+def test_for_others_the_pages_are_not_there(root: Person, browsers: Browsers) -> None:
+    for name in PAGES:
+        for browser in browsers.values():
+            assert browser.get(f"/-/site/{name}").status_code == 404
+    for act in ("switches/uploads/throw", "accounts/acme/suspend", "index/1/rebuild"):
+        assert browsers["owner"].post(f"/-/site/{act}", {"reason": "x"}).status_code == 404
+    assert not switches.is_thrown("uploads")
+    assert "/-/site/" not in browsers["owner"].get("/dashboard").content.decode()
+
+
+def test_a_password_is_no_proof_and_an_old_one_is_none(root: Person) -> None:
+    for method, age in (("password", 0), ("mfa", 1000)):
+        prove(root.client, method=method, age=age)
+        answer = root.client.get("/-/site/switches")
+        assert answer.headers["Location"] == (
+            "/account/2fa/reauthenticate/?next=%2F-%2Fsite%2Fswitches"
+        )
+        assert root.client.post("/-/site/switches/uploads/throw").status_code == 302
+    assert not switches.is_thrown("uploads")
+    Authenticator.objects.all().delete()
+    assert root.client.get("/-/site/").headers["Location"] == "/account/2fa/"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_is_there_with_few_queries(
+    root: Person, name: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    root.client.get("/-/site/")
+    with django_assert_max_num_queries(16 if name in {"", "storage"} else 12):
+        answer = root.client.get(f"/-/site/{name}")
+    assert answer.status_code == 200
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert root.client.get(f"/-/site/{name}?after=x&state=y&before=-1").status_code == 200
+
+
+def test_a_switch_is_thrown_and_put_back(root: Person, anonymous: Client) -> None:
+    page = root.client.post(
+        "/-/site/switches/read-only/throw", {"message": "<b>Moving</b>"}, follow=True
+    )
+    assert "&lt;b&gt;Moving&lt;/b&gt;" in page.content.decode()
+    assert "&lt;b&gt;Moving&lt;/b&gt;" in anonymous.get("/").content.decode()
+    assert "Nothing can be changed right now" in root.client.get("/-/site/").content.decode()
+
+    root.client.post("/-/site/switches/read-only/reset")
+
+    assert "Moving" not in anonymous.get("/").content.decode()
+    assert root.client.post("/-/site/switches/coffee/throw").status_code == 404
+    said = root.client.post("/-/site/switches/uploads/throw", {"message": "x" * 601})
+    assert said.status_code == 422
+    actions = set(Event.objects.filter(actor=root.user).values_list("action", flat=True))
+    assert actions == {"switch.throw", "switch.reset"}
+
+
+def test_a_notice_stands_on_all_pages_until_its_end(root: Person, anonymous: Client) -> None:
+    form = {"message": "Maintenance on Sunday", "ends_at": "2020-01-01T00:00"}
+    assert root.client.post("/-/site/notices", form).status_code == 422
+    root.client.post("/-/site/notices", {**form, "ends_at": "2999-01-01T00:00"})
+    assert "Maintenance on Sunday" in anonymous.get("/").content.decode()
+
+    root.client.post("/-/site/switches/notice/reset")
+
+    assert "Maintenance" not in anonymous.get("/").content.decode()
+
+
+def test_an_account_is_suspended_given_room_and_let_in_again(root: Person, owner: Person) -> None:
+    url = "/-/site/accounts/olga"
+    assert root.client.post(f"{url}/suspend", {"reason": ""}).status_code == 422
+    root.client.post(f"{url}/suspend", {"reason": "Spam", "until": "2999-01-01T00:00"})
+    assert owner.client.get("/dashboard").status_code == 302
+    listed = root.client.get("/-/site/accounts?state=suspended").content.decode()
+    assert ("olga" in listed, "adam" in listed) == (True, False)
+    root.client.post(f"{url}/unsuspend")
+    root.client.post(f"{url}/quota", {"max_bytes": "3000", "max_files": ""})
+
+    account = Account.objects.get(name="olga")
+    assert account.suspended_at is None
+    assert quotas.limits_of(account) == quotas.Limits(3000, None)
+    assert root.client.get(f"{url}/suspend").headers["Location"] == url
+    own = root.client.post("/-/site/accounts/root-of-all/suspend", {"reason": "x"})
+    assert own.status_code == 422
+    nobody = root.client.get("/-/site/accounts?state=suspended").content.decode()
+    assert "Nobody is suspended." in nobody
+
+
+def test_a_lost_second_factor_is_reset_with_a_note(root: Person, owner: Person) -> None:
+    Authenticator.objects.create(user=owner.user, type="totp", data={})
+    url = "/-/site/accounts/olga/reset-second-factor"
+    assert root.client.post(url, {"note": ""}).status_code == 422
+
+    root.client.post(url, {"note": "She called"})
+
+    assert not Authenticator.objects.filter(user=owner.user).exists()
+    assert root.client.post("/-/site/accounts/acme/reset-second-factor").status_code == 404
+
+
+def test_an_index_is_rebuilt_and_its_job_followed(root: Person) -> None:
+    main = Channel.objects.get(account__name="acme", name="main")
+    answer = root.client.post(f"/-/site/index/{main.pk}/rebuild")
+    url = answer.headers["Location"]
+    assert "Rebuild the index of acme/main" in root.client.get(url).content.decode()
+    root.client.post(f"{url}/stop")
+    assert Job.objects.get().state == Job.State.STOPPED
+    root.client.post(f"{url}/retry")
+    jobs.run_due()
+    assert Job.objects.get().state == Job.State.DONE
+    assert "<html" not in root.client.get(f"{url}?part=state").content.decode()
+    root.client.post(f"/-/site/index/{main.pk}/verify")
+    assert "Verify the index" in root.client.get("/-/site/jobs").content.decode()
+    assert root.client.post("/-/site/index/999999/verify").status_code == 404
+
+
+def test_settings_show_no_secret(root: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env, "readings", dict(env.readings))
+    monkeypatch.setenv("CONDARIUM_SECRET_KEY", "hush-hush")
+    assert env.secret("CONDARIUM_SECRET_KEY") == "hush-hush"
+    monkeypatch.setenv("CONDARIUM_PORT", "8123")
+    env.number("CONDARIUM_PORT", 8080)
+
+    page = root.client.get("/-/site/settings").content.decode()
+
+    assert "hush" not in page
+    assert "8123" in page
+    assert "CONDARIUM_WEB_THREADS" in page
+
+
+def test_the_log_of_all_accounts_is_filtered(root: Person) -> None:
+    Event.objects.create(account=None, action="switch.throw", target="uploads")
+    whole = root.client.get("/-/site/log").content.decode()
+    some = root.client.get("/-/site/log?account=acme").content.decode()
+
+    assert ("the site" in whole, "the site<" in some) == (True, False)
+    assert "No events match" in root.client.get("/-/site/log?who=nobody-here").content.decode()
