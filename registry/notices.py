@@ -196,3 +196,12 @@ def notices_of(channel: Channel) -> Iterator[format_of.Notice]:
             created_at=notice.created_at,
             expires_at=notice.expires_at,
         )
+
+
+def as_conda_prints(notice: Notice, channel_url: str) -> str:
+    """The lines that somebody sees after a command, in the words of conda 26."""
+    return (
+        f'Channel "{channel_url}" has the following notices:\n'
+        f"  [{notice.level}] -- {notice.created_at:%a %b %e %H:%M:%S %Y}\n"
+        f"  {notice.message}"
+    )

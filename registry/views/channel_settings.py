@@ -22,6 +22,7 @@ from registry import channels as acts
 from registry.forms import ChannelSettingsForm, LockForm, NewChannelForm, NoticeForm
 from registry.models import Channel, ChannelFile, Notice
 from registry.models.channel import MAIN
+from registry.views.install import channel_url
 
 _MAX_NOTICES = 50
 
@@ -93,7 +94,10 @@ def _render(
         "form": form or ChannelSettingsForm(initial=kept),
         "lock_form": lock_form or LockForm(auto_id="lock_%s"),
         "notice_form": notice_form or NoticeForm(auto_id="notice_%s"),
-        "notices": Notice.objects.filter(channel=channel).order_by("-pk")[:_MAX_NOTICES],
+        "notices": [
+            (notice, notices.as_conda_prints(notice, channel_url(channel)))
+            for notice in Notice.objects.filter(channel=channel).order_by("-pk")[:_MAX_NOTICES]
+        ],
         "now": timezone.now(),
         "is_main": channel.name == MAIN,
     }

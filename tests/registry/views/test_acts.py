@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import re
+from datetime import UTC, datetime
+
 from django.test import Client
 
 from accounts.models import Event
 from accounts.roles import Permission
-from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
+from registry.models import Channel, ChannelFile, Collaborator, Notice, Package, PackageFile
 from tests.accounts.views.pages import words
 from tests.cast import Person
 from tests.factories import make_group, make_organization
@@ -266,3 +270,18 @@ def test_what_is_private_is_shown_with_the_place_of_a_token(world: World, reader
 
     assert "/conda/t/TOKEN/acme hidden" in said
     assert "put a token that may download in place of TOKEN" in said
+
+
+def test_a_notice_is_shown_as_conda_prints_it(world: World, owner: Person) -> None:
+    Notice.objects.filter(pk=world.notice.pk).update(
+        created_at=datetime(2026, 11, 21, 22, 1, 2, tzinfo=UTC), level="warning"
+    )
+
+    page = owner.client.get(f"{_CHANNELS}/general/main").content.decode()
+
+    printed = html.unescape(page.partition('<pre tabindex="0">')[2].partition("</pre>")[0])
+    assert re.fullmatch(
+        r'Channel "http\S+/conda/acme" has the following notices:\n'
+        r"  \[warning\] -- Sat Nov 21 22:01:02 2026\n  main moves",
+        printed,
+    )
