@@ -35,6 +35,8 @@ def expiring_tokens(identity: Identity) -> QuerySet[Token]:
         revoked_at=None,
         expires_at__gt=now,
         expires_at__lte=now + settings.TOKEN_WARNING,
+        # Whoever rotated it has done what there was to do.
+        replaced_by=None,
     )
 
 

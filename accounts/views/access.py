@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core import signing
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -79,7 +79,11 @@ def _number(text: str) -> int | None:
 def access(request: HttpRequest, account: str) -> HttpResponse:
     """The tokens of the account: the usable ones by age, then those that open nothing more."""
     _, found = administered(request, account, Ability.MANAGE_TOKENS)
-    all_tokens = Token.objects.filter(account=found).select_related("created_by")
+    all_tokens = (
+        Token.objects.filter(account=found)
+        .select_related("created_by")
+        .annotate(is_replaced=Exists(Token.objects.filter(replaces=OuterRef("pk"))))
+    )
     spent = Q(expires_at__lte=timezone.now()) | Q(revoked_at__isnull=False)
     live = page_of(request, all_tokens.exclude(spent).order_by("-created_at", "-id"))
     spent_tokens = all_tokens.filter(spent).order_by("-created_at", "-id")[:_MAX_SPENT_SHOWN]

@@ -56,6 +56,9 @@ def test_a_rotated_token_is_shown_once_beside_the_old_one(
     assert Token.objects.count() == 2
     assert f"{ACCESS}/{new.pk}" in confirmed_owner.client.get(f"{ACCESS}/{old.pk}").content.decode()
     assert f"{ACCESS}/{old.pk}" in confirmed_owner.client.get(f"{ACCESS}/{new.pk}").content.decode()
+    # What was rotated needs nobody any more, and can't be rotated again.
+    assert "Nothing needs you." in words(confirmed_owner.client.get("/dashboard"))
+    assert confirmed_owner.client.get(ACCESS).content.decode().count("/rotate") == 1
     # A form that was given out since is told what has happened.
     assert "It was rotated already" in words(confirmed_owner.client.get(path))
 
