@@ -97,6 +97,13 @@ def readable_channels(identity: Identity) -> QuerySet[Channel]:
     return Channel.objects.filter(visible)
 
 
+def readable_files(identity: Identity) -> QuerySet[PackageFile]:
+    """Files in channels that they may read, of all accounts; their packages are asked of apart."""
+    readable = readable_channels(identity).values("pk")
+    standing = ChannelFile.objects.filter(file=OuterRef("pk"), channel__in=readable)
+    return PackageFile.objects.staying().filter(Exists(standing))
+
+
 def may_read_channel(identity: Identity, channel: Channel) -> bool:
     return not channel.is_private or (
         within_channel_limit(identity, channel.name) and reads_privately(identity, channel.account)
@@ -175,6 +182,18 @@ def visible_packages(identity: Identity, account: Account | None = None) -> Quer
             private &= Q(pk__in=names)
         visible |= private
     return packages.filter(visible).distinct()
+
+
+def perhaps_visible(identity: Identity) -> Q:
+    """What holds for all `visible_packages`, and costs little to ask of many."""
+    perhaps = Q(is_private=False)
+    if identity.account is not None and identity.can(Ability.DOWNLOAD):
+        perhaps |= Q(account=identity.account)
+        if identity.user is not None:
+            joined = Organization.objects.filter(memberships__user=identity.user)
+            perhaps |= Q(account__in=joined.values("account"))
+            perhaps |= _collaborations(identity, Permission.READ)
+    return perhaps
 
 
 def _names_within_limit(identity: Identity, condition: Q) -> list[int]:

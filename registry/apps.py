@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class RegistryConfig(AppConfig):
@@ -16,8 +17,11 @@ class RegistryConfig(AppConfig):
             jobs,
             replacing,
             retention,
+            search_index,
         )
         from registry.bin import sweep  # noqa: PLC0415
+
+        post_migrate.connect(search_index.set_up, sender=self)
 
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)

@@ -23,6 +23,7 @@ from registry.models import Channel, Job, Notice
 from registry.neighbours import MAX_DEPTH
 from registry.notices import MAX_MESSAGE_LENGTH
 from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
+from registry.searching import Sort, Wanted, words_of
 
 _PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _MONO = {**_PLAIN, "class": "mono"}
@@ -210,11 +211,39 @@ class SearchForm(FilterForm):
     platform = forms.ChoiceField(
         required=False, choices=[_ANY, *((subdir, subdir) for subdir in KNOWN_SUBDIRS)]
     )
-    after = _position()
-    before = _position()
+    license = forms.CharField(required=False, max_length=255, widget=forms.HiddenInput)
+    updated = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        choices=[
+            _ANY,
+            (7, gettext_lazy("In the last week")),
+            (30, gettext_lazy("In the last month")),
+            (365, gettext_lazy("In the last year")),
+        ],
+    )
+    sort = forms.ChoiceField(label=gettext_lazy("Sort by"), required=False, choices=Sort.choices)
 
     def clean_account(self) -> str:
         return str(self.cleaned_data["account"]).lower()
+
+    @property
+    def wanted(self) -> Wanted:
+        said = self.cleaned_data
+        return Wanted(
+            words=tuple(words_of(self.value("q"))),
+            account=self.value("account"),
+            platform=self.value("platform"),
+            license=self.value("license"),
+            updated_days=said.get("updated") or 0,
+            sort=Sort(self.value("sort")),
+        )
+
+    @property
+    def filters(self) -> int:
+        """How many of them narrow down what was found."""
+        narrowing = ("account", "platform", "license", "updated")
+        return sum(bool(self.cleaned_data.get(name)) for name in narrowing)
 
 
 IN_NO_CHANNEL = "-"

@@ -1,40 +1,205 @@
-"""Finding packages by words, the same way on the pages and for programs."""
+"""Finding packages by words, the same way on the pages and for programs.
+
+Candidates come from the database by their words, the best first and bounded; then one query
+says which of them the viewer may know of. Asked the other way round, a word of three letters
+would have the question who may see what answered for every third package.
+"""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
-from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
-from django.db.models.functions import Concat
+from django.db import connection, models, transaction
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast, Concat, Length, LPad
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from registry.models import Package
+from accounts.identity import Identity
+from registry import access, search_index
+from registry.models import DownloadTotal, Package, PackageFile
 
 MAX_WORDS = 8
+MOST_FOUND = 1000
+"""Nobody reads on; better words find it sooner."""
+
+_SIMILAR_LOOKED_AT = 300
+_SIMILARITY = 0.15  # a name of five letters with two exchanged has a fifth of its parts left
+_CLOSE_ENOUGH = 0.65
+
+
+class Sort(models.TextChoices):
+    BEST = "", _("Best match")
+    DOWNLOADS = "downloads", _("Downloads")
+    UPDATED = "updated", _("Last updated")
+    NAME = "name", _("Name")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    words: tuple[str, ...] = ()
+    account: str = ""
+    platform: str = ""
+    license: str = ""
+    updated_days: int = 0
+    sort: Sort = Sort.BEST
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    ids: list[int]
+    """The keys of packages that the viewer may know of, in their order."""
+    is_cut: bool = False
+    """Whether there may be more than were looked at."""
+    accounts: dict[str, int] = field(default_factory=dict)
+    licenses: dict[str, int] = field(default_factory=dict)
 
 
 def words_of(text: str) -> list[str]:
-    return text.lower().split()[:MAX_WORDS]
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    return printable.lower().split()[:MAX_WORDS]
 
 
-def matching(packages: QuerySet[Package], words: Sequence[str]) -> QuerySet[Package]:
-    """Packages with all these words, those that have them in their name first.
+def find(by: Identity, wanted: Wanted) -> Found:
+    """Packages with all these words in name or summary, those first that have them in the name."""
+    rows = _with_words(_candidates(by, wanted), wanted.words)
+    ids = list(in_order(rows, wanted.words).values_list("pk", flat=True)[: MOST_FOUND + 1])
+    visible = _visible(by, ids[:MOST_FOUND], wanted)
+    return Found(_sorted([pk for pk in ids if pk in visible], wanted.sort), len(ids) > MOST_FOUND)
 
-    ``account/name`` as the only word looks into one account. Each row has a ``place``: a value in
-    the order of the list that differs for each package.
-    """
+
+def counted(found: Found) -> Found:
+    """With how many there are of each account and license, most first."""
+
+    def count(column: str) -> dict[str, int]:
+        rows = Package.objects.filter(pk__in=found.ids).order_by().values_list(column)
+        pairs = rows.annotate(count=Count("pk")).order_by("-count", column)
+        return {str(name): number for name, number in pairs if name}
+
+    return Found(found.ids, found.is_cut, count("account__name"), count("license"))
+
+
+def packages_of(ids: Sequence[int]) -> list[Package]:
+    """The packages of some of what was found, in that order."""
+    rows = Package.objects.select_related("account").in_bulk(ids)
+    return [rows[pk] for pk in ids if pk in rows]
+
+
+def suggest(by: Identity, words: Sequence[str]) -> str:
+    """A name that somebody who typed this may have meant, or nothing."""
     name = "-".join(words)
+    if len(name) < search_index.GRAM:
+        return ""
+    query, values = search_index.similar_names(name, _SIMILAR_LOOKED_AT)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            if not search_index.has_trigrams():
+                return ""
+            cursor.execute("SELECT set_config('pg_trgm.similarity_threshold', %s, true)",
+                           [str(_SIMILARITY)])  # fmt: skip
+        cursor.execute(query, values)
+        ids = [pk for (pk,) in cursor.fetchall()]
+    seen = access.visible_packages(by).filter(pk__in=ids)
+    names = sorted(set(seen.order_by().values_list("name", flat=True)))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=_CLOSE_ENOUGH)
+    return close[0] if close else ""
+
+
+# --- Candidates --------------------------------------------------------------------------------
+
+
+def _candidates(by: Identity, wanted: Wanted) -> QuerySet[Package]:
+    rows = Package.objects.filter(access.perhaps_visible(by), deleted_at=None)
+    if wanted.account:
+        rows = rows.filter(account__name=wanted.account)
+    if wanted.license:
+        rows = rows.filter(license=wanted.license)
+    return rows
+
+
+def _with_words(rows: QuerySet[Package], words: Sequence[str]) -> QuerySet[Package]:
     if len(words) == 1 and words[0].count("/") == 1:
         account, _, name = words[0].partition("/")
-        packages, words = packages.filter(account__name=account), [name]
+        rows, words = rows.filter(account__name=account), [name] if name else []
+    long = [word for word in words if len(word) >= search_index.GRAM]
+    if words and not long:
+        # What so few letters are a part of is nearly everything.
+        rows, words = rows.filter(name__startswith=words[0]), words[1:]
+    if long and connection.vendor != "postgresql":
+        query, values = search_index.with_words(long)
+        rows = rows.filter(pk__in=RawSQL(query, values))  # noqa: S611 - values are given apart
+        words = [word for word in words if word not in long]
     for word in words:
-        packages = packages.filter(Q(name__contains=word) | Q(summary__icontains=word))
+        rows = rows.filter(Q(name__contains=word) | Q(summary__icontains=word))
+    return rows
+
+
+def in_order(rows: QuerySet[Package], words: Sequence[str]) -> QuerySet[Package]:
+    """The best first. Each row has a ``place``: a value in this order that differs for each."""
+    named = (F("name"), Value(" "), F("account__name"))
+    name = "-".join(words).rpartition("/")[2]
+    if not name:
+        place = Concat(*named, output_field=CharField())
+        return rows.annotate(place=place).order_by("place")
+    in_name = Q()
+    for word in words:
+        in_name &= Q(name__contains=word.rpartition("/")[2])
     rank = Case(
         When(name=name, then=Value("1")),
         When(name__startswith=name, then=Value("2")),
-        When(name__contains=name, then=Value("3")),
+        When(in_name, then=Value("3")),
         default=Value("4"),
     )
-    place = Concat(
-        rank, Value(" "), F("name"), Value(" "), F("account__name"), output_field=CharField()
-    )
-    return packages.annotate(place=place).order_by("place")
+    # Of those that are alike, the word makes most of the shortest.
+    length = LPad(Cast(Length("name"), CharField()), 3, Value("0"))
+    place = Concat(rank, length, Value(" "), *named, output_field=CharField())
+    return rows.annotate(place=place).order_by("place")
+
+
+def _visible(by: Identity, ids: Sequence[int], wanted: Wanted) -> set[int]:
+    rows = access.visible_packages(by).filter(pk__in=ids)
+    files = access.readable_files(by).filter(package=OuterRef("pk")).order_by()
+    if wanted.platform:
+        files = files.filter(subdir=wanted.platform)
+    if wanted.updated_days:
+        files = files.filter(uploaded_at__gte=timezone.now() - timedelta(days=wanted.updated_days))
+    if wanted.platform or wanted.updated_days:
+        rows = rows.filter(Exists(files))
+    return set(rows.order_by().values_list("pk", flat=True))
+
+
+def _sorted(ids: list[int], sort: Sort) -> list[int]:
+    known: dict[int, Any]
+    match sort:
+        case Sort.DOWNLOADS:
+            totals = DownloadTotal.objects.filter(file__package__in=ids).order_by()
+            known = dict(totals.values_list("file__package").annotate(total=Sum("count")))
+        case Sort.UPDATED:
+            uploads = PackageFile.objects.staying().filter(package__in=ids).order_by()
+            known = dict(uploads.values_list("package").annotate(last=Max("uploaded_at")))
+        case Sort.NAME:
+            rows = Package.objects.filter(pk__in=ids).order_by("name", "account__name")
+            return list(rows.values_list("pk", flat=True))
+        case _:
+            return ids
+    # The best match stays first among equals, and what nothing is known of comes last.
+    ranked = sorted((pk for pk in ids if pk in known), key=known.__getitem__, reverse=True)
+    return ranked + [pk for pk in ids if pk not in known]

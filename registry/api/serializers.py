@@ -254,5 +254,6 @@ class FileQuery(Input):
 
 class SearchQuery(Input):
     q = serializers.CharField(
-        max_length=200, help_text="Part of a name or of a summary; names come first."
+        max_length=200,
+        help_text="Words of a name or a summary; names come first. Of two letters: what begins so.",
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from django.core.cache import cache
-from django.db.models import Exists, OuterRef, QuerySet
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -15,16 +16,17 @@ from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account
 from registry import access
 from registry.forms import SearchForm
-from registry.models import ChannelFile, Package, PackageFile
-from registry.searching import matching, words_of
+from registry.models import Package
+from registry.searching import counted, find, packages_of, suggest
 from registry.views.frame import viewer
 from registry.views.listing import package_rows
-from registry.views.paging import links, position, slice_of
 
 _NEWEST_SHOWN = 10
 # A release may have hundreds of files; older ones than these are not looked at for the first page.
 _FILES_LOOKED_AT = 200
 _NUMBERS_KEPT_SECONDS = 60
+_SHOWN = 20
+_CHOICES_SHOWN = 8
 
 
 @require_safe
@@ -40,16 +42,9 @@ def _numbers() -> dict[str, int]:
     packages = access.visible_packages(ANONYMOUS)
     return {
         "packages": packages.count(),
-        "files": _readable_files(ANONYMOUS).filter(package__is_private=False).count(),
+        "files": access.readable_files(ANONYMOUS).filter(package__is_private=False).count(),
         "accounts": Account.objects.filter(suspended_at=None).count(),
     }
-
-
-def _readable_files(identity: Identity) -> QuerySet[PackageFile]:
-    """Files in channels that they may read, of all accounts; their packages are asked of apart."""
-    readable = access.readable_channels(identity).values("pk")
-    standing = ChannelFile.objects.filter(file=OuterRef("pk"), channel__in=readable)
-    return PackageFile.objects.staying().filter(Exists(standing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,7 @@ def _newest(identity: Identity) -> list[_NewRelease]:
     """The releases that came last, each once, however many files it has."""
     packages = access.visible_packages(identity).order_by().values("pk")
     files = (
-        _readable_files(identity)
+        access.readable_files(identity)
         .filter(package__in=packages)
         .select_related("package__account")
         .only("version", "uploaded_at", "package__name", "package__is_private",
@@ -84,36 +79,59 @@ def _newest(identity: Identity) -> list[_NewRelease]:
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
+    """What was found; with ``part=results`` nothing but that, for those who are still typing."""
     identity = viewer(request)
     form = SearchForm(request.GET)
-    words = words_of(form.value("q"))
-    packages = _filtered(identity, form, words)
-    shown = slice_of(
-        packages,
-        ["place"],
-        after=position(form.value("after")),
-        before=position(form.value("before")),
-        size=20,
+    wanted = form.wanted
+    found = counted(find(identity, wanted))
+    page = Paginator(found.ids, _SHOWN).get_page(request.GET.get("page"))
+    packages = packages_of(
+        found.ids[page.start_index() - 1 : page.end_index()] if found.ids else []
     )
-    rows = package_rows(shown.rows, _readable_files(identity))
     context = {
         "form": form,
         "words": form.value("q"),
-        "rows": rows,
-        "exact": "-".join(words),
-        "count": packages.count(),
-        **links(request, shown, [getattr(package, "place", "") for package in shown.rows]),
+        "rows": package_rows(packages, access.readable_files(identity)),
+        "exact": "-".join(wanted.words).rpartition("/")[2],
+        "found": found,
+        "page": page,
+        "suggestion": "" if found.ids else suggest(identity, wanted.words),
+        "account_choices": _choices(request, "account", found.accounts, wanted.account),
+        "license_choices": _choices(request, "license", found.licenses, wanted.license),
+        "clear_url": f"?{urlencode({'q': form.value('q')})}",
+        "page_query": _query_without(request, "page", "part"),
     }
-    return render(request, "registry/search.html", context)
+    part = request.GET.get("part") == "results"
+    name = "registry/search_results.html" if part else "registry/search.html"
+    return render(request, name, context)
 
 
-def _filtered(identity: Identity, form: SearchForm, words: list[str]) -> QuerySet[Package]:
-    packages = access.visible_packages(identity)
-    if form.value("account"):
-        packages = packages.filter(account__name=form.value("account"))
-    if form.value("platform"):
-        built = _readable_files(identity).filter(
-            package=OuterRef("pk"), subdir=form.value("platform")
-        )
-        packages = packages.filter(Exists(built))
-    return matching(packages, words)
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A filter that is a link: sets it, or takes it off where it is set."""
+
+    name: str
+    count: int
+    url: str
+    is_set: bool
+
+
+def _choices(request: HttpRequest, key: str, counts: dict[str, int], now: str) -> list[_Choice]:
+    """What there is most of, and what is chosen although there is nothing of it."""
+    names = list(counts)[:_CHOICES_SHOWN]
+    if now and now not in names:
+        names.append(now)
+    choices = []
+    for name in names:
+        chosen = "" if name == now else urlencode({key: name})
+        url = f"?{_query_without(request, 'page', 'part', key)}{chosen}"
+        choices.append(_Choice(name, counts.get(name, 0), url, name == now))
+    return choices
+
+
+def _query_without(request: HttpRequest, *names: str) -> str:
+    """The query as it is but for these, as something can be added to it."""
+    query = request.GET.copy()
+    for name in names:
+        query.pop(name, None)
+    return f"{query.urlencode()}&" if query else ""

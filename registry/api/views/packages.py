@@ -18,7 +18,7 @@ from registry.api import serializers as shapes
 from registry.collaboration import remove_collaborator, set_collaborator, set_privacy
 from registry.models import Collaborator, Package
 from registry.packages import change_package, delete_package, unpin
-from registry.searching import matching, words_of
+from registry.searching import Wanted, find, in_order, words_of
 
 
 @extend_schema(tags=["packages"])
@@ -124,8 +124,10 @@ class Search(Endpoint):
     def get(self, _request: Request) -> Response:
         """Packages that you may know of, by name and summary; the best matches first."""
         words = self.sent(shapes.SearchQuery, query=True)["q"]
-        packages = access.visible_packages(self.identity)
-        return self.page(matching(packages, words_of(words)), shapes.FoundSerializer)
+        wanted = Wanted(words=tuple(words_of(words)))
+        found = Package.objects.filter(pk__in=find(self.identity, wanted).ids)
+        rows = in_order(found.select_related("account"), wanted.words)
+        return self.page(rows, shapes.FoundSerializer)
 
 
 # --- Collaborators -----------------------------------------------------------------------------
