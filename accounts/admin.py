@@ -1,4 +1,5 @@
-"""The site admin's view of accounts: to look, and to suspend. All else is an act elsewhere."""
+"""The site admin's view of accounts: to look, and to let site admins in and out. All else is an
+act elsewhere."""
 
 from __future__ import annotations
 
@@ -52,16 +53,9 @@ def _record(request: HttpRequest, account: Account, form: ModelForm[Any]) -> Non
 
 @admin.register(Account)
 class AccountAdmin(ReadMostly):
-    changeable = ("suspended_at",)
     list_display = ("name", "kind", "display_name", "created_at", "suspended_at")
     list_filter = ("kind", ("suspended_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "display_name")
-
-    def save_model(
-        self, request: HttpRequest, obj: Account, form: ModelForm[Any], change: bool
-    ) -> None:
-        super().save_model(request, obj, form, change)
-        _record(request, obj, form)
 
 
 @admin.register(User)

@@ -99,7 +99,7 @@ INSTALLED_APPS = [
     "accounts",
     "registry",
     "portal",
-    "django.contrib.admin",
+    "accounts.admin_config.Config",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",

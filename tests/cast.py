@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from accounts.identity import Identity
@@ -53,3 +55,14 @@ class Person:
     def repodata(self, channel: ChannelAddress, subdir: str) -> dict[str, Any]:
         """What their client is told of a subdir."""
         return conda_client.repodata(self, channel, subdir)
+
+
+def proven(person: Person, *, method: str = "mfa", age: float = 0) -> Client:
+    """Their browser, in which they proved it so long ago with their second factor, or otherwise."""
+    if not Authenticator.objects.filter(user=person.user).exists():
+        Authenticator.objects.create(user=person.user, type=Authenticator.Type.TOTP, data={})
+    session = person.client.session
+    session["account_authentication_methods"] = [{"method": method, "at": time.time() - age}]
+    session["account_authentication_methods_user"] = session["_auth_user_id"]
+    session.save()
+    return person.client

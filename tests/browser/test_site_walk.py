@@ -1,0 +1,103 @@
+"""The pages for those who run the site, and a job that is followed, in a browser."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
+from playwright.sync_api import BrowserContext, Page, expect
+
+from accounts import switches
+from accounts.models import Organization
+from registry import channel_work, indexing, jobs
+from registry.channels import create_channel
+from registry.models import Channel, Job
+from tests.browser.looks import look_at
+from tests.cast import Person
+from tests.factories import make_organization, make_user
+from tests.registry.api.world import publish
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+_LONG = "a-person-with-a-name-as-long-as-a-name-may-be-0123"
+
+
+@pytest.fixture
+def root(transactional_db: None, context: BrowserContext, page: Page) -> Person:
+    """A site admin, signed in a moment ago with a second factor."""
+    root = Person(make_user("root-of-all", is_superuser=True))
+    Authenticator.objects.create(user=root.user, type="totp", data={})
+    session = SessionStore(root.client.session.session_key)
+    session["account_authentication_methods"] = [{"method": "mfa", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(root.user.pk)
+    session.save()
+    page.goto("/docs")
+    key = session.session_key or ""
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": page.url}])
+    return root
+
+
+@pytest.fixture
+def acme(root: Person) -> Organization:
+    acme = make_organization("acme", owner=root.user)
+    make_user(_LONG[:39])
+    for version in ("1.0", "1.1"):
+        publish(root, "acme", "main", "hello", version)
+    create_channel(by=root.identity, account=acme.account, name="dev")
+    indexing.run_overdue()
+    return acme
+
+
+def test_those_who_run_the_site_look_at_all_of_it(acme: Organization, page: Page) -> None:
+    page.goto("/-/site/")
+    expect(page.get_by_text("All is well")).to_be_visible()
+    look_at(page, "site-overview")
+    for name in ("accounts", "switches", "notices", "jobs", "index", "storage", "settings", "log"):
+        page.get_by_role("navigation", name="Site").get_by_role("link", name=name).click()
+        look_at(page, f"site-{name}")
+    page.goto("/-/site/accounts/acme")
+    look_at(page, "site-account")
+    page.get_by_label("Reason").fill("A wave of spam")
+    page.get_by_role("button", name="Suspend this account").click()
+    expect(page.get_by_text("acme is suspended.")).to_be_visible()
+    look_at(page, "site-account-suspended")
+    page.get_by_role("button", name="End the suspension").click()
+    page.goto("/-/site/switches")
+    box = page.locator("section", has=page.get_by_role("heading", name="Uploads"))
+    box.get_by_label("What people are told besides").fill("Back at noon.")
+    box.get_by_role("button", name="Close Uploads").click()
+    expect(page.get_by_text("Back at noon.").first).to_be_visible()
+    look_at(page, "site-switches-thrown")
+    page.get_by_role("button", name="Open again").click()
+    switches.forget()
+
+
+def test_a_job_is_followed_without_a_reload(root: Person, acme: Organization, page: Page) -> None:
+    main, dev = (
+        Channel.objects.select_related("account").get(account=acme.account, name=name)
+        for name in ("main", "dev")
+    )
+    job = channel_work.start_copy_all(by=root.identity, source=main, target=dev)
+    page.goto(f"/-/jobs/{job.key}")
+    expect(page.get_by_text("It waits for a worker")).to_be_visible()
+    look_at(page, "job-waiting")
+    Job.objects.filter(pk=job.pk).update(state="running", total=200, done=84, failed=1)
+    expect(page.get_by_text("85 of 200, 42 %").first).to_be_visible()
+    expect(page.locator("#status")).to_have_text("40 % done")
+    look_at(page, "job-running")
+    failures = [{"item": f"linux-64/{'x' * 190}.conda", "reason": "It would not."}] * 30
+    Job.objects.filter(pk=job.pk).update(state="waiting", failures=[])
+    worker = threading.Thread(target=jobs.run_due)
+    worker.start()
+    worker.join()
+    expect(page.get_by_text("2 of 2")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    Job.objects.filter(pk=job.pk).update(failed=300, failures=failures, error="It went wrong.")
+    page.reload()
+    look_at(page, "job-over")
+    page.goto("/-/jobs")
+    look_at(page, "jobs")
