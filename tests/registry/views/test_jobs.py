@@ -37,6 +37,9 @@ def test_a_job_is_followed_from_waiting_to_done(job: Job, owner: Person) -> None
     assert "<html" not in part
     assert "data-over" not in part
 
+    Job.objects.filter(pk=job.pk).update(total=None)
+    assert "4 so far" in owner.client.get(url).content.decode()
+
     Job.objects.filter(pk=job.pk).update(state=State.WAITING, failed=0)
     jobs.run_due()
     over = owner.client.get(url).content.decode()
