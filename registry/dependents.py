@@ -50,7 +50,7 @@ class Count:
 
 def count_dependents(viewer: Identity, package: Package) -> Count:
     rows = edges_to(viewer, [package.name]).exclude(package=package)
-    ids = rows.order_by("package_name", "package").values_list("package_name", "package")
+    ids = rows.order_by("package_name", "package_id").values_list("package_name", "package_id")
     found = len(ids.distinct()[: MOST_COUNTED + 1])
     return Count(min(found, MOST_COUNTED), found > MOST_COUNTED)
 
@@ -78,7 +78,7 @@ def dependents_of(
     """Packages whose newest version needs this name: by name, or the most downloaded first, of
     the first `MOST_COUNTED` by name."""
     rows = edges_to(viewer, [package.name]).exclude(package=package)
-    pairs = rows.order_by("package_name", "package").values_list("package_name", "package")
+    pairs = rows.order_by("package_name", "package_id").values_list("package_name", "package_id")
     ids = [pk for _, pk in pairs.distinct()[: MOST_COUNTED if by_downloads else most]]
     return dependents(viewer, package.name, ids, by_downloads=by_downloads)[:most]
 
@@ -137,7 +137,7 @@ def exact_dependents_of(
     files are read.
     """
     rows = edges_to(viewer, [package.name]).exclude(package=package).order_by()
-    candidates = rows.values_list("package", flat=True).distinct()
+    candidates = rows.values_list("package_id", flat=True).distinct()
     ids = list(candidates[: MOST_COUNTED + 1])
     mentioning = (
         visible_files(viewer)
@@ -249,7 +249,7 @@ def packages_called(
 def _versions(viewer: Identity, package_ids: Collection[int]) -> dict[int, list[Version]]:
     """The versions of these packages, the newest first."""
     rows = visible_files(viewer).filter(package__in=package_ids)
-    columns = rows.order_by("package", "-version_key", "version")
+    columns = rows.order_by("package_id", "-version_key", "version")
     found: dict[int, list[Version]] = {}
     for package_id, key, text in columns.values_list(
         "package_id", "version_key", "version"

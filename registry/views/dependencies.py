@@ -43,16 +43,16 @@ def dependents_page(request: HttpRequest, account: str, package: str) -> HttpRes
     words = form.value("q")
     if words:
         edges = edges.filter(package_name__contains=words)
-    pairs = edges.values_list("package_name", "package").distinct()
+    pairs = edges.values_list("package_name", "package_id").distinct()
     count = dependents.count_dependents(identity, found)
     by_downloads = form.value("sort") == "downloads" and not count.is_more
     beside: dict[str, Any] = {}
     if by_downloads:
-        ids = [pk for _name, pk in pairs.order_by("package_name", "package")]
+        ids = [pk for _name, pk in pairs.order_by("package_name", "package_id")]
     else:
         shown = slice_of(
             pairs,
-            ["package_name", "package"],
+            ["package_name", "package_id"],
             after=form.place("after"),
             before=form.place("before"),
         )
