@@ -101,3 +101,11 @@ def test_a_job_is_followed_without_a_reload(root: Person, acme: Organization, pa
     look_at(page, "job-over")
     page.goto("/-/jobs")
     look_at(page, "jobs")
+
+
+def test_djangos_admin_keeps_to_the_policy(acme: Organization, page: Page) -> None:
+    for path in ("", "accounts/account/", "accounts/user/", "registry/accountquota/add/"):
+        page.goto(f"/-/django-admin/{path}")
+        expect(page.locator("#content")).to_be_visible()
+    page.goto(f"/-/django-admin/accounts/account/{acme.account.pk}/change/")
+    expect(page.get_by_text("acme").first).to_be_visible()
