@@ -69,6 +69,16 @@ class VersionOrder:
         return self.key >= other.key if isinstance(other, VersionOrder) else NotImplemented
 
 
+PRERELEASE = r"(^|[0-9._])(a|b|c|rc|alpha|beta|pre|preview|dev)([0-9._+]|$)"
+"""What people call versions that are not meant for everybody; to clients they are like others."""
+
+_PRERELEASE = re.compile(PRERELEASE, re.IGNORECASE)
+
+
+def is_prerelease(version: str) -> bool:
+    return _PRERELEASE.search(version) is not None
+
+
 @lru_cache(maxsize=4096)  # one package asks several times, and many have the same version
 def sort_key(version: str) -> bytes:
     """Bytes that order as the versions do; equal versions have equal bytes.

@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce
 
 from registry.conda.description import description_fields
 from registry.conda.errors import InvalidVersionError
 from registry.conda.subdirs import KNOWN_SUBDIRS, NOARCH
-from registry.conda.version import sort_key
+from registry.conda.version import PRERELEASE, sort_key
 from registry.describing import Newcomer, said_by
 from registry.models import Package, PackageFile
 from registry.models.package import DESCRIPTION_FIELDS, Described
@@ -52,13 +53,16 @@ def package_rows(packages: Sequence[Package], files: QuerySet[PackageFile]) -> l
     ids = [package.pk for package in packages]
     of_it = files.filter(package=OuterRef("pk")).order_by()
     newest = of_it.annotate(said=KT("about__summary")).order_by("-version_key", "-pk")
+    stable = newest.exclude(version__iregex=PRERELEASE)
     told = {
         row["pk"]: dict(row)
         for row in Package.objects.filter(pk__in=ids)
         .order_by()
         .annotate(
-            newest=Subquery(newest.values("version")[:1]),
-            said=Subquery(newest.values("said")[:1]),
+            newest=Coalesce(
+                Subquery(stable.values("version")[:1]), Subquery(newest.values("version")[:1])
+            ),
+            said=Coalesce(Subquery(stable.values("said")[:1]), Subquery(newest.values("said")[:1])),
             uploaded_at=Subquery(of_it.order_by("-uploaded_at").values("uploaded_at")[:1]),
         )
         .values("pk", "newest", "said", "uploaded_at")
@@ -138,6 +142,13 @@ def _about_file(package: Package, file: PackageFile) -> About:
 def newest_first(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:
     """By the order of versions (CEP 33)."""
     return files.order_by("-version_key", "-pk")
+
+
+def newest_of(files: QuerySet[PackageFile]) -> PackageFile | None:
+    """The newest file of the newest version that is meant for everybody; where there is none, of
+    the newest at all."""
+    ordered = newest_first(files)
+    return ordered.exclude(version__iregex=PRERELEASE).first() or ordered.first()
 
 
 @dataclass(frozen=True, slots=True)

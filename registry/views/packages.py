@@ -56,7 +56,7 @@ def _install(
     ``holders`` are the channels that hold the newest file."""
     if not holders:
         standing = files.filter(_standing(identity, package.account)).defer("index", "about")
-        installed = listing.newest_first(standing).select_related("account").first()
+        installed = listing.newest_of(standing.select_related("account"))
         if installed is None:
             return {"variants": []}
         newest, holders = installed, channels_of(identity, installed)
@@ -69,7 +69,7 @@ def _install(
 def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
     identity, found = _found(request, account, package)
     files = access.visible_files(identity, found)
-    newest = listing.newest_first(files).first()
+    newest = listing.newest_of(files)
     context = package_context(identity, found, "overview")
     about = listing.about(found, newest)
     context |= {

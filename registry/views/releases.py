@@ -19,7 +19,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from registry import access
 from registry.conda.errors import InvalidVersionError
-from registry.conda.version import sort_key
+from registry.conda.version import PRERELEASE, is_prerelease, sort_key
 from registry.forms import VersionsForm
 from registry.models import PackageFile
 from registry.views import listing
@@ -29,14 +29,7 @@ from registry.views.paging import Position, Slice, links, slice_of
 _CHANNELS_SHOWN = 6
 _CHANNELS_OFFERED = 200
 _PUBLISHERS_SHOWN = 3
-# What people call versions that are not meant for everybody; to clients they are like others.
-PRERELEASE = r"(^|[0-9._])(a|b|c|rc|alpha|beta|pre|preview|dev)([0-9._+]|$)"
-_PRERELEASE = re.compile(PRERELEASE, re.IGNORECASE)
 _BY_VERSION, _BY_DATE = ("-version_key", "version"), ("-first", "version")
-
-
-def is_prerelease(version: str) -> bool:
-    return _PRERELEASE.search(version) is not None
 
 
 @dataclass(slots=True)

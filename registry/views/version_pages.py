@@ -60,7 +60,7 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
     )
     if not builds:
         raise NotFound
-    newest = listing.newest_first(everything).defer("index", "about").first()
+    newest = listing.newest_of(everything.defer("index", "about"))
     said = Release.objects.filter(package=found, version=version).first()
     chosen = _chosen(builds, request.GET.get("build", ""))
     words = index_words(chosen)
@@ -71,7 +71,8 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
         **package_context(identity, found, "versions", version),
         "shown_version": version,
         "newest": newest,
-        "is_latest": newest is not None and newest.version == version,
+        # A pre-release of what comes next is not told to go back.
+        "is_latest": newest is None or bytes(newest.version_key) <= bytes(builds[0].version_key),
         "about": listing.about_version(found, builds[0], said),
         "platforms": platforms,
         "build_rows": _build_rows(builds, platforms, chosen),

@@ -98,3 +98,21 @@ def test_pages_of_ten_thousand_files_ask_few_questions(world: World, anonymous: 
         with CaptureQueriesContext(connection) as queries:
             assert anonymous.get(HELLO + page).status_code == 200
         assert len(queries) <= 12, (page, [query["sql"][:100] for query in queries])
+
+
+def test_a_pre_release_is_not_what_people_are_offered(
+    world: World, owner: Person, anonymous: Client
+) -> None:
+    publish(owner, "acme", "main", "tool", "1.4")
+    publish(owner, "acme", "dev", "tool", "2.0.dev3")
+    publish(owner, "acme", "dev", "early", "0.1rc1")
+
+    page = anonymous.get("/acme/tool").content.decode()
+    assert "conda/acme tool</code>" in page or "/conda/acme tool" in page
+    assert '<span class="mono muted break">1.4</span>' in page
+    assert "2.0.dev3" in page
+    assert "0.1rc1" in anonymous.get("/acme/early").content.decode()
+    assert "1.4" in text_of(anonymous.get("/search", {"q": "tool"}))
+    assert "is newer" not in text_of(anonymous.get("/acme/tool/2.0.dev3"))
+    publish(owner, "acme", "main", "tool", "1.5")
+    assert "1.5 is newer." in text_of(anonymous.get("/acme/tool/1.4"))
