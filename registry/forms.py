@@ -716,3 +716,16 @@ class RecordForm(forms.Form):
     def _lines(self, field: str) -> list[str]:
         lines = str(self.cleaned_data[field]).splitlines()
         return [line.strip() for line in lines if line.strip()]
+
+
+# --- Archiving and transferring ------------------------------------------------------------------
+
+
+class ArchiveForm(forms.Form):
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        required=False,
+        max_length=300,
+        help_text=gettext_lazy("Why, and what to use instead. Uploaders and visitors read it."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

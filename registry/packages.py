@@ -139,6 +139,36 @@ def _write(package: Package, values: Mapping[str, object]) -> None:
 
 
 @transaction.atomic
+def archive_package(*, by: Identity, package: Package, note: str = "") -> Package:
+    """Let a package take no more files, and say so wherever it is shown; reading goes on. The note
+    of one that is archived can be changed so."""
+    access.require_whole_package(by, package, Permission.ADMIN)
+    held = _held(package)
+    said = " ".join(note.split())[:300]
+    if held.archived_at is None or held.archive_note != said:
+        values = {"archived_at": held.archived_at or timezone.now(), "archive_note": said}
+        _write(held, values)
+        audit.record(
+            by=by,
+            account=held.account,
+            action="package.archive",
+            target=held.name,
+            detail={"note": said},
+        )
+    return held
+
+
+@transaction.atomic
+def unarchive_package(*, by: Identity, package: Package) -> Package:
+    access.require_whole_package(by, package, Permission.ADMIN)
+    held = _held(package)
+    if held.archived_at is not None:
+        _write(held, {"archived_at": None, "archive_note": ""})
+        audit.record(by=by, account=held.account, action="package.unarchive", target=held.name)
+    return held
+
+
+@transaction.atomic
 def delete_package(
     *, by: Identity, package: Package, because: Mapping[str, object] | None = None
 ) -> int:
@@ -165,6 +195,8 @@ def delete_package(
                 "pinned": [],
                 "latest_version": "",
                 "deleted_at": timezone.now(),
+                "archived_at": None,
+                "archive_note": "",
             },
         )
     audit.record(

@@ -46,6 +46,7 @@ from registry.publishing import (
 from registry.refusing import (
     Offered,
     judge,
+    refuse_archived,
     refuse_locked,
     refuse_locked_around,
     refused_by,
@@ -288,7 +289,7 @@ def _hold_sources(files: Sequence[PackageFile], account: Account) -> list[Packag
                 f"Two of the files are called {file.subdir}/{file.filename}. Copy one of them."
             )
         places.add((file.subdir, file.filename))
-    packages_of(account, names, private=private)
+    refuse_archived(packages_of(account, names, private=private).values())
     return held
 
 

@@ -15,7 +15,7 @@ from registry.conda.layout import V3_SCHEMA
 from registry.entering import Key, KnownFile
 from registry.entries import channels_with
 from registry.holding import hold_files, keep_channels
-from registry.models import Channel, ChannelFile, PackageFile, Removal
+from registry.models import Channel, ChannelFile, Package, PackageFile, Removal
 from registry.rows import batched
 
 _AT_ONCE = 500
@@ -34,6 +34,11 @@ class FilenameRetired(Conflict):
 class ChannelLocked(Forbidden):
     slug = "channel-locked"
     title = "The channel is locked"
+
+
+class PackageArchived(Forbidden):
+    slug = "package-archived"
+    title = "The package is archived"
 
 
 class V3NotAllowed(Forbidden):
@@ -85,6 +90,32 @@ def v3_not_allowed(channel_name: str, filename: str) -> V3NotAllowed:
         f"{filename} is for clients that read repodata v3, and {channel_name} does not take such "
         "packages, since older clients would not find them. Use another channel, or let an admin "
         "allow them in the settings of this one."
+    )
+
+
+# --- Archived packages ---------------------------------------------------------------------------
+
+
+def archived_among(account: Account, names: Collection[str]) -> dict[str, PackageArchived]:
+    """Those of the account's packages, by their names, that take no files any more, and why; the
+    rows are asked again when they are held: `refuse_archived`."""
+    rows = Package.objects.select_related("account").filter(
+        account=account, name__in=names, archived_at__isnull=False
+    )
+    return {row.name: _archived(row) for row in rows}
+
+
+def refuse_archived(packages: Iterable[Package]) -> None:
+    for package in packages:
+        if package.archived_at is not None:
+            raise _archived(package)
+
+
+def _archived(package: Package) -> PackageArchived:
+    note = f": “{package.archive_note}”" if package.archive_note else ""
+    return PackageArchived(
+        f"{package.name} of {package.account.name} is archived{note}, so it takes no files. Ask an "
+        "admin of the package to unarchive it."
     )
 
 

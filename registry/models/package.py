@@ -49,6 +49,9 @@ class Package(Described):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # It takes no more files; those that are there can be read.
+    archived_at = models.DateTimeField(null=True, blank=True)
+    archive_note = models.CharField(max_length=300, blank=True)
 
     if TYPE_CHECKING:
         account_id: int

@@ -135,7 +135,7 @@ def package_settings_context(
         ("collaborators", "Collaborators", "users"),
         ("package-tokens", "Tokens", "key-round"),
         ("visibility", "Visibility", "eye"),
-        ("package-delete", "Delete", "trash-2"),
+        ("package-admin", "Archive or delete", "triangle-alert"),
         ("description", "Description", "pencil"),
     ]
     labels = {key: label for key, label, _ in entries}

@@ -35,6 +35,7 @@ from registry.views import (
     groups,
     home,
     jobs,
+    package_admin,
     package_tokens,
     packages,
     patches,
@@ -97,6 +98,9 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{settings}/visibility", collaborators.visibility, "visibility"),
         (f"{settings}/visibility/hide", collaborators.package_hide, "package-hide"),
         (f"{settings}/visibility/show", collaborators.package_show, "package-show"),
+        (f"{settings}/admin", package_admin.package_admin, "package-admin"),
+        (f"{settings}/admin/archive", package_admin.package_archive, "package-archive"),
+        (f"{settings}/admin/unarchive", package_admin.package_unarchive, "package-unarchive"),
         (f"{settings}/description", descriptions.description, "description"),
         (
             f"{settings}/description/follow/<slug:field>",
