@@ -24,10 +24,12 @@ from registry.neighbours import MAX_DEPTH
 from registry.notices import MAX_MESSAGE_LENGTH
 from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
 from registry.searching import Sort, Wanted, words_of
+from registry.statistics import Grouping
 
 _PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _MONO = {**_PLAIN, "class": "mono"}
 _ANY = ("", gettext_lazy("Any"))
+DOWNLOADS_DAYS = (30, 90, 365)
 
 
 # --- Filters -----------------------------------------------------------------------------------
@@ -106,6 +108,14 @@ class WalkForm(FilterForm):
 
     def clean_at(self) -> str:
         return str(self.cleaned_data["at"]).lower()
+
+
+class DownloadsForm(FilterForm):
+    by = forms.ChoiceField(required=False, choices=Grouping.choices)
+    days = forms.TypedChoiceField(
+        required=False, choices=[(number, number) for number in DOWNLOADS_DAYS], coerce=int
+    )
+    format = forms.ChoiceField(required=False, choices=[("csv", "CSV")])
 
 
 class ActivityForm(FilterForm):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Case, CharField, F, Q, QuerySet, Sum, TextChoices, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from registry.models import Channel, ChannelFile, Download, DownloadTotal, PackageFile
 
@@ -72,14 +73,79 @@ def downloads_of(files: QuerySet[PackageFile]) -> Fetched:
 
 def downloads_by_day(files: QuerySet[PackageFile], *, days: int) -> list[tuple[date, int]]:
     """The last ``days``, today the last of them, also those without any; one query."""
-    today = timezone.now().date()
-    first = today - timedelta(days=days - 1)
-    rows = (
-        Download.objects.filter(file__in=files.order_by().values("pk"), day__gte=first)
-        .order_by()
-        .values_list("day")
-        .annotate(total=Sum("count"))
-    )
-    counted = dict(rows)
+    first = _first_of(days)
+    counted = dict(_since(files, first).values_list("day").annotate(total=Sum("count")))
     span = (first + timedelta(days=offset) for offset in range(days))
     return [(day, counted.get(day, 0)) for day in span]
+
+
+# --- By day and group ----------------------------------------------------------------------------
+
+
+class Grouping(TextChoices):
+    PLATFORM = "platform", _("By platform")
+    VERSION = "version", _("By version")
+
+
+_COLUMNS = {Grouping.PLATFORM: "file__subdir", Grouping.VERSION: "file__version"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Counts of each day, the oldest first, of each group, the largest first; ``others`` are all
+    groups that are not among them, and None where there are none."""
+
+    first: date
+    days: int
+    groups: dict[str, list[int]]
+    others: list[int] | None
+
+    @property
+    def total(self) -> int:
+        return sum(map(sum, self.groups.values())) + sum(self.others or ())
+
+
+def downloads_by_group(
+    files: QuerySet[PackageFile], *, by: Grouping, days: int, most: int
+) -> Grouped:
+    """The last ``days`` of at most ``most`` groups, the others being one of them. Two queries,
+    neither of which brings more rows than there are days and groups shown."""
+    first = _first_of(days)
+    column = _COLUMNS[by]
+    rows = _since(files, first)
+    totals = rows.values_list(column).annotate(total=Sum("count")).filter(total__gt=0)
+    largest = [name for name, _total in totals.order_by("-total", column)[: most + 1]]
+    shown = largest if len(largest) <= most else largest[: most - 1]
+    # Names of groups are never empty.
+    group = Case(
+        When(**{f"{column}__in": shown}, then=F(column)),
+        default=Value(""),
+        output_field=CharField(),
+    )
+    counted: dict[str, list[int]] = {name: [0] * days for name in shown}
+    others = [0] * days
+    found = rows.annotate(group=group).values_list("group", "day").annotate(total=Sum("count"))
+    for name, day, count in found:
+        offset = (day - first).days
+        if offset < days:
+            counted.get(name, others)[offset] = count
+    return Grouped(first, days, counted, others if len(largest) > most else None)
+
+
+def each_day_of_groups(
+    files: QuerySet[PackageFile], *, by: Grouping, days: int
+) -> Iterator[tuple[date, str, int]]:
+    """Every day and group that was downloaded at all, in order; nothing is held."""
+    column = _COLUMNS[by]
+    rows = _since(files, _first_of(days)).values_list("day", column)
+    return rows.annotate(total=Sum("count")).order_by("day", column).iterator()
+
+
+def _first_of(days: int) -> date:
+    return timezone.now().date() - timedelta(days=days - 1)
+
+
+def _since(files: QuerySet[PackageFile], first: date) -> QuerySet[Download]:
+    return Download.objects.filter(
+        file__in=files.order_by().values("pk"), day__gte=first
+    ).order_by()

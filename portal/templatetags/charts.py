@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from portal.charts import Chart
 
 register = template.Library()
 
 _WIDTH, _HEIGHT = 240, 36
+_WIDE, _HIGH = 1000, 260
 
 
 @register.simple_tag
@@ -31,3 +34,48 @@ def spark(numbers: Sequence[int], label: str) -> SafeString:
         label,
         points,
     )
+
+
+@register.simple_tag
+def drawing(chart: Chart) -> SafeString:
+    """The chart without axes, which stands until a script draws it with them, or for good."""
+    edges = chart.stacked
+    top = max(edges[-1], default=0) or 1
+    count = len(chart.points)
+    draw = _bars if chart.kind == "bars" else _area
+    below = [0] * count
+    parts = []
+    for number, edge in enumerate(edges, start=1):
+        parts.append((number, draw(_at(below, top), _at(edge, top))))
+        below = edge
+    return format_html(
+        '<svg viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>',
+        _WIDE,
+        _HIGH,
+        format_html_join("", '<g class="series-{}">{}</g>', parts),
+    )
+
+
+def _at(numbers: Sequence[int], top: int) -> list[float]:
+    return [_HIGH - 1 - number / top * (_HIGH - 2) for number in numbers]
+
+
+def _area(below: Sequence[float], edge: Sequence[float]) -> SafeString:
+    step = _WIDE / max(1, len(edge) - 1)
+    line = [f"{position * step:.1f},{y:.1f}" for position, y in enumerate(edge)]
+    back = [f"{position * step:.1f},{y:.1f}" for position, y in enumerate(below)]
+    return format_html(
+        '<polygon points="{0} {1}"></polygon>'
+        '<polyline points="{0}" vector-effect="non-scaling-stroke"></polyline>',
+        " ".join(line),
+        " ".join(reversed(back)),
+    )
+
+
+def _bars(below: Sequence[float], edge: Sequence[float]) -> SafeString:
+    step = _WIDE / max(1, len(edge))
+    bars = [
+        (f"{position * step + step * 0.1:.1f}", f"{y:.1f}", f"{step * 0.8:.1f}", f"{low - y:.1f}")
+        for position, (low, y) in enumerate(zip(below, edge, strict=True))
+    ]
+    return format_html_join("", '<rect x="{}" y="{}" width="{}" height="{}"></rect>', bars)

@@ -96,6 +96,7 @@ def package_context(
         ("files", "Files", "files"),
         ("channels", "Channels", "package-channels"),
         ("dependencies", "Dependencies", "dependencies"),
+        ("downloads", "Downloads", "downloads"),
     ]
     if may_write:
         first = "package-settings" if may_administer_it else "description"

@@ -1,0 +1,144 @@
+"""Pictures of numbers: the same numbers as a table and as CSV, of what the viewer may see."""
+
+from __future__ import annotations
+
+import csv
+import re
+from datetime import date, timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import Account
+from registry.models import Channel, Download, Package, PackageFile
+from tests.cast import Person
+from tests.registry.api.world import World, publish
+from tests.registry.views.browsers import HELLO, Answer, Browsers, active_parts, text_of
+from tests.registry.views.test_lists import make_files
+
+DOWNLOADS = f"{HELLO}/downloads"
+
+
+def _today() -> date:
+    return timezone.now().date()
+
+
+def _count(file: PackageFile, *counts: int) -> None:
+    """Downloads of today, of yesterday, and so on."""
+    Download.objects.bulk_create(
+        Download(file=file, day=_today() - timedelta(days=back), count=count)
+        for back, count in enumerate(counts)
+        if count
+    )
+
+
+def _table_sum(page: Answer) -> int:
+    return sum(map(int, re.findall(r'data-number="(\d+)"', page.content.decode())))
+
+
+def _foot(page: Answer) -> list[str]:
+    found = re.search(r"<tfoot>(.*?)</tfoot>", page.content.decode(), re.DOTALL)
+    return re.findall(r'<td class="number">([\d,]+)<', found[1]) if found else []
+
+
+def _csv(answer: Answer) -> list[list[str]]:
+    return list(csv.reader(b"".join(answer.streaming_content).decode().splitlines()))
+
+
+@pytest.fixture
+def fetched_world(world: World) -> World:
+    """hello 1.0 is fetched from main, 1.1 for linux-64 too, and 2.0 from the private channel."""
+    owner = world.owner
+    publish(owner, "acme", "main", "hello", "1.1", subdir="linux-64")
+    publish(owner, "acme", "secret", "hello", "2.0")
+    for version, counts in {"1.0": (3, 0, 5), "1.1": (10, 20), "2.0": (0, 1000)}.items():
+        _count(PackageFile.objects.get(name="hello", version=version), *counts)
+    _count(PackageFile.objects.get(name="hidden"), 77)
+    return world
+
+
+def test_downloads_are_counted_as_far_as_the_viewer_may_see_the_files(
+    fetched_world: World, browsers: Browsers
+) -> None:
+    for who, browser in browsers.items():
+        page = browser.get(DOWNLOADS)
+        knows = who not in {"anonymous", "stranger"}
+        seen = PackageFile.objects.filter(name="hello")
+        files = seen if knows else seen.exclude(version="2.0")
+        real = Download.objects.filter(file__in=files).aggregate(total=Sum("count"))["total"]
+        assert real == (1038 if knows else 38)
+        assert f"{real:,} downloads in 90 days" in text_of(page), who
+        assert _table_sum(page) == real, who
+        by_version = browser.get(f"{DOWNLOADS}?by=version&days=30")
+        assert ("2.0" in text_of(by_version)) == knows, who
+        assert _table_sum(by_version) == real, who
+        rows = _csv(browser.get(f"{DOWNLOADS}?format=csv&by=version"))
+        assert rows[0] == ["day", "version", "downloads"]
+        assert sum(int(row[2]) for row in rows[1:]) == real, who
+        assert browser.get("/acme/hidden/downloads").status_code == (200 if knows else 404)
+
+
+def test_the_drawing_the_table_and_the_file_say_the_same(
+    fetched_world: World, anonymous: Client
+) -> None:
+    page = anonymous.get(f"{DOWNLOADS}?by=platform&days=30")
+    words = text_of(page)
+    assert "38 downloads in 30 days, 79 % linux-64" in words
+    assert "Day linux-64 noarch" in words
+    assert _foot(page) == ["30", "8"]
+    assert active_parts(page) == []
+    assert page.content.decode().count("<polygon") == 2
+    today = f"{_today():%-d %B %Y}"
+    assert f"{today} 10 3" in words
+    rows = _csv(anonymous.get(f"{DOWNLOADS}?by=platform&days=30&format=csv"))
+    assert [str(_today()), "linux-64", "10"] in rows
+    assert [str(_today() - timedelta(days=2)), "noarch", "5"] in rows
+
+
+def test_a_year_is_shown_in_weeks_and_loses_nothing(
+    fetched_world: World, anonymous: Client
+) -> None:
+    file = PackageFile.objects.get(name="hello", version="1.0")
+    for back in (200, 364, 365):
+        Download.objects.create(file=file, day=_today() - timedelta(days=back), count=100)
+    page = anonymous.get(f"{DOWNLOADS}?days=365")
+    assert page.content.decode().count("data-at=") == 53
+    assert _table_sum(page) == 238
+    assert "Week up to" in text_of(page)
+
+
+def test_the_largest_groups_are_named_and_the_rest_are_others(
+    fetched_world: World, anonymous: Client
+) -> None:
+    account = Account.objects.get(name="acme")
+    main = Channel.objects.get(account=account, name="main")
+    hello = Package.objects.get(account=account, name="hello")
+    versions = [f"3.{number}" for number in range(50)]
+    make_files(account, hello, versions, main)
+    for number, version in enumerate(versions):
+        _count(PackageFile.objects.get(version=version, subdir="noarch"), 100 + number)
+    with CaptureQueriesContext(connection) as queries:
+        page = anonymous.get(f"{DOWNLOADS}?by=version")
+    assert len(queries) <= 12
+    assert "Day 3.49 3.48 3.47 3.46 3.45 others" in text_of(page)
+    assert _table_sum(page) == 38 + sum(range(100, 150))
+    assert len(_csv(anonymous.get(f"{DOWNLOADS}?by=version&format=csv"))) == 1 + 50 + 4
+
+
+def test_where_nothing_was_downloaded_the_page_says_so(world: World, anonymous: Client) -> None:
+    page = anonymous.get(DOWNLOADS)
+    assert "No downloads in these 90 days." in text_of(page)
+    assert "uPlot" not in page.content.decode()
+    assert _csv(anonymous.get(f"{DOWNLOADS}?format=csv")) == [["day", "platform", "downloads"]]
+    for nonsense in ("by=%00", "days=-1", "days=31", "format=exe", "by=__class__"):
+        assert "No downloads in these 90 days." in text_of(anonymous.get(f"{DOWNLOADS}?{nonsense}"))
+
+
+def test_the_package_leads_to_its_downloads(fetched_world: World, owner: Person) -> None:
+    page = owner.client.get(HELLO).content.decode()
+    assert page.count(f'href="{DOWNLOADS}"') == 3
+    assert "1,038" in page
