@@ -36,6 +36,15 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """What stands under one heading, as plain words; before the first heading ``slug`` is empty."""
+
+    heading: str
+    slug: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     html: SafeString
     title: str
@@ -75,10 +84,46 @@ def document(text: str) -> Document:
             heading = _heading(int(token.tag[1]), inline, slugs)
             headings.append(heading)
             token.attrSet("id", heading.slug)
+            inline.children = _as_anchor(heading, inline.children or [])
     title = next((heading.text for heading in headings if heading.level == 1), "")
     body = _without_title(tokens)
     html = _clean(_render(body), schemes={"https", "http", "mailto"}, link_rel="noopener", own=True)
     return Document(html, title, tuple(heading for heading in headings if heading.level == 2))
+
+
+def sections_of(text: str) -> tuple[Section, ...]:
+    """The words of a page of our documentation, cut where ``document`` has anchors."""
+    tokens = _parser().parse(text)
+    slugs: set[str] = set()
+    sections: list[tuple[str, str, list[str]]] = [("", "", [])]
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if before is not None and before.type == "heading_open":
+            heading = _heading(int(before.tag[1]), token, slugs)
+            is_title = heading.level == 1
+            sections.append(
+                ("" if is_title else heading.text, "" if is_title else heading.slug, [])
+            )
+        elif token.type == "inline":
+            parts = (
+                child.content or " " * child.type.endswith("break")
+                for child in token.children or ()
+            )
+            sections[-1][2].append("".join(parts))
+        elif token.type in {"fence", "code_block"}:
+            sections[-1][2].append(token.content)
+    return tuple(
+        Section(heading, slug, " ".join(" ".join(words).split()))
+        for heading, slug, words in sections
+        if words
+    )
+
+
+def _as_anchor(heading: Heading, children: list[Token]) -> list[Token]:
+    """The heading as a link to itself, unless it has a link in it."""
+    if heading.level == 1 or any(child.type == "link_open" for child in children):
+        return children
+    link = Token("link_open", "a", 1, attrs={"href": f"#{heading.slug}", "class": "anchor"})
+    return [link, *children, Token("link_close", "a", -1)]
 
 
 def _heading(level: int, inline: Token, slugs: set[str]) -> Heading:
@@ -151,7 +196,7 @@ def _clean(html: str, *, schemes: set[str], link_rel: str, own: bool = False) ->
             "ol": {"start"},
             **({tag: {"id"} for tag in _HEADINGS} if own else {}),
         },
-        allowed_classes={"td": _ALIGNED, "th": _ALIGNED},
+        allowed_classes={"td": _ALIGNED, "th": _ALIGNED, **({"a": {"anchor"}} if own else {})},
         # What scrolls sideways must be reached by keyboard.
         set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
         url_schemes=schemes,

@@ -8,8 +8,10 @@ from pathlib import Path
 from django.test import Client
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
+from registry.views import documents
+from tests.factories import make_user
 from tests.registry.views.browsers import active_parts, text_of
 
 
@@ -58,3 +60,66 @@ def test_the_types_of_problems_lead_to_their_sections(anonymous: Client) -> None
 
     for slug in ("not-found", "forbidden", "file-exists", "channel-locked", "digest-mismatch"):
         assert f'id="{slug}"' in page
+
+
+def test_every_text_stands_in_the_menu_once(settings: Settings) -> None:
+    texts = sorted(path.stem for path in (Path(settings.BASE_DIR) / "docs").glob("*.md"))
+
+    assert sorted(slug for _, slugs in documents.SHELVES for slug in slugs) == texts
+
+
+def test_commands_name_this_host_and_the_account_of_the_reader(
+    anonymous: Client, settings: Settings
+) -> None:
+    signed_in = Client(HTTP_ACCEPT="text/html")
+    signed_in.force_login(make_user("uma"))
+    for client, name in ((anonymous, "acme"), (signed_in, "uma")):
+        for page in ("/docs/publishing", "/docs/publishing.md"):
+            words = client.get(page).content.decode()
+            assert documents.HOST not in words
+            assert f"{settings.BASE_URL}/conda/{name}/dev/" in words
+
+
+def test_a_page_can_be_had_as_markdown(anonymous: Client) -> None:
+    answer = anonymous.get("/docs/publishing.md")
+
+    assert answer["Content-Type"] == "text/markdown; charset=utf-8"
+    assert answer.content.decode().startswith("# Publishing\n")
+    assert 'href="/docs/publishing.md"' in anonymous.get("/docs/publishing").content.decode()
+
+
+def test_each_block_can_be_copied_and_each_heading_linked(anonymous: Client) -> None:
+    page = anonymous.get("/docs/publishing").content.decode()
+    content = page.partition('class="prose"')[2].partition("docs-neighbours")[0]
+
+    assert content.count("<pre") == content.count("data-copy hidden") > 3
+    assert '<h2 id="with-curl"><a href="#with-curl" class="anchor"' in content
+    assert '<a href="#with-curl">With curl</a>' in page
+
+
+def test_pages_lead_to_those_before_and_after(anonymous: Client) -> None:
+    order = [slug for _, slugs in documents.SHELVES for slug in slugs]
+    first, second = (anonymous.get(f"/docs/{slug}").content.decode() for slug in order[:2])
+
+    assert 'rel="prev"' not in first
+    assert f'rel="next" href="/docs/{order[1]}"' in first
+    assert f'rel="prev" href="/docs/{order[0]}"' in second
+
+
+def test_the_search_finds_sections_by_all_words(anonymous: Client) -> None:
+    found = anonymous.get("/docs", {"q": "quetz FORCE=true"}).content.decode()
+    nothing = anonymous.get("/docs", {"q": "quetz submarine"}).content.decode()
+    hostile = anonymous.get("/docs", {"q": "<script>\x00" + "x" * 5000})
+
+    assert 'href="/docs/publishing#with-quetz-client"' in found
+    assert "No section has all of these words" in nothing
+    assert hostile.status_code == 200
+    assert active_parts(hostile) == []
+
+
+def test_the_documentation_asks_the_database_nothing(
+    anonymous: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for path in ("/docs", "/docs?q=token", "/docs/tokens", "/docs/tokens.md"):
+        with django_assert_max_num_queries(2):  # the switches and notices of the site
+            anonymous.get(path)

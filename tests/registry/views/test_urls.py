@@ -73,7 +73,6 @@ REDIRECTS = {
     "/acme/": "/acme",
     "/acme/hello/": "/acme/hello",
     "/acme/hello/files/?q=h": "/acme/hello/files?q=h",
-    "/docs/api": "/api/v1/docs",
 }
 
 
