@@ -18,7 +18,7 @@ from registry.api import serializers as shapes
 from registry.collaboration import remove_collaborator, set_collaborator, set_privacy
 from registry.models import Collaborator, Package
 from registry.packages import change_package, delete_package, unpin
-from registry.searching import Wanted, find, in_order, words_of
+from registry.searching import Wanted, find, in_this_order, words_of
 
 
 @extend_schema(tags=["packages"])
@@ -125,8 +125,7 @@ class Search(Endpoint):
         """Packages that you may know of, by name and summary; the best matches first."""
         words = self.sent(shapes.SearchQuery, query=True)["q"]
         wanted = Wanted(words=tuple(words_of(words)))
-        found = Package.objects.filter(pk__in=find(self.identity, wanted).ids)
-        rows = in_order(found.select_related("account"), wanted.words)
+        rows = in_this_order(find(self.identity, wanted).ids)
         return self.page(rows, shapes.FoundSerializer)
 
 

@@ -186,6 +186,6 @@ def test_more_than_anybody_reads_is_cut_and_said_so(world: World, anonymous: Cli
     with CaptureQueriesContext(connection) as queries:
         page = anonymous.get("/search", {"q": "many"})
 
-    assert "The 1,000 best of more packages" in text_of(page)
+    assert "The 200 best of more packages" in text_of(page)
     assert len(queries) <= 12
-    assert len(names(anonymous, q="many", page=50)) == 20
+    assert len(names(anonymous, q="many", page=10)) == 20
