@@ -64,6 +64,10 @@ _SENTENCES: dict[str, str | Promise] = {
     "token.create": _("made the token {0}"),
     "token.revoke": _("revoked the token {0}"),
     "token.rotate": _("rotated the token {0}"),
+    "transfer.accept": _("took the transfer of {0}"),
+    "transfer.decline": _("declined the transfer of {0}"),
+    "transfer.offer": _("offered {0} to another account"),
+    "transfer.withdraw": _("withdrew the offer of {0}"),
     "user.create": _("signed up as {0}"),
 }
 

@@ -82,7 +82,7 @@ def restore_files(
         packages = hold_packages({file.package_id for file in files})
         held = hold_files({file.pk for file in files})
         standing = _standing(held)
-        back = [file for pk, file in held.items() if pk in standing]
+        back = [f for pk, f in held.items() if pk in standing and f.account_id == account.pk]
         if not back:
             raise NotFound
         names = {file.package_id for file in back}

@@ -119,6 +119,8 @@ def packages_of(
     ensure_packages(account, names, private=private)
     rows = Package.objects.filter(account=account, name__in=names)
     packages = {row.name: row for row in rows.order_by("pk").select_for_update()}
+    if len(packages) < len(set(names)):  # one was given to another account while we waited
+        return packages_of(account, names, private=private)
     revive((row for row in packages.values() if row.deleted_at is not None), private=private)
     return packages
 

@@ -739,3 +739,17 @@ class ArchiveForm(forms.Form):
         help_text=gettext_lazy("Why, and what to use instead. Uploaders and visitors read it."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+class TransferForm(forms.Form):
+    target = forms.CharField(
+        label=gettext_lazy("To account"),
+        max_length=MAX_LENGTH,
+        help_text=gettext_lazy("The name of a person or an organization."),
+        widget=forms.TextInput(attrs=_MONO),
+    )
+    keeps_collaborators = forms.BooleanField(
+        label=gettext_lazy("People who collaborate keep their rights"),
+        required=False,
+        help_text=gettext_lazy("Groups lose theirs in any case: they are of this account."),
+    )

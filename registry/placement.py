@@ -109,6 +109,9 @@ def _hold_present(files: Sequence[PackageFile]) -> list[PackageFile]:
     found = [held[file.pk] for file in files if file.pk in held]
     if len(found) < len(files) or any(file.deleted_at or file.leaving_until for file in found):
         raise NotFound
+    accounts = {file.pk: file.account_id for file in files}
+    if any(file.account_id != accounts[file.pk] for file in found):  # it was given away meanwhile
+        raise NotFound
     return found
 
 
@@ -399,7 +402,8 @@ def carry_out_deletion(
     deleted: list[PackageFile] = []
     for some in batched(files, _AT_ONCE):
         held = hold_files([file.pk for file in some]).values()
-        present = [file for file in held if file.deleted_at is None]
+        account_id = files[0].account_id  # what was given away meanwhile is another's
+        present = [f for f in held if f.deleted_at is None and f.account_id == account_id]
         _delete(by, present, said)
         deleted += present
     if deleted:

@@ -19,6 +19,7 @@ from registry.models.patch import Patch, PatchChunk, PatchedRecord
 from registry.models.quota import AccountQuota
 from registry.models.retention import RetentionRule
 from registry.models.stage import Stage
+from registry.models.transfer import MovedPackage, Transfer
 
 __all__ = [
     "AccountQuota",
@@ -35,6 +36,7 @@ __all__ = [
     "Download",
     "DownloadTotal",
     "Job",
+    "MovedPackage",
     "Notice",
     "Package",
     "PackageFile",
@@ -48,4 +50,5 @@ __all__ = [
     "RetentionRule",
     "Stage",
     "StaleMark",
+    "Transfer",
 ]

@@ -136,7 +136,7 @@ def package_settings_context(
         ("collaborators", "Collaborators", "users"),
         ("package-tokens", "Tokens", "key-round"),
         ("visibility", "Visibility", "eye"),
-        ("package-admin", "Archive or delete", "triangle-alert"),
+        ("package-admin", "Archive, transfer, delete", "triangle-alert"),
         ("description", "Description", "pencil"),
     ]
     labels = {key: label for key, label, _ in entries}

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from accounts.identity import Identity
 from accounts.roles import Permission
 from accounts.views.frame import act_of, page
-from registry import access, packages
+from registry import access, packages, transfers
 from registry.forms import ArchiveForm
 from registry.models import Package
 from registry.views.frame import package_settings_context, to, viewer
@@ -28,6 +28,7 @@ def _admin(
 ) -> HttpResponse:
     context = {
         **package_settings_context(identity, package, "package-admin"),
+        "waiting": transfers.waiting_transfer(package),
         "form": form or ArchiveForm(initial={"note": package.archive_note}),
     }
     wrong = form is not None

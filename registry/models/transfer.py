@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Account
+from registry.models.job import new_key
+from registry.models.package import Package
+
+LIFE = timedelta(days=14)
+
+
+def end_of_offer() -> datetime:
+    return timezone.now() + LIFE
+
+
+class TransferQuerySet(models.QuerySet["Transfer"]):
+    def waiting(self) -> Self:
+        """Those that can still be accepted."""
+        return self.filter(
+            state=Transfer.State.WAITING, expires_at__gt=timezone.now(), package__deleted_at=None
+        )
+
+
+class Transfer(models.Model):
+    """A package that one account offers to another (`registry.transfers`).
+
+    Its key stands in its address; names and counts are asked when it is shown.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        ACCEPTED = "accepted", _("Accepted")
+        DECLINED = "declined", _("Declined")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+        EXPIRED = "expired", _("Expired")
+
+    key = models.CharField(max_length=24, unique=True, default=new_key, editable=False)
+    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="transfers")
+    source = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    target = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="transfers_to_it")
+    keeps_collaborators = models.BooleanField(default=False)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
+    # None where an organization's own token offered it; an offer goes with who made it.
+    offered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    offered_by_name = models.CharField(max_length=64)
+    offered_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(default=end_of_offer)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by_name = models.CharField(max_length=64, blank=True)
+
+    objects: ClassVar[models.Manager[Transfer]] = TransferQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        package_id: int
+        source_id: int
+        target_id: int
+        offered_by_id: int | None
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["package"],
+                condition=models.Q(state="waiting"),
+                name="one_waiting_transfer_of_a_package",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.package.name}: {self.source.name} to {self.target.name}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state == self.State.WAITING and self.expires_at > timezone.now()
+
+
+class MovedPackage(models.Model):
+    """Where a package stood before it was given to another account: its old pages lead on."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=64)
+    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="former_places")
+
+    if TYPE_CHECKING:
+        account_id: int
+        package_id: int
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "name"], name="moved_once_from_a_name")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account.name}/{self.name}"
