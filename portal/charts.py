@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from django.utils import formats
@@ -93,3 +93,52 @@ def bundled(numbers: Sequence[int], step: int) -> list[int]:
     starts: Iterable[int] = range(first, len(numbers), step)
     head = [sum(numbers[:first])] if first else []
     return head + [sum(numbers[start : start + step]) for start in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """How much there was on each day, weeks side by side."""
+
+    sentence: str
+    first: date
+    numbers: Sequence[int]
+    csv_url: str = ""
+
+    @property
+    def days(self) -> Iterator[tuple[date, int]]:
+        return (
+            (self.first + timedelta(days=offset), number)
+            for offset, number in enumerate(self.numbers)
+        )
+
+    @property
+    def months(self) -> list[tuple[str, int]]:
+        """What each month sums up to, of those that have any."""
+        found: dict[date, int] = {}
+        for day, number in self.days:
+            month = day.replace(day=1)
+            found[month] = found.get(month, 0) + number
+        return [(formats.date_format(month, "F Y"), found[month]) for month in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    label: str
+    number: int
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Treemap:
+    """Parts of a whole as areas, the largest first; ``corner`` says what they are, ``unit`` what
+    their numbers are."""
+
+    sentence: str
+    corner: str
+    unit: str
+    tiles: Sequence[Tile]
+    csv_url: str = ""
+
+    @property
+    def total(self) -> int:
+        return sum(tile.number for tile in self.tiles)

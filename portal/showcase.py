@@ -7,7 +7,7 @@ from django import forms
 from django.core.paginator import Paginator
 from django.utils import timezone
 
-from portal.charts import Chart, Point, Series
+from portal.charts import Calendar, Chart, Point, Series, Tile, Treemap
 from portal.context import THEMES
 
 
@@ -108,6 +108,20 @@ def context() -> dict[str, Any]:
     return {
         **_lists(),
         "chart": _chart(now),
+        "calendar": Calendar(
+            sentence="1,204 files uploaded in 52 weeks",
+            first=(now - timedelta(days=363)).date(),
+            numbers=[day * 37 % 11 * (day % 3) for day in range(364)],
+        ),
+        "treemap": Treemap(
+            sentence="1.2 GB in all, 48 % of it numpy",
+            corner="Package",
+            unit="Size",
+            tiles=[
+                *(Tile(f"package-{size}", size * 10**6, "#") for size in (600, 300, 90, 40, 8)),
+                Tile("others", 12_000_000),
+            ],
+        ),
         "form": _Form(),
         "filter_form": _FilterForm({"platform": "linux-64"}, auto_id="filter_%s"),
         "gate": _Form(auto_id="gate_%s"),

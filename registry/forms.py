@@ -110,12 +110,15 @@ class WalkForm(FilterForm):
         return str(self.cleaned_data["at"]).lower()
 
 
-class DownloadsForm(FilterForm):
+class ExportForm(FilterForm):
+    format = forms.ChoiceField(required=False, choices=[("csv", "CSV")])
+
+
+class DownloadsForm(ExportForm):
     by = forms.ChoiceField(required=False, choices=Grouping.choices)
     days = forms.TypedChoiceField(
         required=False, choices=[(number, number) for number in DOWNLOADS_DAYS], coerce=int
     )
-    format = forms.ChoiceField(required=False, choices=[("csv", "CSV")])
 
 
 class ActivityForm(FilterForm):

@@ -7,7 +7,7 @@ something, and the account nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -107,6 +107,26 @@ def usage_by_package(account: Account) -> QuerySet[PackageFile, dict[str, Any]]:
         .annotate(used_bytes=Sum("size_bytes"), used_files=Count("*"))
     )
     return cast("QuerySet[PackageFile, dict[str, Any]]", rows.order_by("-used_bytes", "package"))
+
+
+def usage_by_name(account: Account) -> Iterator[tuple[str, int, int]]:
+    """Name, files and bytes of each package that has any, the largest first."""
+    rows = (
+        PackageFile.objects.present()
+        .filter(account=account)
+        .order_by()
+        .values_list("package__name")
+        .annotate(used_files=Count("*"), used_bytes=Sum("size_bytes"))
+    )
+    return rows.order_by("-used_bytes", "package__name").iterator()
+
+
+def largest_files(account: Account, most: int) -> list[PackageFile]:
+    """Two queries, the first of an index alone."""
+    rows = PackageFile.objects.present().filter(account=account).order_by("-size_bytes", "pk")
+    ids = list(rows.values_list("pk", flat=True)[:most])
+    found = PackageFile.objects.select_related("package").defer("index", "about").in_bulk(ids)
+    return [found[pk] for pk in ids if pk in found]
 
 
 def usage_by_channel(account: Account) -> dict[int, Usage]:

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
-from django.db.models import Case, CharField, F, Q, QuerySet, Sum, TextChoices, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    TextChoices,
+    Value,
+    When,
+)  # fmt: skip
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from registry.models import Channel, ChannelFile, Download, DownloadTotal, PackageFile
+from registry.models import (
+    Channel,
+    ChannelFile,
+    Download,
+    DownloadTotal,
+    Package,
+    PackageFile,
+)  # fmt: skip
+
+_MOST_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +172,59 @@ def _since(files: QuerySet[PackageFile], first: date) -> QuerySet[Download]:
     return Download.objects.filter(
         file__in=files.order_by().values("pk"), day__gte=first
     ).order_by()
+
+
+# --- Uploads and growth --------------------------------------------------------------------------
+
+
+def uploads_by_day(files: QuerySet[PackageFile], *, days: int) -> list[tuple[date, int]]:
+    """How many of these files came on each of the last ``days`` (UTC), the oldest first; one
+    query."""
+    first = _first_of(days)
+    since = datetime.combine(first, time(), UTC)
+    rows = (
+        files.filter(uploaded_at__gte=since)
+        .order_by()
+        .annotate(day=TruncDate("uploaded_at", tzinfo=UTC))
+        .values_list("day")
+        .annotate(number=Count("*"))
+    )
+    counted = dict(rows)
+    span = (first + timedelta(days=offset) for offset in range(days))
+    return [(day, counted.get(day, 0)) for day in span]
+
+
+def additions_by_day(channel: Channel, *, is_whole: bool) -> list[tuple[date, int]]:
+    """On which days (UTC) what stands in the channel was put there, the oldest first; one query.
+    As in `holdings`, without private packages unless ``is_whole``."""
+    entries = ChannelFile.objects.filter(channel=channel)
+    if not is_whole:
+        private = Package.objects.filter(
+            account=channel.account_id, is_private=True, name=OuterRef("name")
+        )
+        entries = entries.filter(~Exists(private))
+    days = entries.order_by().annotate(day=TruncDate("added_at", tzinfo=UTC)).values_list("day")
+    return sorted(days.annotate(number=Count("*")))
+
+
+# --- This week -----------------------------------------------------------------------------------
+
+
+def most_downloaded(
+    files: QuerySet[PackageFile], packages: QuerySet[Package], *, days: int, most: int
+) -> list[tuple[int, int]]:
+    """The keys of those of these packages of which most was downloaded in the last ``days``, with
+    how many of these files' downloads there were.
+
+    Two queries. Only the packages with the most downloads of all are looked at: what the viewer
+    may see is asked of a few, and counted exactly.
+    """
+    rows = Download.objects.filter(day__gte=_first_of(days)).order_by()
+    of_all = rows.values_list("file__package").annotate(total=Sum("count")).order_by("-total")
+    candidates = [pk for pk, _total in of_all[:_MOST_LOOKED_AT]]
+    shown = rows.filter(
+        file__in=files.order_by().filter(package__in=candidates).values("pk"),
+        file__package__in=packages.order_by().filter(pk__in=candidates).values("pk"),
+    )
+    totals = shown.values_list("file__package").annotate(total=Sum("count")).filter(total__gt=0)
+    return list(totals.order_by("-total", "file__package")[:most])

@@ -1,17 +1,23 @@
 """Small drawings that the server makes: SVG without a script or a style."""
 
+import math
 from collections.abc import Sequence
 
 from django import template
+from django.utils import formats
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from portal.charts import Chart
+from portal.charts import Calendar, Chart
+from portal.templatetags.ui import thousands
 
 register = template.Library()
 
 _WIDTH, _HEIGHT = 240, 36
 _WIDE, _HIGH = 1000, 260
+# A day of a calendar, with the gap to the next.
+_CELL, _GAP = 13, 2
+_SHADES = 4
 
 
 @register.simple_tag
@@ -79,3 +85,39 @@ def _bars(below: Sequence[float], edge: Sequence[float]) -> SafeString:
         for position, (low, y) in enumerate(zip(below, edge, strict=True))
     ]
     return format_html_join("", '<rect x="{}" y="{}" width="{}" height="{}"></rect>', bars)
+
+
+@register.simple_tag
+def calendar(shown: Calendar) -> SafeString:
+    """A column for each week, Monday on top; the darker, the more."""
+    top = max(shown.numbers, default=0)
+    start = shown.first.weekday()
+    cells = [
+        (
+            _shade(number, top),
+            (offset + start) // 7 * _CELL,
+            (offset + start) % 7 * _CELL,
+            formats.date_format(day, "j F Y"),
+            thousands(number),
+        )
+        for offset, (day, number) in enumerate(shown.days)
+    ]
+    weeks = (len(cells) + start + 6) // 7
+    return format_html(
+        '<svg class="calendar" viewBox="0 0 {} {}" aria-hidden="true">{}</svg>',
+        weeks * _CELL - _GAP,
+        7 * _CELL - _GAP,
+        format_html_join(
+            "",
+            '<rect class="shade-{}" x="{}" y="{}" width="11" height="11" rx="2">'
+            "<title>{}: {}</title></rect>",
+            cells,
+        ),
+    )
+
+
+def _shade(number: int, top: int) -> int:
+    """Of days with a thousand uploads and days with three, both are to be seen."""
+    if not number:
+        return 0
+    return 1 + round((_SHADES - 1) * math.log(number) / math.log(top)) if top > 1 else _SHADES

@@ -19,6 +19,8 @@ class Download(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["file", "day"], name="one_count_a_day")]
+        # What was downloaded lately, of all packages.
+        indexes = [models.Index(fields=["day"], name="downloads_of_a_day")]
 
 
 class DownloadTotal(models.Model):

@@ -21,6 +21,7 @@ from registry import activity as activities
 from registry.forms import ActivityForm, PackagesForm, PositionForm
 from registry.models import Package, PackageFile
 from registry.models.channel import MAIN
+from registry.views.charts import uploads_calendar
 from registry.views.frame import account_context, to, viewer
 from registry.views.happenings import rows_of
 from registry.views.install import channel_variants
@@ -78,6 +79,7 @@ def activity(request: HttpRequest, account: str) -> HttpResponse:
         **account_context(identity, found, "activity"),
         "happenings": rows_of(found.name, happened.rows),
         "is_first": before is None,
+        "uploads": uploads_calendar(identity, found) if before is None else None,
         "older_url": f"?before={happened.older_than}" if happened.older_than else "",
     }
     return render(request, "registry/activity.html", context)

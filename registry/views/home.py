@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account
-from registry import access
+from registry import access, statistics
 from registry.forms import SearchForm
 from registry.models import Package
 from registry.searching import counted, find, packages_of, suggest
@@ -22,6 +22,8 @@ from registry.views.frame import viewer
 from registry.views.listing import package_rows
 
 _NEWEST_SHOWN = 10
+_POPULAR_SHOWN = 5
+_WEEK = 7
 # A release may have hundreds of files; older ones than these are not looked at for the first page.
 _FILES_LOOKED_AT = 200
 _NUMBERS_KEPT_SECONDS = 60
@@ -33,7 +35,11 @@ _CHOICES_SHOWN = 8
 def home(request: HttpRequest) -> HttpResponse:
     identity = viewer(request)
     numbers = cache.get_or_set("home-numbers", _numbers, _NUMBERS_KEPT_SECONDS)
-    context = {"numbers": numbers, "newest": _newest(identity)}
+    context = {
+        "numbers": numbers,
+        "newest": _newest(identity),
+        "popular": cache.get_or_set("home-popular", _popular, _NUMBERS_KEPT_SECONDS),
+    }
     return render(request, "registry/home.html", context)
 
 
@@ -45,6 +51,18 @@ def _numbers() -> dict[str, int]:
         "files": access.readable_files(ANONYMOUS).filter(package__is_private=False).count(),
         "accounts": Account.objects.filter(suspended_at=None).count(),
     }
+
+
+def _popular() -> list[tuple[str, str, int]]:
+    """Account, name and downloads of this week of what everybody may see."""
+    found = statistics.most_downloaded(
+        access.readable_files(ANONYMOUS),
+        access.visible_packages(ANONYMOUS),
+        days=_WEEK,
+        most=_POPULAR_SHOWN,
+    )
+    packages = Package.objects.select_related("account").in_bulk([pk for pk, _count in found])
+    return [(packages[pk].account.name, packages[pk].name, count) for pk, count in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import os
 import platform
 import shutil
 import sys
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from accounts.forms import show_refusal
 from accounts.models import Event, Switch
 from accounts.views.site_gate import site_act, site_form, site_page
 from portal import env
+from portal.charts import Chart, Point, Series
 from portal.errors import NotFound, Refusal
+from portal.templatetags.ui import thousands
 from registry import channel_work, indexing, jobs
 from registry.models import Blob, Channel, Job, PackageFile, PublishedIndex, StaleMark
 from registry.site_forms import IndexForm, NoticeForm, SiteJobsForm, SiteLogForm, SwitchForm
@@ -38,6 +41,7 @@ from registry.views.paging import links, position, slice_of
 _MOST_COUNTED = 5000
 _LITTLE_SPACE = 0.1
 _LONG_WAIT_SECONDS = 60
+_HOURS = 24
 
 _PAGES = (
     ("site", _lazy("Overview"), "activity"),
@@ -85,9 +89,11 @@ def overview(request: HttpRequest) -> HttpResponse:
     waits = indexing.oldest_mark_seconds()
     total, free = _space()
     failed = _recently_failed()
+    newest = _newest_uploads()
     context = frame("site", _("Site")) | {
         "warnings": _warnings(waits, free / total if total else 1.0, failed),
-        "uploads": {hours: _uploads(hours) for hours in (1, 24)},
+        "uploads": {hours: _uploads(newest, hours) for hours in (1, 24)},
+        "chart": _uploads_chart(newest),
         "waits": waits,
         "marks": StaleMark.objects.all()[:_MOST_COUNTED].count(),
         "open_jobs": Job.objects.filter(state__in=jobs.OPEN).count(),
@@ -120,12 +126,36 @@ def _recently_failed() -> int:
     return Job.objects.filter(state=Job.State.FAILED, ended_at__gte=since).count()
 
 
-def _uploads(hours: int) -> str:
-    """How many files came lately; of very many only that they are."""
+def _newest_uploads() -> list[datetime]:
+    """When the newest files came; of very many only so many."""
     newest = PackageFile.objects.order_by("-pk").values_list("uploaded_at", flat=True)
+    return list(newest[:_MOST_COUNTED])
+
+
+def _uploads(newest: list[datetime], hours: int) -> str:
     since = timezone.now() - timedelta(hours=hours)
-    count = sum(at >= since for at in newest[:_MOST_COUNTED])
+    count = sum(at >= since for at in newest)
     return f"{count}+" if count == _MOST_COUNTED else str(count)
+
+
+def _uploads_chart(newest: list[datetime]) -> Chart | None:
+    """The uploads of each of the last 24 hours (UTC), this one being the last."""
+    this = timezone.now().replace(minute=0, second=0, microsecond=0)
+    hours = [this - timedelta(hours=back) for back in range(_HOURS - 1, -1, -1)]
+    counted = Counter(at.replace(minute=0, second=0, microsecond=0) for at in newest)
+    numbers = [counted[hour] for hour in hours]
+    if not any(numbers):
+        return None
+    busiest = max(range(_HOURS), key=numbers.__getitem__)
+    return Chart(
+        sentence=_("Most files of the last 24 hours came after %(hour)s UTC: %(number)s")
+        % {"hour": f"{hours[busiest]:%H:%M}", "number": thousands(numbers[busiest])},
+        span=_("24 hours"),
+        corner=_("Hour (UTC)"),
+        points=[Point(f"{hour:%H:%M}", hour) for hour in hours],
+        series=[Series(_("Files uploaded"), numbers)],
+        kind="bars",
+    )
 
 
 def _space() -> tuple[int, int]:

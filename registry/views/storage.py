@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from accounts.forms import TypedNameForm, show_refusal
 from accounts.models import Account
 from accounts.scopes import Ability
 from accounts.views.frame import PAGE_SIZE, administered, form_page, page, settings_frame
+from portal import spreadsheets
+from portal.charts import Tile, Treemap
 from portal.errors import Refusal
-from portal.templatetags.ui import filesize, thousands
+from portal.templatetags.ui import filesize, percent_of, thousands
 from registry import quotas
 from registry.bin import usage_of_bin
 from registry.models import Channel, Package
@@ -25,6 +30,9 @@ from registry.widening import delete_unlisted
 
 # More take several presses: one request should not keep everybody else waiting.
 _AT_ONCE = 1000
+# Smaller tiles than these nobody could read.
+_TILES = 40
+_FILES_SHOWN = 10
 
 
 @page
@@ -39,7 +47,9 @@ def storage(request: HttpRequest, account: str) -> HttpResponse:
         "channels": _channels(found),
         "bin": usage_of_bin(found),
         "unlisted": quotas.total_of(quotas.unlisted_files(found)),
+        "treemap": _treemap(found, used) if used.used_bytes else None,
         "page": _packages(request, found, used),
+        "largest": quotas.largest_files(found, _FILES_SHOWN),
     }
     return render(request, "registry/storage.html", context)
 
@@ -87,6 +97,45 @@ def _packages(request: HttpRequest, account: Account, used: Usage) -> Page[dict[
         {**row, "package": packages[row["package"]], "whole": used.used_bytes} for row in rows
     ]
     return shown
+
+
+def _treemap(account: Account, used: Usage) -> Treemap:
+    rows = list(quotas.usage_by_package(account)[:_TILES])
+    packages = Package.objects.in_bulk([row["package"] for row in rows])
+    tiles = [
+        Tile(
+            packages[row["package"]].name,
+            row["used_bytes"],
+            reverse("registry:files", args=[account.name, packages[row["package"]].name]),
+        )
+        for row in rows
+    ]
+    rest = used.used_bytes - sum(tile.number for tile in tiles)
+    if rest > 0:
+        tiles.append(Tile(_("others"), rest))
+    return Treemap(
+        sentence=_("%(size)s in all, %(part)d %% of it %(name)s")
+        % {
+            "size": filesize(used.used_bytes),
+            "part": percent_of(tiles[0].number, used.used_bytes),
+            "name": tiles[0].label,
+        },
+        corner=_("Package"),
+        unit=_("Size"),
+        tiles=tiles,
+        csv_url=reverse("registry:storage-csv", args=[account.name]),
+    )
+
+
+@login_required
+@require_safe
+def storage_csv(request: HttpRequest, account: str) -> HttpResponseBase:
+    """All packages of the account with what they take."""
+    _identity, found = administered(request, account, Ability.READ)
+    header = ["package", "files", "bytes"]
+    lines = spreadsheets.csv_lines(header, quotas.usage_by_name(found))
+    name = f"{found.name}-storage.csv"
+    return spreadsheets.download(lines, filename=name, content_type="text/csv")
 
 
 @form_page

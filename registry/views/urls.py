@@ -183,6 +183,12 @@ urlpatterns: list[URLPattern] = [
     path("<account:account>/members/show", accounts.membership_show, name="membership-show"),
     path("<account:account>/members/hide", accounts.membership_hide, name="membership-hide"),
     path("<account:account>/activity", accounts.activity, name="activity"),
+    path("<account:account>/activity/uploads.csv", charts.account_uploads, name="account-uploads"),
+    path(
+        "<account:account>/activity/growth/<channel:channel>",
+        charts.channel_growth,
+        name="channel-growth",
+    ),
     path("<account:account>/activity/feed.atom", feeds.account_feed, name="account-feed"),
     path(
         "<account:account>/activity/feed.atom/<channel:channel>",
@@ -202,6 +208,7 @@ urlpatterns: list[URLPattern] = [
     path("<account:account>/settings/admin/rename", account_admin.rename, name="account-rename"),
     path("<account:account>/settings/admin/delete", account_admin.delete, name="account-delete"),
     path("<account:account>/settings/storage", storage.storage, name="storage"),
+    path("<account:account>/settings/storage.csv", storage.storage_csv, name="storage-csv"),
     path(
         "<account:account>/settings/storage/unlisted",
         storage.storage_unlisted,

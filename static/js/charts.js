@@ -95,5 +95,50 @@
     onTheme(draw);
   }
 
+  function treemap(figure) {
+    const box = figure.querySelector(".chart-drawing");
+    const tiles = Array.from(figure.querySelectorAll("tbody > tr")).map((row) => ({
+      name: row.cells[0].textContent.trim(),
+      url: row.querySelector("a")?.getAttribute("href") || "",
+      words: row.cells[1].textContent,
+      number: Number(row.cells[1].dataset.number),
+    }));
+
+    function draw() {
+      const width = box.clientWidth;
+      const height = box.clientHeight;
+      const root = window.d3.hierarchy({ children: tiles }).sum((tile) => tile.number || 0);
+      window.d3.treemap().size([width, height]).paddingInner(3).paddingOuter(1).round(true)(root);
+      const svg = element("svg", { class: "treemap", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+      root.leaves().forEach((leaf, at) => {
+        const [wide, high] = [leaf.x1 - leaf.x0, leaf.y1 - leaf.y0];
+        if (wide < 1 || high < 1) return;
+        // Keys and readers have the same links in the table.
+        const holder = leaf.data.url
+          ? element("a", { href: leaf.data.url, tabindex: -1 }, svg) : element("g", {}, svg);
+        holder.classList.add(leaf.data.url ? `series-${at % 5 + 1}` : "series-6");
+        element("title", {}, holder).textContent = `${leaf.data.name}: ${leaf.data.words}`;
+        element("rect", { x: leaf.x0, y: leaf.y0, width: wide, height: high, rx: 2 }, holder);
+        const fits = Math.floor((wide - 10) / 7.4);
+        if (high < 20 || fits < 3) return;
+        const { name } = leaf.data;
+        element("text", { x: leaf.x0 + 6, y: leaf.y0 + 16 }, holder).textContent = name.length > fits ? `${name.slice(0, fits - 1)}…` : name;
+        if (high >= 38 && leaf.data.words.length <= fits) {
+          element("text", { x: leaf.x0 + 6, y: leaf.y0 + 32, class: "size" }, holder).textContent = leaf.data.words;
+        }
+      });
+      box.replaceChildren(svg);
+    }
+
+    draw();
+    let width = box.clientWidth;
+    new ResizeObserver(() => {
+      if (box.clientWidth === width) return;
+      width = box.clientWidth;
+      draw();
+    }).observe(box);
+  }
+
+  if (window.d3) document.querySelectorAll("[data-treemap]").forEach(treemap);
   if (window.uPlot) document.querySelectorAll("[data-chart]").forEach(chart);
 })();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,9 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from accounts.models import Organization
-from registry.models import Download, PackageFile
+from registry.models import ChannelFile, Download, PackageFile
 from tests.browser.looks import look_at
+from tests.browser.test_token_walk import sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish
@@ -82,6 +84,30 @@ def test_downloads_are_drawn_and_move_nothing(acme: Organization, page: Page) ->
     look_at(page, "downloads-long-names")
     page.goto("/acme/xz")
     look_at(page, "package-with-downloads")
+
+
+def test_growth_uploads_and_storage_are_drawn(acme: Organization, page: Page) -> None:
+    ChannelFile.objects.filter(name="xz").update(added_at=timezone.now() - timedelta(days=200))
+    PackageFile.objects.filter(version="5.6.2").update(
+        uploaded_at=timezone.now() - timedelta(days=50)
+    )
+    page.goto("/acme/activity/growth/main")
+    expect(page.locator(".chart-drawing canvas")).to_be_visible()
+    look_at(page, "channel-growth")
+    page.goto("/acme/activity")
+    look_at(page, "uploads-calendar")
+    page.goto("/")
+    look_at(page, "home-popular")
+    sign_in(page, "olga")
+    page.goto("/acme/settings/storage")
+    tile = page.locator("svg.treemap a").first
+    expect(tile).to_be_visible()
+    assert _moved(page) <= 0.02
+    look_at(page, "storage-treemap")
+    tile.click()
+    expect(page).to_have_url(re.compile("/acme/.*/files"))
+    page.goto("/-/components")
+    look_at(page, "components")
 
 
 def test_without_a_script_the_drawing_of_the_server_stands(

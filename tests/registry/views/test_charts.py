@@ -7,6 +7,7 @@ import re
 from datetime import date, timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.db.models import Sum
 from django.test import Client
@@ -14,12 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account
-from registry.models import Channel, Download, Package, PackageFile
+from registry.models import Channel, ChannelFile, Download, Package, PackageFile
+from registry.views.site import _newest_uploads, _uploads_chart
 from tests.cast import Person
 from tests.registry.api.world import World, publish
 from tests.registry.views.browsers import HELLO, Answer, Browsers, active_parts, text_of
 from tests.registry.views.test_lists import make_files
 
+PAGES = ("storage", "storage.csv")
 DOWNLOADS = f"{HELLO}/downloads"
 
 
@@ -142,3 +145,93 @@ def test_the_package_leads_to_its_downloads(fetched_world: World, owner: Person)
     page = owner.client.get(HELLO).content.decode()
     assert page.count(f'href="{DOWNLOADS}"') == 3
     assert "1,038" in page
+
+
+# --- Channels and accounts ---------------------------------------------------------------------
+
+
+def test_a_channel_grows_by_what_the_viewer_may_know_of(
+    fetched_world: World, browsers: Browsers
+) -> None:
+    hidden = ChannelFile.objects.filter(name="hidden")
+    ChannelFile.objects.filter(file__version="1.0").update(
+        added_at=timezone.now() - timedelta(days=100)
+    )
+    hidden.update(added_at=timezone.now() - timedelta(days=40))
+    for who, browser in browsers.items():
+        cache.clear()
+        page = browser.get("/acme/activity/growth/main")
+        whole = who not in {"anonymous", "stranger"}
+        standing = ChannelFile.objects.filter(channel__name="main")
+        count = standing.count() if whole else standing.exclude(name="hidden").count()
+        assert f"{count} files stand in main, 1 of them" in text_of(page), who
+        shown = re.findall(r'data-number="(\d+)"', page.content.decode())
+        assert (shown[0], shown[-1]) == ("1", str(count)), who
+        rows = _csv(browser.get("/acme/activity/growth/main?format=csv"))
+        assert sum(int(row[1]) for row in rows[1:]) == count, who
+        secret = browser.get("/acme/activity/growth/secret").status_code
+        assert secret == (200 if whole else 404), who
+    assert "dev is empty" in text_of(browsers["anonymous"].get("/acme/activity/growth/dev"))
+
+
+def test_uploads_of_a_year_are_counted_by_day(fetched_world: World, browsers: Browsers) -> None:
+    lately = timezone.now() - timedelta(days=3)
+    PackageFile.objects.filter(name="hello", version="1.1").update(uploaded_at=lately)
+    PackageFile.objects.filter(name="hidden").update(uploaded_at=timezone.now() - timedelta(400))
+    for who, browser in browsers.items():
+        knows = who not in {"anonymous", "stranger"}
+        files = PackageFile.objects.exclude(name="hidden")
+        count = files.count() if knows else 2
+        page = browser.get("/acme/activity")
+        assert f"{count} files uploaded in 52 weeks" in text_of(page), who
+        assert _table_sum(page) == count, who
+        assert page.content.decode().count('rx="2"') == 364
+        rows = _csv(browser.get("/acme/activity/uploads.csv"))
+        assert [str(lately.date()), "1"] in rows
+        assert sum(int(row[1]) for row in rows[1:]) == count, who
+
+
+def test_storage_is_drawn_by_package(fetched_world: World, browsers: Browsers) -> None:
+    owner = browsers["owner"]
+    used = PackageFile.objects.aggregate(total=Sum("size_bytes"))["total"]
+    page = owner.get("/acme/settings/storage")
+    drawn = page.content.decode().partition("data-treemap")[2].partition("</figure>")[0]
+    assert sum(map(int, re.findall(r'data-number="(\d+)"', drawn))) == used
+    assert 'href="/acme/hello/files">hello</a>' in drawn
+    assert "Largest files" in text_of(page)
+    assert active_parts(page) == []
+    rows = _csv(owner.get("/acme/settings/storage.csv"))
+    assert {row[0] for row in rows[1:]} == {"hello", "hidden", "buried"}
+    assert sum(int(row[2]) for row in rows[1:]) == used
+    for who in ("stranger", "reader"):
+        answers = {browsers[who].get(f"/acme/settings/{p}").status_code for p in PAGES}
+        assert answers <= {403, 404}, who
+    assert browsers["anonymous"].get("/acme/settings/storage.csv").status_code == 302
+
+
+# --- The host ----------------------------------------------------------------------------------
+
+
+def test_the_first_page_names_what_everybody_downloads_most_this_week(
+    fetched_world: World, browsers: Browsers
+) -> None:
+    publish(fetched_world.owner, "acme", "main", "quiet")
+    old = PackageFile.objects.get(name="quiet")
+    Download.objects.create(file=old, day=_today() - timedelta(days=7), count=5000)
+    for who, browser in browsers.items():
+        words = text_of(browser.get("/"))
+        assert "Most downloaded this week acme/hello 38 downloads" in words, who
+        assert "acme/hidden 77" not in words
+        assert "5,000" not in words
+
+
+def test_whoever_runs_the_site_sees_uploads_by_hour(fetched_world: World, owner: Person) -> None:
+    count = PackageFile.objects.count()
+    three_hours_ago = timezone.now() - timedelta(hours=3)
+    PackageFile.objects.filter(name="hidden").update(uploaded_at=three_hours_ago)
+    PackageFile.objects.filter(name="buried").update(uploaded_at=timezone.now() - timedelta(2))
+    chart = _uploads_chart(_newest_uploads())
+    assert chart is not None
+    assert chart.total == count - 1
+    assert chart.series[0].numbers[-4] == 1
+    assert chart.points[-4].label == f"{three_hours_ago:%H}:00"
