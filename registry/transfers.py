@@ -7,9 +7,11 @@ of the one and enter those of the other.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.db import transaction
@@ -267,11 +269,18 @@ def _end(by: Identity, transfer: Transfer, state: Transfer.State) -> None:
 def _log(
     by: Identity, transfer: Transfer, act: str, detail: Mapping[str, object] | None = None
 ) -> None:
-    """A line for each side."""
+    """A line for each side; where somebody is, and with what, is for the log of their own."""
     target = f"{transfer.source.name}/{transfer.package.name}"
     said = {"to": transfer.target.name, **(detail or {})}
-    for account in (transfer.source, transfer.target):
-        audit.record(by=by, account=account, action=f"transfer.{act}", target=target, detail=said)
+    own = transfer.source if act in {"offer", "withdraw"} else transfer.target
+    audit.record(by=by, account=own, action=f"transfer.{act}", target=target, detail=said)
+    audit.record(
+        by=Identity(user=by.user),
+        account=transfer.target if own == transfer.source else transfer.source,
+        action=f"transfer.{act}",
+        target=target,
+        detail={**said, "by": by.name},
+    )
 
 
 # --- What it would do ----------------------------------------------------------------------------
@@ -550,7 +559,7 @@ def needs(identity: Identity) -> list[Need]:
 
 
 def _days_left(transfer: Transfer) -> str:
-    days = max(1, (transfer.expires_at - timezone.now()).days)
+    days = math.ceil((transfer.expires_at - timezone.now()) / timedelta(days=1))
     return ngettext("%(days)s day left", "%(days)s days left", days) % {"days": thousands(days)}
 
 

@@ -101,6 +101,9 @@ def test_an_accepted_package_stands_in_the_channels_of_its_new_account(
             "transfer.accept",
             "transfer.offer",
         ]
+        # Where somebody is stands in the log of their own account.
+        told = acts.exclude(ip_address=None).values_list("actor_name", flat=True)
+        assert list(told) == ["olga" if account == "acme" else "gus"]
     assert "gus accepted it" in text_of(confirmed.client.get(address))
     assert gus.client.post(f"{address}/accept").status_code == 409
 
