@@ -1,0 +1,200 @@
+"""Programs that the documents name and that are no Python packages, as far as the documents go:
+``python programs.py PROGRAM ARGUMENTS``.
+
+conda, mamba and pixi solve and install by py-rattler, which is pixi's own core; rattler-build is
+py-rattler-build, its own core. An option that is not written here is refused: options are added
+only after the program's own manual. ``anaconda`` is the real one, asked through a socket to fork.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+# What pipelines install before they begin; it comes from elsewhere and is here already.
+TOOLS = {"anaconda-client", "conda-build", "curl", "nodejs", "rattler-build"}
+HOME = Path(os.environ["HOME"])
+_CONDARC = HOME / ".condarc"
+_CREDENTIALS = HOME / "credentials.json"
+
+
+def anaconda(*arguments: str) -> int:
+    job: dict[str, object] = {"arguments": arguments, "typed": "y\n", "cwd": str(Path.cwd())}
+    token = os.environ.get("ANACONDA_API_TOKEN")
+    job["environ"] = {"ANACONDA_API_TOKEN": token} if token else {}
+    with socket.socket(socket.AF_UNIX) as relay:
+        relay.connect(os.environ["ANACONDA_RELAY"])
+        relay.sendall(json.dumps(job).encode() + b"\n")
+        done = json.loads(relay.makefile().readline())
+    sys.stdout.write(done["stdout"])
+    sys.stderr.write(done["stderr"])
+    return int(done["code"])
+
+
+def conda(*arguments: str) -> int:
+    parser = argparse.ArgumentParser("conda", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("create", "install"):
+        command = commands.add_parser(name, allow_abbrev=False)
+        command.add_argument("-y", "--yes", action="store_true")
+        command.add_argument("-n", "--name")
+        command.add_argument("-c", "--channel", action="append", default=[])
+        command.add_argument("specs", nargs="+")
+    search = commands.add_parser("search", allow_abbrev=False)
+    search.add_argument("--override-channels", action="store_true", required=True)
+    search.add_argument("-c", "--channel", action="append", default=[])
+    search.add_argument("specs", nargs=1)
+    config = commands.add_parser("config", allow_abbrev=False)
+    config.add_argument("--set", nargs=2, action="append", required=True)
+    build = commands.add_parser("build", allow_abbrev=False)
+    build.add_argument("--output-folder", required=True)
+    build.add_argument("recipe")
+    env = commands.add_parser("env").add_subparsers(required=True)
+    env_create = env.add_parser("create", allow_abbrev=False)
+    env_create.add_argument("-y", "--yes", action="store_true")
+    env_create.add_argument("-f", "--file", required=True)
+    given = parser.parse_args(arguments)
+    if given.command == "config":
+        with _CONDARC.open("a", encoding="utf-8") as condarc:
+            condarc.writelines(f"{name}: {value}\n" for name, value in given.set)
+        return 0
+    if given.command == "build":
+        return _build(Path(given.recipe), Path(given.output_folder))
+    if given.command == "env":
+        import yaml  # noqa: PLC0415 - slow, and only here
+
+        asked = yaml.safe_load(Path(given.file).read_text(encoding="utf-8"))
+        return _install(
+            [one for one in asked["channels"] if one != "nodefaults"], asked["dependencies"]
+        )
+    if set(given.specs) <= TOOLS:
+        return 0
+    return _install(
+        [_conda_channel(one) for one in given.channel] or _conda_channels(), given.specs
+    )
+
+
+def mamba(*arguments: str) -> int:
+    return conda(*arguments)
+
+
+def _condarc() -> dict[str, object]:
+    import yaml  # noqa: PLC0415 - slow, and only here
+
+    text = _CONDARC.read_text(encoding="utf-8")
+    return dict(yaml.safe_load(os.path.expandvars(text)))
+
+
+def _conda_channel(given: str) -> str:
+    return given if "://" in given else f"{_condarc()['channel_alias']}/{given}"
+
+
+def _conda_channels() -> list[str]:
+    channels = _condarc()["channels"]
+    assert isinstance(channels, list)
+    return [_conda_channel(one) for one in channels]
+
+
+def pixi(*arguments: str) -> int:
+    if arguments[0] == "exec":
+        return PROGRAMS[arguments[1]](*arguments[2:])
+    parser = argparse.ArgumentParser("pixi", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", allow_abbrev=False)
+    init.add_argument("-c", "--channel", action="append", required=True)
+    init.add_argument("path")
+    add = commands.add_parser("add", allow_abbrev=False)
+    add.add_argument("specs", nargs="+")
+    auth = commands.add_parser("auth").add_subparsers(required=True)
+    login = auth.add_parser("login", allow_abbrev=False)
+    login.add_argument("--token", required=True)
+    login.add_argument("host")
+    given = parser.parse_args(arguments)
+    if given.command == "init":
+        Path(given.path).mkdir()
+        Path(given.path, "pixi.toml").write_text("\n".join(given.channel), encoding="utf-8")
+        return 0
+    if given.command == "auth":
+        host = urlsplit(f"//{given.host}").hostname
+        _CREDENTIALS.write_text(json.dumps({host: {"BearerToken": given.token}}), encoding="utf-8")
+        return 0
+    return _install(Path("pixi.toml").read_text(encoding="utf-8").split(), given.specs)
+
+
+def rattler_build(*arguments: str) -> int:
+    parser = argparse.ArgumentParser("rattler-build", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", allow_abbrev=False)
+    build.add_argument("-r", "--recipe", required=True)
+    build.add_argument("--output-dir", required=True)
+    uploads = commands.add_parser("upload").add_subparsers(dest="server", required=True)
+    for name in ("prefix", "quetz"):
+        upload = uploads.add_parser(name, allow_abbrev=False)
+        upload.add_argument("-u", "--url", required=True)
+        upload.add_argument("-c", "--channel", "--channels", required=True)
+        upload.add_argument("-a", "--api-key", required=True)
+        upload.add_argument("files", nargs="+")
+        if name == "prefix":
+            upload.add_argument("-s", "--skip-existing", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.command == "build":
+        return _build(Path(given.recipe), Path(given.output_dir))
+    import rattler_build as core  # noqa: PLC0415 - slow, and only here
+
+    to = (given.files, given.url, given.channel)
+    if given.server == "prefix":
+        core.upload_package_to_prefix(*to, api_key=given.api_key, skip_existing=given.skip_existing)
+    else:
+        core.upload_package_to_quetz(*to, api_key=given.api_key)
+    return 0
+
+
+def _build(recipe: Path, output: Path) -> int:
+    """The recipe was built once, by py-rattler-build, for all documents."""
+    name = re.search(r"name: (\S+)", (recipe / "recipe.yaml").read_text(encoding="utf-8"))
+    assert name
+    (output / "noarch").mkdir(parents=True)
+    for built in Path(os.environ["BUILT"]).glob(f"{name[1]}-*.conda"):
+        shutil.copy(built, output / "noarch")
+    return 0
+
+
+def _install(channels: list[str], specs: list[str]) -> int:
+    script = Path(__file__).parent.parent / "clients" / "rattler_install.py"
+    environ = dict(os.environ)
+    if _CREDENTIALS.exists():
+        environ["RATTLER_AUTH_FILE"] = str(_CREDENTIALS)
+    for channel in channels:
+        for spec in specs:
+            subprocess.run(
+                [
+                    sys.executable, str(script), os.path.expandvars(channel), spec,
+                    str(HOME / "prefix"), str(HOME / "cache"),
+                ],
+                env=environ,
+                check=True,
+            )  # fmt: skip
+    return 0
+
+
+PROGRAMS = {
+    "anaconda": anaconda,
+    "conda": conda,
+    "mamba": mamba,
+    "pixi": pixi,
+    "rattler-build": rattler_build,
+}
+
+if __name__ == "__main__":
+    code = PROGRAMS[sys.argv[1]](*sys.argv[2:])
+    sys.stdout.flush()
+    # The threads of py-rattler-build may outlive the interpreter, which then aborts.
+    os._exit(code)
