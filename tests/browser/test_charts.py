@@ -106,8 +106,6 @@ def test_growth_uploads_and_storage_are_drawn(acme: Organization, page: Page) ->
     look_at(page, "storage-treemap")
     tile.click()
     expect(page).to_have_url(re.compile("/acme/.*/files"))
-    page.goto("/-/components")
-    look_at(page, "components")
 
 
 def test_without_a_script_the_drawing_of_the_server_stands(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Sum
+from django.http import HttpResponse
+from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account
+from portal.charts import Calendar, Chart, Point, Series, Tile, Treemap
 from registry.models import Channel, ChannelFile, Download, Package, PackageFile
 from registry.views.site import _newest_uploads, _uploads_chart
 from tests.cast import Person
@@ -235,3 +238,32 @@ def test_whoever_runs_the_site_sees_uploads_by_hour(fetched_world: World, owner:
     assert chart.total == count - 1
     assert chart.series[0].numbers[-4] == 1
     assert chart.points[-4].label == f"{three_hours_ago:%H}:00"
+
+
+HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
+
+
+@pytest.mark.parametrize(
+    ("component", "shown"),
+    [
+        (
+            "chart",
+            Chart(
+                sentence=HOSTILE,
+                span=HOSTILE,
+                corner=HOSTILE,
+                points=[Point(HOSTILE, datetime(2026, 11, 21, tzinfo=UTC))],
+                series=[Series(HOSTILE, [3])],
+                csv_url=f"?by={HOSTILE}",
+            ),
+        ),
+        ("calendar", Calendar(HOSTILE, date(2026, 11, 21), [3, 4], csv_url=HOSTILE)),
+        ("treemap", Treemap(HOSTILE, HOSTILE, HOSTILE, [Tile(HOSTILE, 3, f"/{HOSTILE}")])),
+    ],
+)
+def test_names_in_charts_are_never_more_than_names(component: str, shown: object) -> None:
+    html = render_to_string(f"components/{component}.html", {component: shown})
+    answer = HttpResponse(html)
+    assert active_parts(answer) == []
+    assert "<img" not in html
+    assert "<img src=x" in text_of(answer)
