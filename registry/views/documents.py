@@ -85,7 +85,10 @@ def _page(slug: str) -> Page | None:
 
 def fill(text: str, *, base_url: str, account: str | None) -> str:
     """The text as it is for readers of this host; without an account the example's stays."""
-    filled = text.replace(f"https://{HOST}", base_url).replace(HOST, urlsplit(base_url).netloc)
+    parts = urlsplit(base_url)
+    filled = text.replace(f"https://{HOST}", base_url).replace(f"@{HOST}", f"@{parts.netloc}")
+    # Alone it is the name of the host, as .netrc and `pixi auth` take it: without a port.
+    filled = filled.replace(HOST, parts.hostname or HOST)
     return _ACCOUNT_WORD.sub(account, filled) if account else filled
 
 

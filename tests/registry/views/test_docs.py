@@ -123,3 +123,11 @@ def test_the_documentation_asks_the_database_nothing(
     for path in ("/docs", "/docs?q=token", "/docs/tokens", "/docs/tokens.md"):
         with django_assert_max_num_queries(2):  # the switches and notices of the site
             anonymous.get(path)
+
+
+def test_a_host_that_stands_alone_has_no_port() -> None:
+    text = f"https://{documents.HOST}/x machine {documents.HOST} https://ada:t@{documents.HOST}/y"
+
+    filled = documents.fill(text, base_url="http://packages:8080", account=None)
+
+    assert filled == "http://packages:8080/x machine packages https://ada:t@packages:8080/y"
