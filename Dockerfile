@@ -10,6 +10,7 @@ RUN python -m venv /venv \
 COPY pyproject.toml requirements.in README.md manage.py ./
 COPY static static
 COPY templates templates
+COPY locale locale
 COPY docs docs
 COPY portal portal
 COPY accounts accounts

@@ -6,7 +6,7 @@ ARGS ?=
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo compose test lint format bench lock vendor clean set-up set-up-test
+.PHONY: help run demo compose test lint format bench lock vendor messages clean set-up set-up-test
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -54,6 +54,13 @@ lock: set-up-test ## pin the dependencies anew
 
 vendor: ## fetch the scripts that pages use anew, as static/vendor/vendor.json lists them
 	@$(PYTHON) portal/vendor.py
+
+# Only maintainers need gettext: what it makes is in the tree.
+messages: set-up-test ## collect the words of pages for translators, and compile what they wrote
+	@mkdir -p build
+	@CONDARIUM_DATA=build .venv/bin/condarium makemessages --all --no-location --no-obsolete \
+		--ignore .venv --ignore .venv-clients --ignore build --ignore tests --ignore benchmarks
+	@.venv/bin/python -m portal.catalogues
 
 clean: ## remove what was made, but never the data folder
 	rm -rf .venv .venv-clients build *.egg-info .coverage .hypothesis .import_linter_cache \

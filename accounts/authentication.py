@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.cache import cache
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from accounts import recent_passwords, tokens
 from accounts.identity import ANONYMOUS, Identity
@@ -151,44 +152,46 @@ def identify_again(identity: Identity) -> Identity:
         rows = Token.objects.select_related("account__user")
         token = rows.filter(pk=identity.token.pk).first()
         if token is None:
-            raise UnknownToken("The token it was started with is no longer there.")
+            raise UnknownToken(gettext("The token it was started with is no longer there."))
         _refuse_unusable(token)
         user = token.account.user if token.account.kind == Account.Kind.USER else None
         return Identity(
             user=user, token=token, ip_address=identity.ip_address, user_agent=identity.user_agent
         )
     if identity.user is None:
-        raise InvalidCredential("Whoever started it is no longer here.")
+        raise InvalidCredential(gettext("Whoever started it is no longer here."))
     found = User.objects.select_related("account").filter(pk=identity.user.pk).first()
     if found is None:
-        raise InvalidCredential("Whoever started it is no longer here.")
+        raise InvalidCredential(gettext("Whoever started it is no longer here."))
     return _by_user(found, identity.ip_address, identity.user_agent)
 
 
 def _by_user(user: User, address: str | None, agent: str) -> Identity:
     if not user.is_active or user.account.suspended_at is not None:
-        raise InvalidCredential("This account is suspended.")
+        raise InvalidCredential(gettext("This account is suspended."))
     return Identity(user=user, ip_address=address, user_agent=agent)
 
 
 def _refuse_unusable(token: Token) -> None:
     if token.revoked_at is not None:
-        raise RevokedToken("This token was revoked. Make a new one in Settings, Access.")
+        raise RevokedToken(gettext("This token was revoked. Make a new one in Settings, Access."))
     if token.is_expired:
-        raise ExpiredToken("This token has expired. Make a new one in Settings, Access.")
+        raise ExpiredToken(gettext("This token has expired. Make a new one in Settings, Access."))
     account = token.account
     if account.suspended_at is not None or (
         account.kind == Account.Kind.USER and not account.user.is_active
     ):
-        raise InvalidCredential("The account of this token is suspended.")
+        raise InvalidCredential(gettext("The account of this token is suspended."))
 
 
 def _by_token(secret: str, address: str | None, agent: str) -> Identity:
     token = tokens.find(secret)
     if token is None:
         raise UnknownToken(
-            "This token is not known here. Check that it was copied whole, or make a new one in "
-            "Settings, Access."
+            gettext(
+                "This token is not known here. Check that it was copied whole, or make a new "
+                "one in Settings, Access."
+            )
         )
     _refuse_unusable(token)
     tokens.note_use(token, address, agent)
@@ -257,11 +260,13 @@ def _by_password(request: HttpRequest, basic: _Basic, address: str | None, agent
         raise WrongPassword(_NO_MATCH)
     if is_mfa_enabled(user):
         raise PasswordNotEnough(
-            "This account has a second factor, so its password alone opens nothing here. Send a "
-            "token as the password: Settings, Access."
+            gettext(
+                "This account has a second factor, so its password alone opens nothing here. Send "
+                "a token as the password: Settings, Access."
+            )
         )
     if not has_verified_email(user):
-        raise PasswordNotEnough("The e-mail address of this account is not verified yet.")
+        raise PasswordNotEnough(gettext("The e-mail address of this account is not verified yet."))
     return _by_user(user, address, agent)
 
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import tokens
 from accounts.identity import Identity
@@ -50,7 +51,7 @@ def challenge_of(verifier: str) -> str:
 def allow(*, by: Identity, code_challenge: str) -> str:
     """Let a program sign in as ``by``: the code for whoever knows the challenge's verifier."""
     if by.user is None:
-        raise CredentialNeeded("Sign in first.")
+        raise CredentialNeeded(gettext("Sign in first."))
     now = timezone.now()
     ClientLogin.objects.filter(expires_at__lte=now).delete()
     code = tokens.secret_with("c")

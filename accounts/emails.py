@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import smtplib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.template.loader import render_to_string
-from django.utils.translation import gettext
+from django.utils import timezone, translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from accounts.identity import Identity
 from accounts.models import Account, Invitation, Membership, Token, User
@@ -24,12 +27,25 @@ from accounts.roles import Role
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Whom a mail goes to; it is worded in their language, not in that of who caused it."""
+
+    address: str
+    language: str
+    time_zone: str
+
+    @classmethod
+    def of(cls, user: User) -> _Reader:
+        return cls(user.email, user.language, user.time_zone)
+
+
 def _send_on_commit(
-    *, to: Iterable[str], subject: str, template: str, context: dict[str, object]
+    *, to: Iterable[_Reader], subject: Promise, template: str, context: dict[str, object]
 ) -> None:
-    body = render_to_string(f"emails/{template}.txt", {"base_url": settings.BASE_URL, **context})
+    """``context`` also fills the places of ``subject``."""
     # One mail each: the addresses of people are not told to each other.
-    messages = [EmailMessage(subject, body, to=[address]) for address in to if address]
+    messages = [_worded(reader, subject, template, context) for reader in to if reader.address]
 
     def send() -> None:
         try:
@@ -41,10 +57,23 @@ def _send_on_commit(
         transaction.on_commit(send)
 
 
+def _worded(
+    reader: _Reader, subject: Promise, template: str, context: dict[str, object]
+) -> EmailMessage:
+    with (
+        translation.override(reader.language or settings.LANGUAGE_CODE),
+        timezone.override(reader.time_zone or settings.TIME_ZONE),
+    ):
+        body = render_to_string(
+            f"emails/{template}.txt", {"base_url": settings.BASE_URL, **context}
+        )
+        return EmailMessage(str(subject) % context, body, to=[reader.address])
+
+
 def send_second_factor_reset(user: User) -> None:
     _send_on_commit(
-        to=[user.email],
-        subject="Your second factor was removed",
+        to=[_Reader.of(user)],
+        subject=gettext_lazy("Your second factor was removed"),
         template="second_factor_reset",
         context={"user": user},
     )
@@ -56,9 +85,11 @@ def invitation_link(key: str) -> str:
 
 def send_invitation(invitation: Invitation, *, by: Identity, key: str) -> None:
     organization = invitation.organization.account.name
+    # Who it is sent to may be unknown here: then it reads as who invites them does.
+    language, zone = translation.get_language() or "", timezone.get_current_timezone_name()
     _send_on_commit(
-        to=[invitation.email],
-        subject=f"{by.name if by.account else organization} invites you to {organization}",
+        to=[_Reader(invitation.email, language, zone)],
+        subject=gettext_lazy("%(inviter)s invites you to %(organization)s"),
         template="invitation",
         context={
             "invitation": invitation,
@@ -69,14 +100,14 @@ def send_invitation(invitation: Invitation, *, by: Identity, key: str) -> None:
     )
 
 
-def _reached_by(account: Account) -> list[str]:
-    """The addresses of those whom an account's tokens concern: its user, or its owners."""
+def _reached_by(account: Account) -> list[_Reader]:
+    """Those whom an account's tokens concern: its user, or its owners."""
     if not account.is_organization:
-        return [account.user.email]
+        return [_Reader.of(account.user)]
     owners = Membership.objects.filter(
         organization__account=account, role=Role.OWNER, user__is_active=True
-    )
-    return list(owners.values_list("user__email", flat=True))
+    ).select_related("user")
+    return [_Reader.of(owner.user) for owner in owners]
 
 
 def send_token_created(token: Token, *, by: Identity) -> None:
@@ -84,7 +115,7 @@ def send_token_created(token: Token, *, by: Identity) -> None:
     account = token.account
     _send_on_commit(
         to=_reached_by(account),
-        subject=f"A token was made for {account.name}",
+        subject=gettext_lazy("A token was made for %(account)s"),
         template="token_created",
         context={"token": token, "account": account.name, "maker": by.name if by.account else ""},
     )
@@ -95,10 +126,9 @@ def send_token_ends(token: Token) -> None:
     account = token.account
     _send_on_commit(
         to=_reached_by(account),
-        subject=gettext("Token “%(name)s” of %(account)s expires soon")
-        % {"name": token.name, "account": account.name},
+        subject=gettext_lazy("Token “%(name)s” of %(account)s expires soon"),
         template="token_ends",
-        context={"token": token, "account": account.name},
+        context={"token": token, "name": token.name, "account": account.name},
     )
 
 
@@ -106,23 +136,28 @@ def send_account_deleted(account: Account) -> None:
     """Tell the person, or the owners of the organization, before they are gone."""
     _send_on_commit(
         to=_reached_by(account),
-        subject=gettext("%(account)s was deleted") % {"account": account.name},
+        subject=gettext_lazy("%(account)s was deleted"),
         template="account_deleted",
         context={"account": account.name},
     )
 
 
+_NOW = {
+    Role.OWNER: gettext_lazy("You are now owner of %(organization)s"),
+    Role.ADMIN: gettext_lazy("You are now admin of %(organization)s"),
+    Role.MEMBER: gettext_lazy("You are now member of %(organization)s"),
+}
+
+
 def send_role_changed(membership: Membership, *, by: Identity) -> None:
     organization = membership.organization.account.name
-    role = membership.get_role_display().lower()
     _send_on_commit(
-        to=[membership.user.email],
-        subject=f"You are now {role} of {organization}",
+        to=[_Reader.of(membership.user)],
+        subject=_NOW[Role(membership.role)],
         template="role_changed",
         context={
             "membership": membership,
             "organization": organization,
-            "role": role,
             "changer": by.name if by.account else "",
         },
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
@@ -22,6 +21,7 @@ from accounts.profiles import MAX_LENGTHS
 from accounts.roles import Permission, Role
 from accounts.scopes import Scope
 from portal.errors import InvalidInput, Refusal
+from portal.templatetags.ui import day
 
 _NAME_ATTRIBUTES = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _MONO_ATTRIBUTES = {**_NAME_ATTRIBUTES, "class": "mono"}
@@ -40,42 +40,46 @@ def show_refusal(form: forms.Form, refusal: Refusal) -> None:
 class FirstAccountForm(forms.Form):
     username = forms.CharField(
         max_length=MAX_LENGTH,
-        label="Name",
-        help_text="Small letters, digits, dots, dashes and underscores. It stands in your URLs.",
+        label=_("Name"),
+        help_text=_("Small letters, digits, dots, dashes and underscores. It stands in your URLs."),
         widget=forms.TextInput(
             attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
         ),
     )
     email = forms.EmailField(
         max_length=254,
-        label="E-mail",
+        label=_("E-mail"),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     password = forms.CharField(
+        label=_("Password"),
         max_length=1024,
         strip=False,
-        help_text="At least 10 characters. A sentence is easier to remember than a word.",
+        help_text=_("At least 10 characters. A sentence is easier to remember than a word."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
 
 class ProfileForm(forms.Form):
     display_name = forms.CharField(
+        label=_("Display name"),
         max_length=MAX_LENGTHS["display_name"],
         required=False,
-        help_text="Shown beside the name.",
+        help_text=_("Shown beside the name."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
     description = forms.CharField(
+        label=_("Description"),
         max_length=MAX_LENGTHS["description"],
         required=False,
-        help_text="A few sentences on who this is and what is published here.",
+        help_text=_("A few sentences on who this is and what is published here."),
         widget=forms.Textarea(attrs={"rows": 5}),
     )
     website = forms.CharField(
+        label=_("Website"),
         max_length=MAX_LENGTHS["website"],
         required=False,
-        help_text="Begins with https:// or http://.",
+        help_text=_("Begins with https:// or http://."),
         widget=forms.URLInput(attrs={"autocomplete": "url"}),
     )
     links = forms.CharField(
@@ -151,15 +155,19 @@ class RenameForm(forms.Form):
 
 class OrganizationForm(forms.Form):
     name = forms.CharField(
+        label=_("Name"),
         max_length=MAX_LENGTH,
-        help_text="Small letters, digits, dots, dashes and underscores. It stands in the URLs of "
-        "its packages and channels.",
+        help_text=_(
+            "Small letters, digits, dots, dashes and underscores. It stands in the URLs of "
+            "its packages and channels."
+        ),
         widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
     )
     display_name = forms.CharField(
+        label=_("Display name"),
         max_length=MAX_LENGTHS["display_name"],
         required=False,
-        help_text="The name in full, shown beside the short one.",
+        help_text=_("The name in full, shown beside the short one."),
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
 
@@ -181,7 +189,7 @@ def _lifetimes(longest: int) -> list[tuple[str, str]]:
         (
             str(days),
             gettext("%(time)s, until %(date)s")
-            % {"time": label, "date": date_format(today + timedelta(days=days), "j F Y")},
+            % {"time": label, "date": day(today + timedelta(days=days))},
         )
         for days, label in offered.items()
     ]
@@ -221,6 +229,7 @@ class NamesField(forms.MultipleChoiceField):
 
 class TokenForm(forms.Form):
     name = forms.CharField(
+        label=_("Name"),
         max_length=100,
         help_text=_("Say what it is for, so that whoever finds it later dares to revoke it."),
         widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "placeholder": "ci-xz"}),
@@ -317,7 +326,7 @@ def _overlaps() -> list[tuple[str, str]]:
         (
             str(days),
             gettext("%(time)s, until %(date)s")
-            % {"time": label, "date": date_format(today + timedelta(days=days), "j F Y")}
+            % {"time": label, "date": day(today + timedelta(days=days))}
             if days
             else str(label),
         )
@@ -363,7 +372,7 @@ class RevokeBeforeForm(forms.Form):
 class RoleForm(forms.Form):
     """A role, of those that the one who asks may give."""
 
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.MEMBER)
 
     def __init__(self, *args: Any, may_make_owners: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -375,8 +384,8 @@ class RoleForm(forms.Form):
 class AddMemberForm(RoleForm):
     user = forms.CharField(
         max_length=MAX_LENGTH,
-        label="Name",
-        help_text="Of someone with an account here.",
+        label=_("Name"),
+        help_text=_("Of someone with an account here."),
         widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
     )
     field_order = ["user", "role"]
@@ -385,8 +394,8 @@ class AddMemberForm(RoleForm):
 class InviteForm(RoleForm):
     email_or_name = forms.CharField(
         max_length=254,
-        label="E-mail or name",
-        help_text="They get a link and decide themselves.",
+        label=_("E-mail or name"),
+        help_text=_("They get a link and decide themselves."),
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "inputmode": "email"}
         ),
@@ -397,25 +406,27 @@ class InviteForm(RoleForm):
 # --- Groups ------------------------------------------------------------------------------------
 
 _PERMISSIONS = {
-    Permission.READ: "sees and downloads.",
-    Permission.WRITE: "also uploads, moves, removes, edits the description.",
-    Permission.ADMIN: "also decides who may, visibility, deletion.",
+    Permission.READ: _("sees and downloads."),
+    Permission.WRITE: _("also uploads, moves, removes, edits the description."),
+    Permission.ADMIN: _("also decides who may, visibility, deletion."),
 }
 _REACHES = [
-    ("all", "All packages of the organization, also those to come"),
-    ("chosen", "Chosen packages: those that name the group as a collaborator"),
+    ("all", _("All packages of the organization, also those to come")),
+    ("chosen", _("Chosen packages: those that name the group as a collaborator")),
 ]
 
 
 class GroupForm(forms.Form):
     name = forms.CharField(
+        label=_("Name"),
         max_length=64,
-        help_text="Letters, digits, spaces, dots, dashes and underscores.",
+        help_text=_("Letters, digits, spaces, dots, dashes and underscores."),
         widget=forms.TextInput(attrs=_NAME_ATTRIBUTES),
     )
-    description = forms.CharField(max_length=255, required=False)
+    description = forms.CharField(label=_("Description"), max_length=255, required=False)
     permission = forms.ChoiceField(
-        choices=[
+        label=_("Permission"),
+        choices=lambda: [
             (p.value, format_html("<span><strong>{}</strong> {}</span>", p.label, words))
             for p, words in _PERMISSIONS.items()
         ],
@@ -423,7 +434,7 @@ class GroupForm(forms.Form):
         initial=Permission.READ,
     )
     reach = forms.ChoiceField(
-        label="Packages",
+        label=_("Packages"),
         choices=_REACHES,
         widget=forms.RadioSelect,
         initial="chosen",
@@ -450,7 +461,7 @@ class GroupForm(forms.Form):
 class GroupMemberForm(forms.Form):
     user = forms.CharField(
         max_length=MAX_LENGTH,
-        label="Name of a member",
+        label=_("Name of a member"),
         widget=forms.TextInput(attrs={**_NAME_ATTRIBUTES, "list": "candidates"}),
     )
 
@@ -459,7 +470,7 @@ class TypedNameForm(forms.Form):
     """The gate before what can't be undone."""
 
     typed = forms.CharField(
-        label="Name", max_length=200, widget=forms.TextInput(attrs=_MONO_ATTRIBUTES)
+        label=_("Name"), max_length=200, widget=forms.TextInput(attrs=_MONO_ATTRIBUTES)
     )
 
     def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
@@ -469,7 +480,9 @@ class TypedNameForm(forms.Form):
     def clean_typed(self) -> str:
         typed: str = self.cleaned_data["typed"]
         if typed != self._name:
-            raise forms.ValidationError(f"That is {typed!r}; type {self._name}.")
+            raise forms.ValidationError(
+                gettext("That is %(typed)r; type %(name)s.") % {"typed": typed, "name": self._name}
+            )
         return typed
 
 

@@ -6,6 +6,7 @@ import re
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from accounts import audit, membership, rights
 from accounts.identity import Identity
@@ -39,19 +40,25 @@ def _clean_name(organization: Organization, name: str, *, besides: Group | None 
     name = name.strip()
     reason = ""
     if not name or len(name) > MAX_NAME_LENGTH or not _NAME.match(name):
-        reason = (
-            f"Use at most {MAX_NAME_LENGTH} letters, digits, spaces, dots, dashes and underscores, "
-            "and begin with a letter or a digit."
-        )
+        reason = gettext(
+            "Use at most %(max_name_length)s letters, digits, spaces, dots, dashes and "
+            "underscores, and begin with a letter or a digit."
+        ) % {"max_name_length": MAX_NAME_LENGTH}
     elif name.lower() in RESERVED:
-        reason = f"The name {name} is reserved. Choose another."
+        reason = gettext("The name %(name)s is reserved. Choose another.") % {"name": name}
     if reason:
-        raise InvalidInput(f"The group's name is not usable. {reason}", {"name": [reason]})
+        raise InvalidInput(
+            gettext("The group's name is not usable. %(reason)s") % {"reason": reason},
+            {"name": [reason]},
+        )
     same = Group.objects.filter(organization=organization, name__iexact=name)
     if besides is not None:
         same = same.exclude(pk=besides.pk)
     if same.exists():
-        raise Conflict(f"{organization.account.name} already has a group {name}.")
+        raise Conflict(
+            gettext("%(account)s already has a group %(name)s.")
+            % {"account": organization.account.name, "name": name}
+        )
     return name
 
 
@@ -60,14 +67,18 @@ def _clean_permission(permission: str) -> Permission:
         return Permission(permission)
     except ValueError:
         known = ", ".join(Permission.values)
-        reason = f"There is no permission {permission!r}. The permissions are: {known}."
+        reason = gettext(
+            "There is no permission %(permission)r. The permissions are: %(known)s."
+        ) % {"permission": permission, "known": known}
         raise InvalidInput(reason, {"permission": [reason]}) from None
 
 
 def _clean_description(description: str) -> str:
     description = description.strip()
     if len(description) > 255:
-        reason = f"The description has {len(description)} characters; at most 255 are kept."
+        reason = gettext(
+            "The description has %(description)s characters; at most 255 are kept."
+        ) % {"description": len(description)}
         raise InvalidInput(reason, {"description": [reason]})
     return description
 
@@ -170,13 +181,17 @@ def add_to_group(*, by: Identity, group: Group, user: User) -> GroupMember:
     group = _current(group)
     if not Membership.objects.filter(organization=organization, user=user).exists():
         raise InvalidInput(
-            f"{user.username} is not a member of {organization.account.name}. Invite them first."
+            gettext("%(user)s is not a member of %(account)s. Invite them first.")
+            % {"user": user.username, "account": organization.account.name}
         )
     member, created = GroupMember.objects.get_or_create(
         group=group, user=user, defaults={"added_by": by.user}
     )
     if not created:
-        raise Conflict(f"{user.username} is in the group {group.name} already.")
+        raise Conflict(
+            gettext("%(user)s is in the group %(group)s already.")
+            % {"user": user.username, "group": group.name}
+        )
     audit.record(
         by=by,
         account=organization.account,

@@ -12,6 +12,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit, emails, people, rights, switches
 from accounts.authentication import has_verified_email
@@ -20,20 +21,26 @@ from accounts.models import Account, GroupMember, Invitation, Membership, Organi
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability
 from portal.errors import Conflict, Forbidden, InvalidInput, NotFound
+from portal.templatetags.ui import within_a_sentence
 
 
 def _clean_role(role: str) -> Role:
     try:
         return Role(role)
     except ValueError:
-        reason = f"There is no role {role!r}. The roles are: {', '.join(Role.values)}."
+        reason = gettext("There is no role %(role)r. The roles are: %(values)s.") % {
+            "role": role,
+            "values": ", ".join(Role.values),
+        }
         raise InvalidInput(reason, {"role": [reason]}) from None
 
 
 def _require_user(by: Identity) -> User:
     rights.require_ability(by, Ability.MODIFY_GROUPS)
     if by.user is None:
-        raise Forbidden(f"{by.name} is an organization; only a person may do this.")
+        raise Forbidden(
+            gettext("%(name)s is an organization; only a person may do this.") % {"name": by.name}
+        )
     return by.user
 
 
@@ -52,8 +59,8 @@ def _is_owner(by: Identity, organization: Organization) -> bool:
 def _require_may_give(by: Identity, organization: Organization, role: Role) -> None:
     if role == Role.OWNER and not _is_owner(by, organization):
         raise Forbidden(
-            f"Only owners of {organization.account.name} can make someone an owner. "
-            "Ask one of them."
+            gettext("Only owners of %(account)s can make someone an owner. Ask one of them.")
+            % {"account": organization.account.name}
         )
 
 
@@ -106,14 +113,19 @@ def create_organization(
         founder = _require_user(by)
         if not has_verified_email(founder):
             raise Forbidden(
-                "Verify your e-mail address first: organizations are founded by people who can "
-                "be reached."
+                gettext(
+                    "Verify your e-mail address first: organizations are founded by people who can "
+                    "be reached."
+                )
             )
     name = people.require_free_name(name, field="name")
     display_name = display_name.strip()
     if len(display_name) > 128 or not display_name.isprintable():
-        reason = "Use at most 128 printable characters."
-        raise InvalidInput(f"The display name can't be kept. {reason}", {"display_name": [reason]})
+        reason = gettext("Use at most 128 printable characters.")
+        raise InvalidInput(
+            gettext("The display name can't be kept. %(reason)s") % {"reason": reason},
+            {"display_name": [reason]},
+        )
     try:
         with transaction.atomic():
             account = Account.objects.create(
@@ -139,14 +151,20 @@ def _join(
     *, organization: Organization, user: User, role: Role, added_by: User | None
 ) -> Membership:
     if not user.is_active or user.account.suspended_at is not None:
-        raise InvalidInput(f"{user.username} is suspended and can't be a member.")
+        raise InvalidInput(
+            gettext("%(user)s is suspended and can't be a member.") % {"user": user.username}
+        )
     membership, created = Membership.objects.get_or_create(
         organization=organization, user=user, defaults={"role": role, "added_by": added_by}
     )
     if not created:
         raise Conflict(
-            f"{user.username} is {membership.get_role_display().lower()} of "
-            f"{organization.account.name} already. Change the role instead."
+            gettext("%(user)s is %(role)s of %(account)s already. Change the role instead.")
+            % {
+                "user": user.username,
+                "role": within_a_sentence(membership.get_role_display()),
+                "account": organization.account.name,
+            }
         )
     return membership
 
@@ -181,8 +199,8 @@ def change_role(*, by: Identity, organization: Organization, user: User, role: s
     _refuse_touching_owner(by, membership)
     _require_other_owner(
         membership,
-        f"{user.username} is the only owner of {organization.account.name}. Make someone else an "
-        "owner first.",
+        gettext("%(user)s is the only owner of %(account)s. Make someone else an owner first.")
+        % {"user": user.username, "account": organization.account.name},
     )
     before, membership.role = membership.role, wanted
     membership.save(update_fields=["role"])
@@ -209,8 +227,8 @@ def enlist(*, by: Identity, organization: Organization, user: User, role: str) -
 def _refuse_touching_owner(by: Identity, membership: Membership) -> None:
     if membership.role == Role.OWNER and not _is_owner(by, membership.organization):
         raise Forbidden(
-            f"{membership.user.username} is an owner of {membership.organization.account.name}: "
-            "only owners can change or remove owners."
+            gettext("%(user)s is an owner of %(account)s: only owners can change or remove owners.")
+            % {"user": membership.user.username, "account": membership.organization.account.name}
         )
 
 
@@ -241,8 +259,8 @@ def remove_member(*, by: Identity, organization: Organization, user: User) -> No
     _refuse_touching_owner(by, membership)
     _require_other_owner(
         membership,
-        f"{user.username} is the only owner of {organization.account.name}. Make someone else an "
-        "owner first.",
+        gettext("%(user)s is the only owner of %(account)s. Make someone else an owner first.")
+        % {"user": user.username, "account": organization.account.name},
     )
     _part(by, membership, "member.remove")
 
@@ -252,7 +270,7 @@ def leave(*, by: Identity, organization: Organization) -> None:
     organization = Organization.objects.locked(organization)
     membership = _membership(organization, _require_user(by))
     _require_other_owner(
-        membership, "You are the only owner. Make someone else an owner first, then leave."
+        membership, gettext("You are the only owner. Make someone else an owner first, then leave.")
     )
     _part(by, membership, "member.leave")
 
@@ -265,7 +283,9 @@ def show_membership(*, by: Identity, organization: Organization, is_public: bool
         organization=organization, user=user
     ).first()  # fmt: skip
     if membership is None:
-        raise Forbidden(f"You do not belong to {organization.account.name}.")
+        raise Forbidden(
+            gettext("You do not belong to %(account)s.") % {"account": organization.account.name}
+        )
     if membership.is_public == is_public:
         return
     membership.is_public = is_public
@@ -293,7 +313,7 @@ def _addressee(email_or_name: str) -> tuple[str, User | None]:
         try:
             validate_email(typed)
         except ValidationError:
-            reason = f"{typed!r} is not an e-mail address."
+            reason = gettext("%(typed)r is not an e-mail address.") % {"typed": typed}
             raise InvalidInput(reason, {"email_or_name": [reason]}) from None
         return typed, None
     address = (
@@ -303,9 +323,9 @@ def _addressee(email_or_name: str) -> tuple[str, User | None]:
         .first()
     )
     if address is None:
-        reason = (
-            f"There is nobody called {typed!r} with a verified address. Try their e-mail address."
-        )
+        reason = gettext(
+            "There is nobody called %(typed)r with a verified address. Try their e-mail address."
+        ) % {"typed": typed}
         raise InvalidInput(reason, {"email_or_name": [reason]})
     return address.email, address.user
 
@@ -318,7 +338,10 @@ def _refuse_members(organization: Organization, email: str, user: User | None) -
     )
     if Membership.objects.filter(known, organization=organization).exists():
         who = user.username if user else email
-        raise Conflict(f"{who} is a member of {organization.account.name} already.")
+        raise Conflict(
+            gettext("%(who)s is a member of %(account)s already.")
+            % {"who": who, "account": organization.account.name}
+        )
 
 
 @transaction.atomic
@@ -373,12 +396,16 @@ def find_invitation(*, key: str) -> Invitation:
 def refuse_closed(invitation: Invitation) -> None:
     """Refuse an invitation that was answered, withdrawn or has expired, saying which."""
     if invitation.accepted_at or invitation.declined_at:
-        raise Conflict("This invitation was answered already.")
+        raise Conflict(gettext("This invitation was answered already."))
     who = invitation.invited_by.username if invitation.invited_by else invitation.organization
     if invitation.withdrawn_at:
-        raise Conflict(f"This invitation was withdrawn. Ask {who} for a new one.")
+        raise Conflict(
+            gettext("This invitation was withdrawn. Ask %(who)s for a new one.") % {"who": who}
+        )
     if invitation.expires_at <= timezone.now():
-        raise Conflict(f"This invitation has expired. Ask {who} for a new one.")
+        raise Conflict(
+            gettext("This invitation has expired. Ask %(who)s for a new one.") % {"who": who}
+        )
 
 
 def _open_invitation_of(user: User, found: Invitation) -> Invitation:
@@ -391,8 +418,10 @@ def _open_invitation_of(user: User, found: Invitation) -> Invitation:
     refuse_closed(invitation)
     if not Invitation.objects.for_user(user).filter(pk=invitation.pk).exists():
         raise Forbidden(
-            "This invitation was sent to someone else, or to an address that you have not "
-            "verified as yours. Sign in with the account it was sent to, or verify the address."
+            gettext(
+                "This invitation was sent to someone else, or to an address that you have not "
+                "verified as yours. Sign in with the account it was sent to, or verify the address."
+            )
         )
     return invitation
 
@@ -406,7 +435,10 @@ def accept_invitation(
     invitation = _open_invitation_of(user, invitation or find_invitation(key=key))
     organization = invitation.organization
     if organization.account.suspended_at is not None:
-        raise Conflict(f"{organization.account.name} is suspended. Nobody can join it now.")
+        raise Conflict(
+            gettext("%(account)s is suspended. Nobody can join it now.")
+            % {"account": organization.account.name}
+        )
     membership = _join(
         organization=organization,
         user=user,

@@ -161,7 +161,7 @@ class Locality:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "text/html" not in request.headers.get("Accept", ""):
+        if wants_problem(request):
             return self.get_response(request)
         # Without a session nobody is signed in, and asking would make each page vary by cookie.
         zone = language = ""
@@ -201,8 +201,8 @@ class ReadOnly:
 
     _safe = frozenset({"GET", "HEAD", "OPTIONS"})
     _open = (
-        "/-/site/", "/-/theme", "/account/login", "/account/logout", "/account/reauthenticate",
-        "/account/2fa/",
+        "/-/site/", "/-/theme", "/-/language", "/account/login", "/account/logout",
+        "/account/reauthenticate", "/account/2fa/",
     )  # fmt: skip
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -10,6 +10,7 @@ import unicodedata
 
 from django.core.exceptions import ValidationError
 from django.utils.deconstruct import deconstructible
+from django.utils.translation import gettext
 
 MAX_LENGTH = 64
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
@@ -47,19 +48,26 @@ def check_account_name(name: str) -> str:
     """Return ``name`` in the one spelling we keep; raise `ValidationError` with the reason."""
     name = name.strip().lower()
     if not name:
-        raise ValidationError("Choose a name.", code="empty")
+        raise ValidationError(gettext("Choose a name."), code="empty")
     if len(name) > MAX_LENGTH:
         raise ValidationError(
-            f"The name has {len(name)} characters; at most {MAX_LENGTH} are allowed.", code="long"
+            gettext("The name has %(name)s characters; at most %(max_length)s are allowed.")
+            % {"name": len(name), "max_length": MAX_LENGTH},
+            code="long",
         )
     if not _NAME.match(name):
         raise ValidationError(
-            "Use small letters, digits, dots, dashes and underscores, and begin with a letter "
-            "or a digit.",
+            gettext(
+                "Use small letters, digits, dots, dashes and underscores, and begin with a letter "
+                "or a digit."
+            ),
             code="characters",
         )
     if name in RESERVED or fold(name) in _RESERVED_FOLDED or _SUBDIR_LIKE.match(name):
-        raise ValidationError(f"The name {name} is reserved. Choose another.", code="reserved")
+        raise ValidationError(
+            gettext("The name %(name)s is reserved. Choose another.") % {"name": name},
+            code="reserved",
+        )
     return name
 
 

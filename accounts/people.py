@@ -7,6 +7,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -23,10 +24,15 @@ def name_taken(typed: str) -> str:
     known = Account.objects.order_by().filter(name__in=candidates).values_list("name")
     former = FormerName.objects.order_by().filter(name__in=candidates).values_list("name")
     taken = {name for (name,) in known.union(former)}
-    case = ": capital letters don't make a difference" if typed.strip() != name else ""
     free = next((candidate for candidate in candidates if candidate not in taken), None)
-    advice = f"Try {free}." if free else "Choose another."
-    return f"The name {typed.strip()} is taken{case}. {advice}"
+    advice = gettext("Try %(free)s.") % {"free": free} if free else gettext("Choose another.")
+    if typed.strip() != name:
+        sentence = gettext(
+            "The name %(typed)s is taken: capital letters don't make a difference. %(advice)s"
+        )
+    else:
+        sentence = gettext("The name %(typed)s is taken. %(advice)s")
+    return sentence % {"typed": typed.strip(), "advice": advice}
 
 
 def is_taken(name: str, *, own: Account | None = None) -> bool:
@@ -53,10 +59,12 @@ def _clean_email(typed: str) -> str:
     try:
         validate_email(email)
     except ValidationError:
-        reason = f"{typed.strip()!r} is not an e-mail address."
+        reason = gettext("%(strip)r is not an e-mail address.") % {"strip": typed.strip()}
         raise InvalidInput(reason, {"email": [reason]}) from None
     if EmailAddress.objects.filter(email=email, verified=True).exists():
-        raise Conflict(f"The address {email} belongs to another account here.")
+        raise Conflict(
+            gettext("The address %(email)s belongs to another account here.") % {"email": email}
+        )
     return email
 
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
 from django.db import transaction
+from django.utils.translation import gettext
 
 from accounts import audit, rights
 from accounts.identity import Identity
@@ -26,24 +27,35 @@ def _clean(field: str, text: str) -> str:
     text = text.strip()
     reason = ""
     if len(text) > MAX_LENGTHS[field]:
-        reason = f"It has {len(text)} characters; at most {MAX_LENGTHS[field]} are kept."
+        reason = gettext("It has %(text)s characters; at most %(max_lengths)s are kept.") % {
+            "text": len(text),
+            "max_lengths": MAX_LENGTHS[field],
+        }
     elif field == "display_name" and not text.isprintable():
-        reason = "Use printable characters only."
+        reason = gettext("Use printable characters only.")
     elif field == "website" and text:
         try:
             _is_website(text)
         except ValidationError:
-            reason = f"{text!r} is not an address that begins with https:// or http://."
+            reason = gettext("%(text)r is not an address that begins with https:// or http://.") % {
+                "text": text
+            }
     if reason:
         name = field.replace("_", " ")
-        raise InvalidInput(f"The {name} can't be kept. {reason}", {field: [reason]})
+        raise InvalidInput(
+            gettext("The %(name)s can't be kept. %(reason)s") % {"name": name, "reason": reason},
+            {field: [reason]},
+        )
     return text
 
 
 def _clean_links(links: Sequence[str]) -> list[str]:
     kept = [_clean("website", link) for link in links if link.strip()]
     if len(kept) > MAX_LINKS:
-        reason = f"These are {len(kept)} links; at most {MAX_LINKS} are kept."
+        reason = gettext("These are %(kept)s links; at most %(max_links)s are kept.") % {
+            "kept": len(kept),
+            "max_links": MAX_LINKS,
+        }
         raise InvalidInput(reason, {"links": [reason]})
     return kept
 
@@ -55,12 +67,12 @@ def _clean_public(account: Account, address: str) -> str:
     try:
         validate_email(address)
     except ValidationError:
-        reason = f"{address!r} is not an e-mail address."
+        reason = gettext("%(address)r is not an e-mail address.") % {"address": address}
         raise InvalidInput(reason, {"public_email": [reason]}) from None
     if not account.is_organization:
         own = EmailAddress.objects.filter(user=account.user, verified=True, email=address)
         if not own.exists():
-            reason = "Only a verified address of yours can be shown."
+            reason = gettext("Only a verified address of yours can be shown.")
             raise InvalidInput(reason, {"public_email": [reason]})
     return address
 
@@ -69,12 +81,12 @@ def _clean_public(account: Account, address: str) -> str:
 def change_locale(*, by: Identity, time_zone: str, language: str) -> None:
     """Keep in which zone and language somebody reads; empty: as their browser says."""
     if by.user is None or by.token is not None:
-        raise Forbidden("Only who is signed in may change how pages are shown to them.")
+        raise Forbidden(gettext("Only who is signed in may change how pages are shown to them."))
     if time_zone and not is_time_zone(time_zone):
-        reason = f"There is no time zone {time_zone[:64]!r}."
+        reason = gettext("There is no time zone %(time_zone)r.") % {"time_zone": time_zone[:64]}
         raise InvalidInput(reason, {"time_zone": [reason]})
     if language and language not in dict(settings.LANGUAGES):
-        reason = f"There is no language {language[:8]!r} here."
+        reason = gettext("There is no language %(language)r here.") % {"language": language[:8]}
         raise InvalidInput(reason, {"language": [reason]})
     by.user.time_zone, by.user.language = time_zone, language
     by.user.save(update_fields=["time_zone", "language"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db.models import Exists, Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts.factors import any_of
 from accounts.identity import OPERATOR, Identity
@@ -23,8 +24,14 @@ class MissingScope(Forbidden):
     def __init__(self, ability: Ability, scopes: Sequence[str]) -> None:
         enough = scopes_giving(ability)
         super().__init__(
-            f"This token may not {ability.value}: it has {', '.join(scopes) or 'nothing'}. "
-            f"A token with {' or '.join(enough[:2])} may."
+            gettext(
+                "This token may not %(ability)s: it has %(scopes)s. A token with %(enough)s may."
+            )
+            % {
+                "ability": gettext(ability.value),
+                "scopes": ", ".join(scopes) or "nothing",
+                "enough": " or ".join(enough[:2]),
+            }
         )
         self.ability = ability
         # The narrowest scope that would do.
@@ -38,10 +45,13 @@ class SecondFactorNeeded(Forbidden):
 
     def __init__(self, account: Account, user: User) -> None:
         super().__init__(
-            f"{account.name} asks its members for a second factor, and you have none. Until you "
-            "add one, your membership gives you no rights.",
+            gettext(
+                "%(account)s asks its members for a second factor, and you have none. Until "
+                "you add one, your membership gives you no rights."
+            )
+            % {"account": account.name},
             url=f"/{user.username}/settings/security",
-            label="Add a second factor",
+            label=gettext("Add a second factor"),
         )
 
 
@@ -126,7 +136,9 @@ def require_member(identity: Identity, account: Account, ability: Ability = Abil
     require_ability(identity, ability)
     if identity is not OPERATOR and not is_member(identity, account):
         _refuse_without_factor(identity, account)
-        raise Forbidden(f"Only members of {account.name} may see this.")
+        raise Forbidden(
+            gettext("Only members of %(account)s may see this.") % {"account": account.name}
+        )
 
 
 def _refuse_limited(identity: Identity, account: Account, ability: Ability) -> None:
@@ -139,8 +151,11 @@ def _refuse_limited(identity: Identity, account: Account, ability: Ability) -> N
     if token is not None and (token.channels or token.packages):
         limits = ", ".join([*token.channels, *token.packages][:5])
         raise Forbidden(
-            f"This token is limited to {limits}, so it may not manage {account.name}. "
-            "Use a token without limits."
+            gettext(
+                "This token is limited to %(limits)s, so it may not manage %(account)s. Use "
+                "a token without limits."
+            )
+            % {"limits": limits, "account": account.name}
         )
 
 
@@ -151,9 +166,10 @@ def require_admin(identity: Identity, account: Account, ability: Ability) -> Non
     if identity is not OPERATOR and not may_administer(identity, account):
         _refuse_without_factor(identity, account)
         raise Forbidden(
-            f"Only owners and admins of {account.name} may do this. Ask one of them."
+            gettext("Only owners and admins of %(account)s may do this. Ask one of them.")
+            % {"account": account.name}
             if account.is_organization
-            else f"Only {account.name} may do this.",
+            else gettext("Only %(account)s may do this.") % {"account": account.name},
             ask=_owners(identity, account),
         )
 
@@ -164,7 +180,8 @@ def require_owner(identity: Identity, organization: Organization, ability: Abili
     if identity is not OPERATOR and role_in(identity, organization.account) != Role.OWNER:
         _refuse_without_factor(identity, organization.account)
         raise Forbidden(
-            f"Only owners of {organization.account.name} may do this.",
+            gettext("Only owners of %(account)s may do this.")
+            % {"account": organization.account.name},
             ask=_owners(identity, organization.account),
         )
 
@@ -193,7 +210,7 @@ def runs_the_site(identity: Identity) -> bool:
 
 def require_site_admin(identity: Identity) -> None:
     if not runs_the_site(identity):
-        raise Forbidden("Only those who run this site may do this.")
+        raise Forbidden(gettext("Only those who run this site may do this."))
 
 
 def known_organizations(identity: Identity, user: User) -> QuerySet[Organization]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 
 class Role(models.TextChoices):
     """What a member is in an organization."""
 
-    OWNER = "owner", "Owner"  # everything, also deleting the organization
-    ADMIN = "admin", "Admin"  # people, groups, tokens, channels, all packages
-    MEMBER = "member", "Member"  # reads; writes what groups and packages give
+    OWNER = "owner", gettext_lazy("Owner")  # everything, also deleting the organization
+    ADMIN = "admin", gettext_lazy("Admin")  # people, groups, tokens, channels, all packages
+    MEMBER = "member", gettext_lazy("Member")  # reads; writes what groups and packages give
 
 
 class Permission(models.TextChoices):
     """What a group or a collaborator may do with a package."""
 
-    READ = "read", "Read"  # sees and downloads
-    WRITE = "write", "Write"  # also uploads, moves, removes, edits the description
-    ADMIN = "admin", "Admin"  # also decides who may, visibility, deletion
+    READ = "read", gettext_lazy("Read")  # sees and downloads
+    WRITE = "write", gettext_lazy("Write")  # also uploads, moves, removes, edits the description
+    ADMIN = "admin", gettext_lazy("Admin")  # also decides who may, visibility, deletion
 
 
 _ROLE_RANK = {Role.MEMBER: 1, Role.ADMIN: 2, Role.OWNER: 3}

@@ -10,31 +10,44 @@ import enum
 from collections.abc import Iterable
 
 from django.db import models
+from django.utils.translation import gettext_lazy, gettext_noop
 
 
 class Ability(enum.Enum):
     """A kind of act, as coarse as scopes can tell acts apart."""
 
-    READ = "read what you can read"
-    WRITE = "upload, move, remove and delete files, and edit packages and channels"
-    MODIFY_GROUPS = "change groups, members and collaborators"
-    MANAGE_TOKENS = "make and revoke tokens"
-    ADMINISTER = "delete, rename and transfer"
-    DOWNLOAD = "download private packages"
-    CHANNEL_UPLOAD = "upload through channel addresses"
+    READ = gettext_noop("read what you can read")
+    WRITE = gettext_noop("upload, move, remove and delete files, and edit packages and channels")
+    MODIFY_GROUPS = gettext_noop("change groups, members and collaborators")
+    MANAGE_TOKENS = gettext_noop("make and revoke tokens")
+    ADMINISTER = gettext_noop("delete, rename and transfer")
+    DOWNLOAD = gettext_noop("download private packages")
+    CHANNEL_UPLOAD = gettext_noop("upload through channel addresses")
 
 
 class Scope(models.TextChoices):
     """The scopes that can be given, with the sentence that pages show."""
 
-    API_READ = "api:read", "Read what you can read: packages, files, members, settings"
-    API_WRITE = "api:write", "Upload, move, remove and delete files; edit packages and channels"
-    API_MODIFY_GROUP = "api:modify-group", "Change groups, members and collaborators"
-    API = "api", "Everything the API offers, as you"
-    CONDA_DOWNLOAD = "conda:download", "Download private packages (conda, mamba, pixi)"
-    CONDA = "conda", "Download private packages and upload new ones through channel addresses"
-    REPOS = "repos", "Use all channel addresses, of every kind of package"
-    ALL = "all", "Everything you can do, including deleting. Choose less if you can"
+    API_READ = (
+        "api:read",
+        gettext_lazy("Read what you can read: packages, files, members, settings"),
+    )
+    API_WRITE = (
+        "api:write",
+        gettext_lazy("Upload, move, remove and delete files; edit packages and channels"),
+    )
+    API_MODIFY_GROUP = "api:modify-group", gettext_lazy("Change groups, members and collaborators")
+    API = "api", gettext_lazy("Everything the API offers, as you")
+    CONDA_DOWNLOAD = (
+        "conda:download",
+        gettext_lazy("Download private packages (conda, mamba, pixi)"),
+    )
+    CONDA = (
+        "conda",
+        gettext_lazy("Download private packages and upload new ones through channel addresses"),
+    )
+    REPOS = "repos", gettext_lazy("Use all channel addresses, of every kind of package")
+    ALL = "all", gettext_lazy("Everything you can do, including deleting. Choose less if you can")
 
 
 _API = {Ability.READ, Ability.WRITE, Ability.MODIFY_GROUPS, Ability.MANAGE_TOKENS}

@@ -8,6 +8,7 @@ from datetime import datetime
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit, emails
 from accounts.identity import OPERATOR, Identity
@@ -25,10 +26,10 @@ def suspend(
     """Suspend an account, for good or until a time; again to change the reason or the end."""
     require_site_admin(by)
     if by.account is not None and by.account.pk == account.pk:
-        raise Conflict("You would lock yourself out. Another site admin can suspend you.")
+        raise Conflict(gettext("You would lock yourself out. Another site admin can suspend you."))
     reason = _checked(reason, "reason")
     if until is not None and until <= timezone.now():
-        words = "Its end is in the past."
+        words = gettext("Its end is in the past.")
         raise InvalidInput(words, {"until": [words]})
     held = Account.objects.select_for_update().get(pk=account.pk)
     held.suspended_at = held.suspended_at or timezone.now()
@@ -68,10 +69,10 @@ def reset_second_factor(*, by: Identity, user: User, note: str) -> int:
     require_site_admin(by)
     note = _checked(note, "note")
     if by.user is not None and by.user.pk == user.pk:
-        raise Conflict("Another site admin must do this for you.")
+        raise Conflict(gettext("Another site admin must do this for you."))
     count: int = Authenticator.objects.filter(user=user).delete()[0]
     if count == 0:
-        raise Conflict(f"{user.username} has no second factor.")
+        raise Conflict(gettext("%(user)s has no second factor.") % {"user": user.username})
     audit.record(
         by=by,
         account=user.account,
@@ -86,6 +87,12 @@ def reset_second_factor(*, by: Identity, user: User, note: str) -> int:
 def _checked(text: str, field: str) -> str:
     text = text.strip()
     if not text or len(text) > MAX_REASON:
-        words = f"Write a sentence of at most {MAX_REASON} characters."
-        raise InvalidInput(f"The {field} is missing or too long. {words}", {field: [words]})
+        words = gettext("Write a sentence of at most %(max_reason)s characters.") % {
+            "max_reason": MAX_REASON
+        }
+        raise InvalidInput(
+            gettext("The %(field)s is missing or too long. %(words)s")
+            % {"field": field, "words": words},
+            {field: [words]},
+        )
     return text

@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -98,14 +99,24 @@ def set_switch(
     """Throw a switch, or put it back; every process knows within two seconds."""
     require_site_admin(by)
     if name not in Name.values:
-        reason = f"It is {name!r}; one of {', '.join(Name.values)} is wanted."
-        raise InvalidInput(f"There is no such switch. {reason}", {"name": [reason]})
+        reason = gettext("It is %(name)r; one of %(values)s is wanted.") % {
+            "name": name,
+            "values": ", ".join(Name.values),
+        }
+        raise InvalidInput(
+            gettext("There is no such switch. %(reason)s") % {"reason": reason}, {"name": [reason]}
+        )
     message = message.strip()
     if len(message) > MAX_MESSAGE or (is_thrown and name == Name.NOTICE and not message):
-        reason = f"Write a sentence of at most {MAX_MESSAGE} characters."
-        raise InvalidInput(f"The message can't be shown. {reason}", {"message": [reason]})
+        reason = gettext("Write a sentence of at most %(max_message)s characters.") % {
+            "max_message": MAX_MESSAGE
+        }
+        raise InvalidInput(
+            gettext("The message can't be shown. %(reason)s") % {"reason": reason},
+            {"message": [reason]},
+        )
     if is_thrown and ends_at is not None and ends_at <= timezone.now():
-        reason = "Its end is in the past."
+        reason = gettext("Its end is in the past.")
         raise InvalidInput(reason, {"ends_at": [reason]})
     with transaction.atomic():
         switch, _created = Switch.objects.update_or_create(

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -17,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Token
 from accounts.scopes import Ability, Scope, abilities
+from portal.templatetags.ui import short_date
 
 # What anaconda's client reads; the other commands take it from there too.
 VARIABLE = "ANACONDA_API_TOKEN"
@@ -127,9 +127,7 @@ def summary(
         sentence = gettext("May {acts} all packages in {channels} of {account} until {date}.")
     else:
         sentence = gettext("May {acts} everything of {account} until {date}.")
-    date = (
-        date_format(timezone.localtime(expires_at), "j F Y") if expires_at else gettext("revoked")
-    )
+    date = short_date(expires_at) if expires_at else gettext("revoked")
     parts = [
         format_html(
             sentence,

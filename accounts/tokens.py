@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit, emails, policies
 from accounts.identity import Identity
@@ -103,10 +104,15 @@ class NewToken:
 def _clean_name(name: str) -> str:
     name = name.strip()
     if not name:
-        raise InvalidInput("A token needs a name.", {"name": ["Say what the token is for."]})
+        raise InvalidInput(
+            gettext("A token needs a name."), {"name": [gettext("Say what the token is for.")]}
+        )
     if len(name) > 100 or not name.isprintable():
-        reason = "Use at most 100 printable characters."
-        raise InvalidInput(f"The token's name is not usable. {reason}", {"name": [reason]})
+        reason = gettext("Use at most 100 printable characters.")
+        raise InvalidInput(
+            gettext("The token's name is not usable. %(reason)s") % {"reason": reason},
+            {"name": [reason]},
+        )
     return name
 
 
@@ -114,24 +120,43 @@ def _clean_scopes(scopes: Sequence[str]) -> list[str]:
     unknown = sorted(set(scopes) - set(Scope.values))
     if unknown or not scopes:
         known = ", ".join(Scope.values)
-        got = f"There is no scope {unknown[0]!r}." if unknown else "Choose at least one scope."
-        raise InvalidInput(f"{got} The scopes are: {known}.", {"scopes": [got]})
+        got = (
+            gettext("There is no scope %(unknown)r.") % {"unknown": unknown[0]}
+            if unknown
+            else gettext("Choose at least one scope.")
+        )
+        raise InvalidInput(
+            gettext("%(got)s The scopes are: %(known)s.") % {"got": got, "known": known},
+            {"scopes": [got]},
+        )
     return [scope for scope in Scope.values if scope in set(scopes)]
 
 
 def _clean_limits(field: str, limits: Sequence[str]) -> list[str]:
     cleaned = list(dict.fromkeys(limit.strip() for limit in limits if limit.strip()))
     if len(cleaned) > MAX_LIMITS or any(len(item) > 128 for item in cleaned):
-        reason = f"At most {MAX_LIMITS} entries of at most 128 characters."
-        raise InvalidInput(f"The {field} of the token can't be kept. {reason}", {field: [reason]})
+        reason = gettext("At most %(max_limits)s entries of at most 128 characters.") % {
+            "max_limits": MAX_LIMITS
+        }
+        raise InvalidInput(
+            gettext("The %(field)s of the token can't be kept. %(reason)s")
+            % {"field": field, "reason": reason},
+            {field: [reason]},
+        )
     return cleaned
 
 
 def _clean_origin(field: str, text: str, max_length: int) -> str:
     text = text.strip()
     if len(text) > max_length or not (text.isprintable() or not text):
-        reason = f"Use at most {max_length} printable characters."
-        raise InvalidInput(f"The {field} of the token is not usable. {reason}", {field: [reason]})
+        reason = gettext("Use at most %(max_length)s printable characters.") % {
+            "max_length": max_length
+        }
+        raise InvalidInput(
+            gettext("The %(field)s of the token is not usable. %(reason)s")
+            % {"field": field, "reason": reason},
+            {field: [reason]},
+        )
     return text
 
 
@@ -141,11 +166,20 @@ def _clean_expiry(account: Account, expires_at: datetime | None) -> datetime:
     if expires_at is None:
         return now + min(settings.TOKEN_DEFAULT_LIFETIME, longest)
     if expires_at <= now:
-        reason = "The date has passed already."
-        raise InvalidInput(f"The token's expiry is not usable. {reason}", {"expires_at": [reason]})
+        reason = gettext("The date has passed already.")
+        raise InvalidInput(
+            gettext("The token's expiry is not usable. %(reason)s") % {"reason": reason},
+            {"expires_at": [reason]},
+        )
     if expires_at > now + longest + timedelta(days=1):
-        reason = f"A token of {account.name} lives for at most {longest.days} days."
-        raise InvalidInput(f"The token's expiry is too far. {reason}", {"expires_at": [reason]})
+        reason = gettext("A token of %(account)s lives for at most %(days)s days.") % {
+            "account": account.name,
+            "days": longest.days,
+        }
+        raise InvalidInput(
+            gettext("The token's expiry is too far. %(reason)s") % {"reason": reason},
+            {"expires_at": [reason]},
+        )
     return expires_at
 
 
@@ -153,8 +187,11 @@ def _refuse_widening(by: Identity, scopes: Sequence[str]) -> None:
     """A token makes none that may do more than itself."""
     if by.token is not None and not abilities(scopes) <= abilities(by.token.scopes):
         raise Forbidden(
-            f"This token has {', '.join(by.token.scopes)}, so it may not make one with "
-            f"{', '.join(scopes)}. Sign in, or use a token that has as much itself."
+            gettext(
+                "This token has %(scopes)s, so it may not make one with %(scopes2)s. Sign "
+                "in, or use a token that has as much itself."
+            )
+            % {"scopes": ", ".join(by.token.scopes), "scopes2": ", ".join(scopes)}
         )
 
 
@@ -165,8 +202,11 @@ def _refuse_wider_limits(by: Identity, channels: Sequence[str], packages: Sequen
         return
     if own.channels and not (channels and set(channels) <= set(own.channels)):
         raise Forbidden(
-            f"This token is limited to the channels {', '.join(own.channels)}, so it may make and "
-            "revoke only tokens that are limited to some of them."
+            gettext(
+                "This token is limited to the channels %(channels)s, so it may make and "
+                "revoke only tokens that are limited to some of them."
+            )
+            % {"channels": ", ".join(own.channels)}
         )
     # Of a pattern it can't be told in general whether it says less than another one.
     inside = all(
@@ -179,8 +219,11 @@ def _refuse_wider_limits(by: Identity, channels: Sequence[str], packages: Sequen
     )
     if own.packages and not (packages and inside):
         raise Forbidden(
-            f"This token is limited to the packages {', '.join(own.packages)}, so it may make and "
-            "revoke only tokens that are limited to some of them."
+            gettext(
+                "This token is limited to the packages %(packages)s, so it may make and "
+                "revoke only tokens that are limited to some of them."
+            )
+            % {"packages": ", ".join(own.packages)}
         )
 
 
@@ -193,8 +236,11 @@ def _expiry_within(by: Identity, account: Account, expires_at: datetime | None) 
     if expires_at is None:
         return last
     raise Forbidden(
-        f"This token expires at {last:%Y-%m-%d %H:%M} UTC, so it may not make one that lives "
-        "longer. Sign in, or choose an earlier date."
+        gettext(
+            "This token expires at %(last)s UTC, so it may not make one that lives "
+            "longer. Sign in, or choose an earlier date."
+        )
+        % {"last": f"{last:%Y-%m-%d %H:%M}"}
     )
 
 
@@ -300,8 +346,11 @@ def _take_name(by: Identity, account: Account, name: str, *, replaces: bool) -> 
         return
     if not replaces and not taken.is_expired:
         raise TokenExists(
-            f"{account.name} already has a token named {name}. Choose another name, or revoke "
-            "that one first."
+            gettext(
+                "%(account)s already has a token named %(name)s. Choose another name, or "
+                "revoke that one first."
+            )
+            % {"account": account.name, "name": name}
         )
     taken.account = account
     revoke_token(by=by, token=taken)
@@ -350,15 +399,22 @@ def rotate_token(
     """
     account = token.account
     if not timedelta(0) <= keep_old <= MAX_OVERLAP:
-        reason = f"The old token can work on for 0 to {MAX_OVERLAP.days} days."
+        reason = gettext("The old token can work on for 0 to %(days)s days.") % {
+            "days": MAX_OVERLAP.days
+        }
         raise InvalidInput(reason, {"keep_old": [reason]})
     _hold_tokens(account)
     old = Token.objects.get(pk=token.pk)
     old.account = account
     if old.revoked_at is not None or old.is_expired:
-        raise NotRotatable(f"{old.name} opens nothing any more. Make a new token instead.")
+        raise NotRotatable(
+            gettext("%(old)s opens nothing any more. Make a new token instead.") % {"old": old.name}
+        )
     if Token.objects.filter(replaces=old).exists():
-        raise NotRotatable(f"{old.name} was rotated already. Rotate the token that replaced it.")
+        raise NotRotatable(
+            gettext("%(old)s was rotated already. Rotate the token that replaced it.")
+            % {"old": old.name}
+        )
     name, asked = old.name, expires_at
     if asked is None:
         ends = [timezone.now() + _lifetime(old)]

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz),
     path("-/django-admin/", admin.site.urls),
     path("-/theme", views.theme, name="theme"),
+    path("-/language", views.language, name="language"),
     path("api/v1/openapi.json", openapi.Document.as_view(), name="openapi"),
     path("api/v1/docs", openapi.Browsable.as_view(), name="openapi-docs"),
     path("api/v1/", include("accounts.api.urls")),

@@ -1,9 +1,12 @@
-"""Pages of no app: the theme switch, answers of last resort, and the show of components."""
+"""Pages of no app: switches of theme and language, answers of last resort, the components."""
+
+from collections.abc import Collection
 
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import defaults
 from django.views.decorators.http import require_GET, require_POST
@@ -13,30 +16,41 @@ from portal.context import THEMES
 from portal.errors import NotFound, ServerFault
 from portal.problems import problem_response, wants_problem
 
-_THEME_COOKIE_SECONDS = 366 * 24 * 3600
+_COOKIE_SECONDS = 366 * 24 * 3600
 
 
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
     """Keep the chosen theme in a cookie, so that the first paint already has it."""
+    return _keep(request, "theme", THEMES)
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    """Keep the language of somebody who isn't signed in; a profile's comes before it."""
+    return _keep(request, settings.LANGUAGE_COOKIE_NAME, dict(settings.LANGUAGES))
+
+
+def _keep(request: HttpRequest, name: str, choices: Collection[str]) -> HttpResponse:
+    """Lead back to where the form was, with a cookie that holds what was chosen in it."""
     goal = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(
         goal, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
         goal = "/"
     response = redirect(goal)
-    chosen = request.POST.get("theme", "")
-    if chosen in THEMES:
+    chosen = request.POST.get(name, "")
+    if chosen in choices:
         response.set_cookie(
-            "theme",
+            name,
             chosen,
-            max_age=_THEME_COOKIE_SECONDS,
+            max_age=_COOKIE_SECONDS,
             secure=settings.SECURE,
             httponly=True,
             samesite="Lax",
         )
     else:
-        response.delete_cookie("theme", samesite="Lax")
+        response.delete_cookie(name, samesite="Lax")
     return response
 
 
@@ -57,7 +71,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return problem_response(ServerFault(request_id))
     theme = request.COOKIES.get("theme", "")
     context = {"request_id": request_id, "theme": theme if theme in THEMES else ""}
-    return render(None, "500.html", context, status=500)
+    with translation.override(translation.get_language_from_request(request)):
+        return render(None, "500.html", context, status=500)
 
 
 @require_GET

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts.identity import Identity
 from accounts.models import Account, Group, Organization
@@ -46,13 +47,19 @@ def _require_within_limits(identity: Identity, channel: str | None, package: str
         return
     if channel is not None and not within_channel_limit(identity, channel):
         raise Forbidden(
-            f"This token is limited to the channels {', '.join(token.channels)}; this is "
-            f"{channel}. Use another token."
+            gettext(
+                "This token is limited to the channels %(channels)s; this is %(channel)s. "
+                "Use another token."
+            )
+            % {"channels": ", ".join(token.channels), "channel": channel}
         )
     if package is not None and not within_package_limit(identity, package):
         raise Forbidden(
-            f"This token is limited to the packages {', '.join(token.packages)}; the file is "
-            f"{package}. Use another token."
+            gettext(
+                "This token is limited to the packages %(packages)s; the file is "
+                "%(package)s. Use another token."
+            )
+            % {"packages": ", ".join(token.packages), "package": package}
         )
 
 
@@ -353,8 +360,10 @@ def open_destination(
     """
     if identity.is_anonymous:
         raise CredentialNeeded(
-            "Uploading needs a credential. Send a token: Authorization: Bearer <token>, or as the "
-            "password of Basic authentication."
+            gettext(
+                "Uploading needs a credential. Send a token: Authorization: Bearer <token>, or as "
+                "the password of Basic authentication."
+            )
         )
     account = find_account(account_name)
     require_ability(identity, ability)
@@ -362,8 +371,11 @@ def open_destination(
     administers = may_administer(identity, account)
     if not administers and not _writes_anything(identity, account):
         raise Forbidden(
-            f"{identity.name} may not publish to {account.name}. Ask an admin of {account.name} "
-            "for the permission to write."
+            gettext(
+                "%(identity)s may not publish to %(account)s. Ask an admin of %(account)s "
+                "for the permission to write."
+            )
+            % {"identity": identity.name, "account": account.name}
         )
     channel = Channel.objects.filter(account=account, name=channel_name).first()
     if channel is not None:
@@ -445,8 +457,15 @@ def publishable_names(identity: Identity, account: Account, names: set[str]) -> 
 
 def not_publishable(identity: Identity, destination: Destination, package_name: str) -> Forbidden:
     return Forbidden(
-        f"{identity.name} may not publish {package_name} to {destination.account.name}. Ask an "
-        f"admin of {destination.account.name} for the permission to write it."
+        gettext(
+            "%(identity)s may not publish %(package_name)s to %(account)s. Ask an admin "
+            "of %(account)s for the permission to write it."
+        )
+        % {
+            "identity": identity.name,
+            "package_name": package_name,
+            "account": destination.account.name,
+        }
     )
 
 
@@ -478,7 +497,10 @@ def require_writing(identity: Identity, account: Account, package_names: Collect
 
 def _permission_needed(needed: Permission, account: Account, name: str) -> Forbidden:
     return Forbidden(
-        f"This needs the permission to {needed.value} {name}. Admins of {account.name} can give it."
+        gettext(
+            "This needs the permission to %(value)s %(name)s. Admins of %(account)s can give it."
+        )
+        % {"value": needed.value, "name": name, "account": account.name}
     )
 
 
@@ -497,8 +519,11 @@ def require_whole_package(
     token = identity.token
     if token is not None and token.channels:
         raise Forbidden(
-            f"This token is limited to the channels {', '.join(token.channels)}, and this concerns "
-            f"{package.name} in all of them. Use another token."
+            gettext(
+                "This token is limited to the channels %(channels)s, and this concerns "
+                "%(package)s in all of them. Use another token."
+            )
+            % {"channels": ", ".join(token.channels), "package": package.name}
         )
 
 
@@ -528,8 +553,11 @@ def undeletable(
     for file in files:
         if file.pk not in refused and file.pk not in inside - outside:
             refused[file.pk] = Forbidden(
-                f"This token is limited to the channels {', '.join(token.channels)}, and "
-                f"{file.filename} stands elsewhere too. Take it out of those, or use another token."
+                gettext(
+                    "This token is limited to the channels %(channels)s, and %(file)s stands "
+                    "elsewhere too. Take it out of those, or use another token."
+                )
+                % {"channels": ", ".join(token.channels), "file": file.filename}
             )
     return refused
 
@@ -554,8 +582,11 @@ def _refuse_package_limits(identity: Identity) -> None:
     token = identity.token
     if token is not None and token.packages:
         raise Forbidden(
-            f"This token is limited to the packages {', '.join(token.packages)}, and a channel "
-            "concerns all that stand in it. Use another token."
+            gettext(
+                "This token is limited to the packages %(packages)s, and a channel concerns "
+                "all that stand in it. Use another token."
+            )
+            % {"packages": ", ".join(token.packages)}
         )
 
 
@@ -570,7 +601,10 @@ def require_manage_channels(
     _require_within_limits(identity, channel_name, None)
     _refuse_package_limits(identity)
     if not may_administer(identity, account):
-        raise Forbidden(f"Only owners and admins of {account.name} may manage its channels.")
+        raise Forbidden(
+            gettext("Only owners and admins of %(account)s may manage its channels.")
+            % {"account": account.name}
+        )
 
 
 def may_create_channels(identity: Identity, account: Account) -> bool:
@@ -617,7 +651,10 @@ def _require_new_channel(identity: Identity, account: Account) -> None:
 
 def _no_new_channels(account: Account) -> Forbidden:
     return Forbidden(
-        f"You may not create channels of {account.name}: its policy says who may. Ask an owner."
+        gettext(
+            "You may not create channels of %(account)s: its policy says who may. Ask an owner."
+        )
+        % {"account": account.name}
     )
 
 

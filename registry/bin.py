@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -53,8 +54,11 @@ def _require(by: Identity, account: Account, files: Iterable[PackageFile]) -> No
     access.require_writing(by, account, {file.name for file in files})
     if by.token is not None and by.token.channels:
         raise Forbidden(
-            f"This token is limited to the channels {', '.join(by.token.channels)}, and what is in "
-            "the bin stands in none. Use another token."
+            gettext(
+                "This token is limited to the channels %(channels)s, and what is in the bin "
+                "stands in none. Use another token."
+            )
+            % {"channels": ", ".join(by.token.channels)}
         )
 
 

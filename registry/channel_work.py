@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from accounts.identity import Identity
@@ -122,7 +123,10 @@ def start_copy_all(*, by: Identity, source: Channel, target: Channel) -> Job:
     Each file is decided on when its turn comes; what stays out, the job tells.
     """
     if source.pk == target.pk:
-        raise Conflict(f"{source.name} is both of them. Name another channel to copy to.")
+        raise Conflict(
+            gettext("%(source)s is both of them. Name another channel to copy to.")
+            % {"source": source.name}
+        )
     _require_copying(by, source, target)
     return jobs.start(
         by=by,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext, ngettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -47,7 +48,10 @@ def create_channel(
             )
             announce_channel(by=by, channel=channel)
     except IntegrityError:
-        raise Conflict(f"{account.name} already has a channel {name}.") from None
+        raise Conflict(
+            gettext("%(account)s already has a channel %(name)s.")
+            % {"account": account.name, "name": name}
+        ) from None
     return channel
 
 
@@ -109,10 +113,16 @@ def _refuse_losing_v3(channel: Channel) -> None:
     Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
     count = ChannelFile.objects.filter(channel=channel, file__schema_version__gte=V3_SCHEMA).count()
     if count:
-        files = "1 package file" if count == 1 else f"{count} package files"
+        files = ngettext("1 package file", "%(n)d package files", count) % {"n": count}
         raise Conflict(
-            f"{channel.name} holds {files} for repodata v3, which clients would lose. Remove "
-            f"{'it' if count == 1 else 'them'} from the channel first."
+            ngettext(
+                "%(channel)s holds %(files)s for repodata v3, which clients would lose. "
+                "Remove it from the channel first.",
+                "%(channel)s holds %(files)s for repodata v3, which clients would lose. "
+                "Remove them from the channel first.",
+                count,
+            )
+            % {"channel": channel.name, "files": files}
         )
 
 
@@ -126,20 +136,26 @@ def _check_relations(by: Identity, channel: Channel) -> None:
             continue
         related[field] = place = _related(field, relation, here)
         if place == here:
-            raise _wrong_relation(field, f"{relation} leads to this channel itself.")
+            raise _wrong_relation(
+                field,
+                gettext("%(relation)s leads to this channel itself.") % {"relation": relation},
+            )
         try:
             access.find_channel(by, *place)
         except NotFound:
             raise _wrong_relation(
-                field, f"{relation} leads to {'/'.join(place)}, and there is no such channel."
+                field,
+                gettext("%(relation)s leads to %(place)s, and there is no such channel.")
+                % {"relation": relation, "place": "/".join(place)},
             ) from None
     if len({*related.values()}) < len(related):
         raise _wrong_relation(
-            "overrides_relation", "One channel can't come before this one and after it."
+            "overrides_relation", gettext("One channel can't come before this one and after it.")
         )
     if related and has_circle(_order_of_channels(channel), here):
         raise _wrong_relation(
-            next(iter(related)), "The channels would stand in a circle, on which clients give up."
+            next(iter(related)),
+            gettext("The channels would stand in a circle, on which clients give up."),
         )
 
 
@@ -225,9 +241,13 @@ def delete_channel(*, by: Identity, channel: Channel) -> None:
     """Delete a channel; its files stay with the account, in their other channels or in none."""
     access.require_manage_channels(by, channel.account, channel.name)
     if channel.name == MAIN:
-        raise Conflict("main can't be deleted: it is what clients get who name no channel.")
+        raise Conflict(
+            gettext("main can't be deleted: it is what clients get who name no channel.")
+        )
     if channel.is_locked:
-        raise Conflict(f"{channel.name} is locked. Unlock it first.")
+        raise Conflict(
+            gettext("%(channel)s is locked. Unlock it first.") % {"channel": channel.name}
+        )
     audit.record(by=by, account=channel.account, action="channel.delete", target=channel.name)
     tree.withdraw(channel)
     # Before its entries: who publishes holds the channel first, too.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.factors import second_factor_of
@@ -43,11 +44,17 @@ def set_collaborator(
     """Give a user or a group a permission on ``package``, or change it; True when it is new."""
     access.require_collaborators(by, package)
     if (user is None) == (group is None):
-        raise InvalidInput("Name either a user or a group as the collaborator.")
+        raise InvalidInput(gettext("Name either a user or a group as the collaborator."))
     if group is not None and group.organization.account_id != package.account_id:
-        raise Conflict(f"The group {group.name} is not one of {package.account.name}.")
+        raise Conflict(
+            gettext("The group %(group)s is not one of %(account)s.")
+            % {"group": group.name, "account": package.account.name}
+        )
     if user is not None and user.account_id == package.account_id:
-        raise Conflict(f"{user.username} owns {package.name} already.")
+        raise Conflict(
+            gettext("%(user)s owns %(package)s already.")
+            % {"user": user.username, "package": package.name}
+        )
     collaborator, created = Collaborator.objects.get_or_create(
         package=package,
         user=user,
@@ -117,7 +124,10 @@ def choose_packages(
     require_admin(by, organization.account, Ability.MODIFY_GROUPS)
     names = set(shown) | set(chosen)
     if len(names) > MAX_CHOSEN:
-        raise InvalidInput(f"There are {len(names)} packages; choose among {MAX_CHOSEN} at a time.")
+        raise InvalidInput(
+            gettext("There are %(names)s packages; choose among %(max_chosen)s at a time.")
+            % {"names": len(names), "max_chosen": MAX_CHOSEN}
+        )
     packages = Package.objects.filter(account=organization.account, name__in=names, deleted_at=None)
     held = set(
         Collaborator.objects.filter(group=group, package__in=packages).values_list(

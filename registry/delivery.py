@@ -39,6 +39,7 @@ from django.utils.http import (
     parse_etags,
     parse_http_date_safe,
 )
+from django.utils.translation import gettext
 
 from accounts import switches
 from accounts.authentication import PATH_TOKEN
@@ -181,11 +182,13 @@ def deliver(request: HttpRequest, stored: Stored) -> HttpResponseBase:
 def _made(stored: Stored, derived: Derived) -> Stored:
     # It takes a while for a large channel: once for all, and nobody waits for long.
     if not _deriving.acquire(timeout=_DERIVING_SECONDS):
-        raise Unavailable("This file is being made. Try again in a moment.", retry_after_seconds=10)
+        raise Unavailable(
+            gettext("This file is being made. Try again in a moment."), retry_after_seconds=10
+        )
     try:
         size_bytes = derived.make()
     except FileNotFoundError as error:
-        raise Unavailable("The channel was just changed. Try again.") from error
+        raise Unavailable(gettext("The channel was just changed. Try again.")) from error
     finally:
         _deriving.release()
     return replace(stored, size_bytes=stored.size_bytes if stored.tail else size_bytes)
@@ -334,7 +337,7 @@ def _body(stored: Stored, start: int, stop: int) -> HttpResponseBase:
             return StreamingHttpResponse(chain(blocks, (tail,) if tail else ()))
     except FileNotFoundError as error:
         log.exception("the bytes of a file are gone", extra={"key": stored.key})
-        raise Unavailable("The bytes of this file can't be read right now.") from error
+        raise Unavailable(gettext("The bytes of this file can't be read right now.")) from error
     part = FilePart(file, start=start, length=stop - start)
     return StreamingHttpResponse(_Pieces(part, tail)) if tail else _FileAnswer(part)
 

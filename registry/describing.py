@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext
 
 from portal.errors import InvalidInput
 from registry.conda.record import description_fields
@@ -106,16 +107,20 @@ def cleaned(fields: Mapping[str, str], *, strict: bool = False) -> dict[str, str
     if strict and unfit:
         errors = {
             field: [
-                f"It is {fields[field][:80]!r}. "
+                gettext("It is %(value)r.") % {"value": fields[field][:80]}
+                + " "
                 + (
-                    "An address is wanted that begins with https:// or http://."
+                    gettext("An address is wanted that begins with https:// or http://.")
                     if field.endswith("_url")
-                    else "Characters are wanted that can be seen."
+                    else gettext("Characters are wanted that can be seen.")
                 )
             ]
             for field in unfit
         }
-        raise InvalidInput(f"{unfit[0]}: {errors[unfit[0]][0]}", errors)
+        raise InvalidInput(
+            f"{unfit[0]}: {errors[unfit[0]][0]}",
+            errors,
+        )
     return said
 
 

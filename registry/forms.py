@@ -64,7 +64,7 @@ def _position() -> forms.CharField:
 
 class PackagesForm(FilterForm):
     q = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         required=False,
         max_length=64,
         widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
@@ -78,13 +78,15 @@ class PackagesForm(FilterForm):
 
 class DependentsForm(FilterForm):
     q = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         required=False,
         max_length=64,
         widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
     )
     sort = forms.ChoiceField(
-        label="Sort by", required=False, choices=[("", "Name"), ("downloads", "Downloads")]
+        label=gettext_lazy("Sort by"),
+        required=False,
+        choices=[("", gettext_lazy("Name")), ("downloads", gettext_lazy("Downloads"))],
     )
     after = _position()
     before = _position()
@@ -101,9 +103,12 @@ class DependentsForm(FilterForm):
 class WalkForm(FilterForm):
     """Where a walk along dependencies stands, and how far it looks."""
 
-    at = forms.CharField(required=False, max_length=64)
+    at = forms.CharField(label=gettext_lazy("At"), required=False, max_length=64)
     depth = forms.TypedChoiceField(
-        required=False, choices=[(number, number) for number in range(1, MAX_DEPTH + 1)], coerce=int
+        label=gettext_lazy("Depth"),
+        required=False,
+        choices=[(number, number) for number in range(1, MAX_DEPTH + 1)],
+        coerce=int,
     )
 
     def clean_at(self) -> str:
@@ -111,18 +116,25 @@ class WalkForm(FilterForm):
 
 
 class ExportForm(FilterForm):
-    format = forms.ChoiceField(required=False, choices=[("csv", "CSV")])
+    format = forms.ChoiceField(
+        label=gettext_lazy("Format"), required=False, choices=[("csv", "CSV")]
+    )
 
 
 class DownloadsForm(ExportForm):
-    by = forms.ChoiceField(required=False, choices=Grouping.choices)
+    by = forms.ChoiceField(label=gettext_lazy("By"), required=False, choices=Grouping.choices)
     days = forms.TypedChoiceField(
-        required=False, choices=[(number, number) for number in DOWNLOADS_DAYS], coerce=int
+        label=gettext_lazy("Days"),
+        required=False,
+        choices=[(number, number) for number in DOWNLOADS_DAYS],
+        coerce=int,
     )
 
 
 class ActivityForm(FilterForm):
-    before = forms.IntegerField(required=False, min_value=1, max_value=2**62)
+    before = forms.IntegerField(
+        label=gettext_lazy("Before"), required=False, min_value=1, max_value=2**62
+    )
 
 
 class PositionForm(FilterForm):
@@ -135,7 +147,7 @@ class ContentsForm(FilterForm):
 
     path = forms.CharField(required=False, max_length=1100, strip=False, widget=forms.HiddenInput)
     q = forms.CharField(
-        label="Path",
+        label=gettext_lazy("Path"),
         required=False,
         max_length=200,
         widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
@@ -144,9 +156,9 @@ class ContentsForm(FilterForm):
 
 
 class VersionsForm(FilterForm):
-    channel = forms.ChoiceField(required=False)
-    order = forms.ChoiceField(required=False)
-    stable = forms.BooleanField(required=False)
+    channel = forms.ChoiceField(label=gettext_lazy("Channel"), required=False)
+    order = forms.ChoiceField(label=gettext_lazy("Order"), required=False)
+    stable = forms.BooleanField(label=gettext_lazy("Stable"), required=False)
     after = _position()
     before = _position()
 
@@ -165,7 +177,7 @@ class VersionsForm(FilterForm):
 class CompareForm(FilterForm):
     """Which two versions are compared, or which two files. `from` is a word of Python's."""
 
-    platform = forms.ChoiceField(required=False)
+    platform = forms.ChoiceField(label=gettext_lazy("Platform"), required=False)
     from_file = forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
     to_file = forms.CharField(required=False, max_length=300, widget=forms.HiddenInput)
 
@@ -213,19 +225,25 @@ class JobsForm(FilterForm):
 
 class SearchForm(FilterForm):
     q = forms.CharField(
-        label="Search packages",
+        label=gettext_lazy("Search packages"),
         required=False,
         max_length=200,
         widget=forms.TextInput(attrs={**_PLAIN, "type": "search"}),
     )
     account = forms.CharField(
-        required=False, max_length=MAX_LENGTH, widget=forms.TextInput(attrs=_PLAIN)
+        label=gettext_lazy("Account"),
+        required=False,
+        max_length=MAX_LENGTH,
+        widget=forms.TextInput(attrs=_PLAIN),
     )
     platform = forms.ChoiceField(
-        required=False, choices=[_ANY, *((subdir, subdir) for subdir in KNOWN_SUBDIRS)]
+        label=gettext_lazy("Platform"),
+        required=False,
+        choices=[_ANY, *((subdir, subdir) for subdir in KNOWN_SUBDIRS)],
     )
     license = forms.CharField(required=False, max_length=255, widget=forms.HiddenInput)
     updated = forms.TypedChoiceField(
+        label=gettext_lazy("Updated"),
         required=False,
         coerce=int,
         choices=[
@@ -340,19 +358,22 @@ class FilesForm(FilterForm):
 # --- Collaborators -----------------------------------------------------------------------------
 
 _PERMISSION_WORDS = {
-    Permission.READ: "sees and downloads.",
-    Permission.WRITE: "also uploads, moves, removes, edits the description.",
-    Permission.ADMIN: "also decides who may, visibility, deletion.",
+    Permission.READ: gettext_lazy("sees and downloads."),
+    Permission.WRITE: gettext_lazy("also uploads, moves, removes, edits the description."),
+    Permission.ADMIN: gettext_lazy("also decides who may, visibility, deletion."),
 }
 
 
 class PermissionForm(forms.Form):
-    permission = forms.ChoiceField(choices=Permission.choices, initial=Permission.WRITE)
+    permission = forms.ChoiceField(
+        label=gettext_lazy("Permission"), choices=Permission.choices, initial=Permission.WRITE
+    )
 
 
 class _AddForm(forms.Form):
     permission = forms.ChoiceField(
-        choices=[
+        label=gettext_lazy("Permission"),
+        choices=lambda: [
             (p.value, format_html("<span><strong>{}</strong> {}</span>", p.label, words))
             for p, words in _PERMISSION_WORDS.items()
         ],
@@ -364,8 +385,8 @@ class _AddForm(forms.Form):
 class AddPersonForm(_AddForm):
     user = forms.CharField(
         max_length=MAX_LENGTH,
-        label="Name",
-        help_text="Of someone with an account here.",
+        label=gettext_lazy("Name"),
+        help_text=gettext_lazy("Of someone with an account here."),
         widget=forms.TextInput(attrs=_PLAIN),
     )
     field_order = ["user", "permission"]
@@ -373,14 +394,17 @@ class AddPersonForm(_AddForm):
 
 class AddGroupForm(_AddForm):
     group = forms.ModelChoiceField(
-        queryset=Group.objects.none(), to_field_name="name", empty_label="Choose one"
+        label=gettext_lazy("Group"),
+        queryset=Group.objects.none(),
+        to_field_name="name",
+        empty_label=gettext_lazy("Choose one"),
     )
     field_order = ["group", "permission"]
 
     def __init__(self, *args: Any, groups: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["group"] = forms.ModelChoiceField(
-            queryset=groups, to_field_name="name", empty_label="Choose one"
+            queryset=groups, to_field_name="name", empty_label=gettext_lazy("Choose one")
         )
         self.order_fields(self.field_order)
 
@@ -399,21 +423,24 @@ class DescriptionForm(forms.Form):
     """What describes a package; what is changed in it is pinned."""
 
     summary = forms.CharField(
+        label=gettext_lazy("Summary"),
         required=False,
         max_length=1000,
-        help_text="In a sentence.",
+        help_text=gettext_lazy("In a sentence."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     description = forms.CharField(
+        label=gettext_lazy("Description"),
         required=False,
         max_length=MAX_DESCRIPTION_LENGTH,
-        help_text="Markdown.",
+        help_text=gettext_lazy("Markdown."),
         widget=forms.Textarea(attrs={"rows": 8}),
     )
     license = forms.CharField(
+        label=gettext_lazy("License"),
         required=False,
         max_length=255,
-        help_text="An SPDX expression, such as BSD-3-Clause.",
+        help_text=gettext_lazy("An SPDX expression, such as BSD-3-Clause."),
         widget=forms.TextInput(attrs=_PLAIN),
     )
     license_url = _address("License text")
@@ -425,31 +452,35 @@ class DescriptionForm(forms.Form):
 
 # --- Channels ----------------------------------------------------------------------------------
 
-_VISIBILITIES = [
-    (
-        Channel.Visibility.PUBLIC.value,
-        format_html(
-            "<strong>{}</strong> {}", "Public", "everyone sees and installs what is in it."
-        ),
-    ),
-    (
-        Channel.Visibility.PRIVATE.value,
-        format_html("<strong>{}</strong> {}", "Private", "only members do, with a token."),
-    ),
-]
+_VISIBILITY_WORDS = {
+    Channel.Visibility.PUBLIC: gettext_lazy("everyone sees and installs what is in it."),
+    Channel.Visibility.PRIVATE: gettext_lazy("only members do, with a token."),
+}
+
+
+def _visibilities() -> list[tuple[str, str]]:
+    """Worded when they are asked for: each reads them in their language."""
+    return [
+        (visibility.value, format_html("<strong>{}</strong> {}", visibility.label, words))
+        for visibility, words in _VISIBILITY_WORDS.items()
+    ]
 
 
 class ChannelForm(forms.Form):
     """What a channel says of itself, and who sees it."""
 
     description = forms.CharField(
+        label=gettext_lazy("Description"),
         required=False,
         max_length=1000,
-        help_text="What it is for, in a sentence.",
+        help_text=gettext_lazy("What it is for, in a sentence."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     visibility = forms.ChoiceField(
-        choices=_VISIBILITIES, widget=forms.RadioSelect, initial=Channel.Visibility.PUBLIC
+        label=gettext_lazy("Visibility"),
+        choices=_visibilities,
+        widget=forms.RadioSelect,
+        initial=Channel.Visibility.PUBLIC,
     )
 
 
@@ -457,40 +488,51 @@ class ChannelSettingsForm(ChannelForm):
     """All that an admin can set of a channel that is there."""
 
     is_immutable = forms.BooleanField(
-        label="Immutable",
+        label=gettext_lazy("Immutable"),
         required=False,
-        help_text="No file in it is ever replaced, and a name that stood in it stays that file's "
-        "for good, deleted or not.",
+        help_text=gettext_lazy(
+            "No file in it is ever replaced, and a name that stood in it stays that file's "
+            "for good, deleted or not."
+        ),
     )
     allows_v3 = forms.BooleanField(
-        label="Take packages for newer clients only",
+        label=gettext_lazy("Take packages for newer clients only"),
         required=False,
-        help_text="Those with extras, flags or conditions (repodata v3). pixi and conda with the "
-        "rattler solver install them; for older conda and mamba they don't exist.",
+        help_text=gettext_lazy(
+            "Those with extras, flags or conditions (repodata v3). pixi and conda with the "
+            "rattler solver install them; for older conda and mamba they don't exist."
+        ),
     )
     base_relation = forms.CharField(
-        label="Channel before this one",
+        label=gettext_lazy("Channel before this one"),
         required=False,
         max_length=MAX_RELATION_LENGTH,
-        help_text="Clients that know relations look there first, and here only for what it lacks. "
-        "<code>../main</code> is a channel of this account.",
+        help_text=gettext_lazy(
+            "Clients that know relations look there first, and here only for what it lacks. "
+            "<code>../main</code> is a channel of this account."
+        ),
         widget=forms.TextInput(attrs=_MONO),
     )
     overrides_relation = forms.CharField(
-        label="Channel after this one",
+        label=gettext_lazy("Channel after this one"),
         required=False,
         max_length=MAX_RELATION_LENGTH,
-        help_text="Clients that know relations look there for what this one lacks. For a label "
-        "that is mostly <code>../main</code>.",
+        help_text=gettext_lazy(
+            "Clients that know relations look there for what this one lacks. For a label "
+            "that is mostly <code>../main</code>."
+        ),
         widget=forms.TextInput(attrs=_MONO),
     )
 
 
 class NewChannelForm(ChannelForm):
     name = forms.CharField(
+        label=gettext_lazy("Name"),
         max_length=MAX_CHANNEL_NAME_LENGTH,
-        help_text="A letter first, then letters, digits, “_”, “-”, “.”, “/” and “:”. It stands in "
-        "the address that clients use, and can't be changed.",
+        help_text=gettext_lazy(
+            "A letter first, then letters, digits, “_”, “-”, “.”, “/” and “:”. It stands in "
+            "the address that clients use, and can't be changed."
+        ),
         widget=forms.TextInput(attrs=_MONO),
     )
     field_order = ["name", "description", "visibility"]
@@ -498,10 +540,10 @@ class NewChannelForm(ChannelForm):
 
 class LockForm(forms.Form):
     lock_note = forms.CharField(
-        label="Why",
+        label=gettext_lazy("Why"),
         required=False,
         max_length=200,
-        help_text="Shown to those it stops.",
+        help_text=gettext_lazy("Shown to those it stops."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
@@ -510,21 +552,26 @@ class NoticeForm(forms.Form):
     """What conda shows to those who use a channel."""
 
     message = forms.CharField(
+        label=gettext_lazy("Message"),
         max_length=MAX_MESSAGE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="conda shows it with its next command, once to everybody.",
+        help_text=gettext_lazy("conda shows it with its next command, once to everybody."),
     )
-    level = forms.ChoiceField(choices=Notice.Level.choices, initial=Notice.Level.INFO)
+    level = forms.ChoiceField(
+        label=gettext_lazy("Level"), choices=Notice.Level.choices, initial=Notice.Level.INFO
+    )
     expires_at = forms.DateField(
-        label="Last day",
-        help_text="It is shown until the end of that day, in UTC. At most a year ahead.",
+        label=gettext_lazy("Last day"),
+        help_text=gettext_lazy(
+            "It is shown until the end of that day, in UTC. At most a year ahead."
+        ),
         widget=forms.DateInput(attrs={"type": "date"}),
     )
 
     is_draft = forms.BooleanField(
-        label="Keep it as a draft",
+        label=gettext_lazy("Keep it as a draft"),
         required=False,
-        help_text="Nobody is shown it until you publish it.",
+        help_text=gettext_lazy("Nobody is shown it until you publish it."),
     )
 
     def status(self) -> str:
@@ -539,35 +586,39 @@ class RuleForm(forms.Form):
     """What a retention rule takes out of a channel, and what it leaves."""
 
     keep_newest = forms.IntegerField(
-        label="Keep the newest versions",
+        label=gettext_lazy("Keep the newest versions"),
         required=False,
         min_value=1,
         max_value=MAX_NEWEST,
-        help_text="So many of the highest versions of each name, on each platform, with all their "
-        "builds.",
+        help_text=gettext_lazy(
+            "So many of the highest versions of each name, on each platform, with all their builds."
+        ),
     )
     younger_than_days = forms.IntegerField(
-        label="Keep what is younger",
+        label=gettext_lazy("Keep what is younger"),
         required=False,
         min_value=1,
         max_value=MAX_DAYS,
-        help_text="In days, since it came into this channel.",
+        help_text=gettext_lazy("In days, since it came into this channel."),
     )
     keep_pattern = forms.CharField(
-        label="Keep what matches",
+        label=gettext_lazy("Keep what matches"),
         required=False,
         max_length=MAX_PATTERN_LENGTH,
-        help_text="<code>name/version/build</code>, of which the end may be left out; "
-        "<code>*</code> stands for anything. Several with spaces between them: "
-        "<code>numpy scipy/1.* */*/cuda*</code>.",
+        help_text=gettext_lazy(
+            "<code>name/version/build</code>, of which the end may be left out; "
+            "<code>*</code> stands for anything. Several with spaces between them: "
+            "<code>numpy scipy/1.* */*/cuda*</code>."
+        ),
         widget=forms.TextInput(attrs=_MONO),
     )
     remove_pattern = forms.CharField(
-        label="Remove only what matches",
+        label=gettext_lazy("Remove only what matches"),
         required=False,
         max_length=MAX_PATTERN_LENGTH,
-        help_text="The same way, such as <code>*/*.dev*</code>. Empty: all that nothing above "
-        "keeps.",
+        help_text=gettext_lazy(
+            "The same way, such as <code>*/*.dev*</code>. Empty: all that nothing above keeps."
+        ),
         widget=forms.TextInput(attrs=_MONO),
     )
 
@@ -579,13 +630,15 @@ class RuleForm(forms.Form):
 class PutForm(forms.Form):
     """Into which channel a file is put."""
 
-    channel = forms.ChoiceField()
+    channel = forms.ChoiceField(label=gettext_lazy("Channel"))
 
     def __init__(self, *args: Any, channels: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["channel"] = forms.ChoiceField(
             choices=[(name, name) for name in channels],
-            error_messages={"invalid_choice": "There is no channel %(value)s to put it into."},
+            error_messages={
+                "invalid_choice": gettext_lazy("There is no channel %(value)s to put it into.")
+            },
         )
 
 
@@ -638,9 +691,12 @@ class BulkForm(forms.Form):
 class DestinationForm(forms.Form):
     """Where files are uploaded to; it leads to the page that takes them."""
 
-    account = forms.ChoiceField()
+    account = forms.ChoiceField(label=gettext_lazy("Account"))
     channel = forms.CharField(
-        max_length=MAX_CHANNEL_NAME_LENGTH, initial="main", widget=forms.TextInput(attrs=_MONO)
+        label=gettext_lazy("Channel"),
+        max_length=MAX_CHANNEL_NAME_LENGTH,
+        initial="main",
+        widget=forms.TextInput(attrs=_MONO),
     )
 
     def __init__(self, *args: Any, accounts: Iterable[str], **kwargs: Any) -> None:
@@ -675,10 +731,10 @@ class ReplaceForm(TypedNameForm):
 
 def _note() -> forms.CharField:
     return forms.CharField(
-        label="Why",
+        label=gettext_lazy("Why"),
         required=False,
         max_length=500,
-        help_text="For those who look at it later.",
+        help_text=gettext_lazy("For those who look at it later."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
@@ -687,20 +743,20 @@ class InstructionsForm(forms.Form):
     """A set of patch instructions for one platform of a channel."""
 
     subdir = forms.CharField(
-        label="Platform",
+        label=gettext_lazy("Platform"),
         max_length=MAX_SUBDIR_LENGTH,
         initial=NOARCH,
         widget=forms.TextInput(attrs={**_MONO, "list": "platforms"}),
     )
     document = forms.FileField(
-        label="File",
-        help_text="patch_instructions.json, as conda-index and conda-forge have it.",
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("patch_instructions.json, as conda-index and conda-forge have it."),
         widget=forms.FileInput(attrs={"accept": ".json,application/json"}),
         allow_empty_file=True,
     )
     note = _note()
     dry_run = forms.BooleanField(
-        label="Only show what it would change", required=False, initial=True
+        label=gettext_lazy("Only show what it would change"), required=False, initial=True
     )
 
 
@@ -708,14 +764,15 @@ class RecordForm(forms.Form):
     """What a channel says that a file depends on and constrains, a line for each."""
 
     depends = forms.CharField(
-        label="Depends on",
+        label=gettext_lazy("Depends on"),
         required=False,
-        help_text="One to a line, such as: python >=3.10",
+        help_text=gettext_lazy("One to a line, such as: python >=3.10"),
         widget=forms.Textarea(attrs={**_MONO, "rows": 10}),
     )
     constrains = forms.CharField(
+        label=gettext_lazy("Constrains"),
         required=False,
-        help_text="What must not be installed in other versions beside it.",
+        help_text=gettext_lazy("What must not be installed in other versions beside it."),
         widget=forms.Textarea(attrs={**_MONO, "rows": 4}),
     )
     note = _note()

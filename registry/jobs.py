@@ -29,6 +29,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit, switches
 from accounts.authentication import identify_again
@@ -94,12 +95,17 @@ def start(
     if kind not in _works:
         raise LookupError(f"no work is registered as {kind!r}")
     if len(msgspec.json.encode(params)) > _MOST_PARAMS_BYTES:
-        raise InvalidInput("These are too many things for one job. Do a part of them first.")
+        raise InvalidInput(
+            gettext("These are too many things for one job. Do a part of them first.")
+        )
     Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
     if Job.objects.filter(account=account, state__in=OPEN).count() >= MOST_OPEN_PER_ACCOUNT:
         raise TooManyJobs(
-            f"{MOST_OPEN_PER_ACCOUNT} jobs of {account.name} wait or run already. Wait for one to "
-            "end, or stop one."
+            gettext(
+                "%(most_open_per_account)s jobs of %(account)s wait or run already. Wait for "
+                "one to end, or stop one."
+            )
+            % {"most_open_per_account": MOST_OPEN_PER_ACCOUNT, "account": account.name}
         )
     job = Job.objects.create(
         kind=kind,
@@ -137,7 +143,7 @@ def stop(*, by: Identity, job: Job) -> Job:
 def retry(*, by: Identity, job: Job) -> Job:
     """Begin a job again that failed or was stopped; it is done for whoever started it."""
     if not may_retry(by, job):
-        raise Forbidden("Only whoever started a job may begin it again.")
+        raise Forbidden(gettext("Only whoever started a job may begin it again."))
     held = _held(job)
     if held.state not in {State.FAILED, State.STOPPED}:
         return held
@@ -202,7 +208,10 @@ def _require_stopping(by: Identity, job: Job) -> None:
     if runs_the_site(by) or _started(by, job):
         return
     if not manageable_accounts(by).filter(pk=job.account_id).exists():
-        raise Forbidden(f"Only admins of {job.account.name} may stop the jobs of others.")
+        raise Forbidden(
+            gettext("Only admins of %(account)s may stop the jobs of others.")
+            % {"account": job.account.name}
+        )
 
 
 def may_retry(by: Identity, job: Job) -> bool:
@@ -446,7 +455,10 @@ def _claim_of(job: Job, holder: str) -> dict[str, object]:
     if job.position is None:
         values |= {"done": 0, "failed": 0, "failures": [], "total": None}
     if was_cut:
-        said = {"at": now.isoformat(timespec="seconds"), "line": "Its worker ended; it goes on."}
+        said = {
+            "at": now.isoformat(timespec="seconds"),
+            "line": "Its worker ended; it goes on.",
+        }
         values["lines"] = [*job.lines, said][-MOST_LINES:]
     return values
 

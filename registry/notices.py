@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -95,8 +96,8 @@ def change_notice(
     _check(notice, is_new_expiry=expires_at is not None)
     if notice.status == Notice.Status.DRAFT != was:
         raise InvalidInput(
-            "A notice that was published can't be a draft again. Archive it.",
-            errors={"status": ["It was published already: archive it."]},
+            gettext("A notice that was published can't be a draft again. Archive it."),
+            errors={"status": [gettext("It was published already: archive it.")]},
         )
     if not was_live:
         _require_place(notice)
@@ -137,8 +138,11 @@ def _require_place(notice: Notice) -> None:
     Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
     if live_notices().filter(channel=channel).count() >= MAX_LIVE:
         raise TooManyNotices(
-            f"{channel.name} has {MAX_LIVE} notices that have not expired, and nobody reads more. "
-            "Withdraw one first."
+            gettext(
+                "%(channel)s has %(max_live)s notices that have not expired, and nobody "
+                "reads more. Withdraw one first."
+            )
+            % {"channel": channel.name, "max_live": MAX_LIVE}
         )
 
 
@@ -147,17 +151,24 @@ def _check(notice: Notice, *, is_new_expiry: bool = True) -> None:
     message = notice.message
     if not message or len(message) > MAX_MESSAGE_LENGTH or _CONTROL.search(message):
         errors["message"] = [
-            f"Write 1 to {MAX_MESSAGE_LENGTH} characters, without control characters."
+            gettext("Write 1 to %(max_message_length)s characters, without control characters.")
+            % {"max_message_length": MAX_MESSAGE_LENGTH}
         ]
     if notice.level not in Notice.Level.values:
-        errors["level"] = [f"The level must be one of {', '.join(Notice.Level.values)}."]
+        errors["level"] = [
+            gettext("The level must be one of %(values)s.")
+            % {"values": ", ".join(Notice.Level.values)}
+        ]
     if notice.status not in Notice.Status.values:
-        errors["status"] = [f"The status must be one of {', '.join(Notice.Status.values)}."]
+        errors["status"] = [
+            gettext("The status must be one of %(values)s.")
+            % {"values": ", ".join(Notice.Status.values)}
+        ]
     # What has expired may be archived, and its words be changed; to be shown, it must not have.
     now = timezone.now()
     matters = is_new_expiry or notice.status == Notice.Status.PUBLISHED
     if matters and not now < notice.expires_at <= now + MAX_AGE:
-        errors["expires_at"] = ["Choose a time from now on, at most a year ahead."]
+        errors["expires_at"] = [gettext("Choose a time from now on, at most a year ahead.")]
     if errors:
         raise InvalidInput("; ".join(text for [text] in errors.values()), errors=errors)
 

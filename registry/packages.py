@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -119,8 +120,11 @@ def _known(fields: Mapping[str, str]) -> Mapping[str, str]:
     unknown = sorted(set(fields) - set(DESCRIPTION_FIELDS))
     if unknown:
         raise InvalidInput(
-            f"{unknown[0][:40]!r} is nothing that describes a package. There are: "
-            f"{', '.join(DESCRIPTION_FIELDS)}."
+            gettext(
+                "%(unknown)r is nothing that describes a package. There are: "
+                "%(description_fields)s."
+            )
+            % {"unknown": unknown[0][:40], "description_fields": ", ".join(DESCRIPTION_FIELDS)}
         )
     return fields
 

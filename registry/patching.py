@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -125,7 +126,10 @@ def edit_record(
         said = _said_of(channel, file)
         changes = {key: value for key, value in wanted.items() if value != (said.get(key) or [])}
         if not changes:
-            raise Conflict(f"{channel.name} says just that of {file.filename}. Change something.")
+            raise Conflict(
+                gettext("%(channel)s says just that of %(file)s. Change something.")
+                % {"channel": channel.name, "file": file.filename}
+            )
         patch = Patch.objects.create(
             channel=channel,
             subdir=file.subdir,
@@ -150,7 +154,7 @@ def undo_patch(*, by: Identity, patch: Patch) -> Applied:
         patch.channel = channel
         if patch.undone_at is not None:
             name = patch.undone_by.username if patch.undone_by else "somebody"
-            raise Conflict(f"This patch was undone already, by {name}.")
+            raise Conflict(gettext("This patch was undone already, by %(name)s.") % {"name": name})
         counted = patched.newest_set(channel, patch.subdir)
         patch.undone_at, patch.undone_by = timezone.now(), by.user
         patch.save(update_fields=["undone_at", "undone_by"])
@@ -182,9 +186,9 @@ def _said_of(channel: Channel, file: PackageFile) -> dict[str, object]:
 
 def _check_note(note: str) -> None:
     if len(note) > MAX_NOTE_LENGTH:
-        wrong = (
-            f"The note has {len(note)} characters. At most {MAX_NOTE_LENGTH} are kept: shorten it."
-        )
+        wrong = gettext(
+            "The note has %(note)s characters. At most %(max_note_length)s are kept: shorten it."
+        ) % {"note": len(note), "max_note_length": MAX_NOTE_LENGTH}
         raise InvalidInput(wrong, {"note": [wrong]})
 
 
@@ -195,7 +199,7 @@ def _wanted(
     given = {"depends": depends, "constrains": constrains}
     try:
         return {
-            key: patches.check_change(key, list(specs), where="The edit", in_v3=in_v3)
+            key: patches.check_change(key, list(specs), where=gettext("The edit"), in_v3=in_v3)
             for key, specs in given.items()
             if specs is not None
         }

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -118,7 +119,8 @@ def _hold_present(files: Sequence[PackageFile]) -> list[PackageFile]:
 def _refuse_foreign(file: PackageFile, channel: Channel) -> None:
     if file.account_id != channel.account_id:
         raise Conflict(
-            f"{file.filename} belongs to another account than {channel.name}. Copy it there."
+            gettext("%(file)s belongs to another account than %(channel)s. Copy it there.")
+            % {"file": file.filename, "channel": channel.name}
         )
 
 
@@ -156,7 +158,10 @@ def move_files(
     """Put files into one channel and take them out of another of the account, in one step; what
     doesn't stand there is left alone."""
     if from_channel.pk == to_channel.pk:
-        raise Conflict(f"The files stand in {to_channel.name} already: name two channels.")
+        raise Conflict(
+            gettext("The files stand in %(to_channel)s already: name two channels.")
+            % {"to_channel": to_channel.name}
+        )
     _require_placing(by, files, to_channel)
     _require_placing(by, files, from_channel)
     for file in files:
@@ -289,7 +294,8 @@ def _hold_sources(files: Sequence[PackageFile], account: Account) -> list[Packag
     for file in held:
         if (file.subdir, file.filename) in places:
             raise Conflict(
-                f"Two of the files are called {file.subdir}/{file.filename}. Copy one of them."
+                gettext("Two of the files are called %(subdir)s/%(file)s. Copy one of them.")
+                % {"subdir": file.subdir, "file": file.filename}
             )
         places.add((file.subdir, file.filename))
     refuse_archived(packages_of(account, names, private=private).values())

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from django.utils.translation import gettext
+
 from accounts.identity import Identity
 from accounts.models import Account
 from registry import access
@@ -111,7 +113,9 @@ def _writable(by: Identity, files: Sequence[PackageFile], found: Plan) -> list[P
 
 
 def _no_right(account: Account, name: str) -> str:
-    return f"You may not write {name}. Admins of {account.name} can give you the permission."
+    return gettext(
+        "You may not write %(name)s. Admins of %(account)s can give you the permission."
+    ) % {"name": name, "account": account.name}
 
 
 def _not_taken(file: PackageFile, target: Channel) -> str:
@@ -136,7 +140,8 @@ def _plan_foreign(by: Identity, files: Sequence[PackageFile], target: Channel, f
             found.refused[_no_right(target.account, file.name)] += 1
         elif other and other.is_there and other.sha256 != file.sha256:
             found.refused[
-                f"{target.account.name} has files of the same name with other content."
+                gettext("%(account)s has files of the same name with other content.")
+                % {"account": target.account.name}
             ] += 1
         elif other and other.is_there and other.id in there:
             found.already += 1

@@ -14,6 +14,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.attention import Need
@@ -174,8 +175,12 @@ def require_room(
         if waiting is not None:
             used = Usage(used.used_bytes + waiting.used_bytes, used.used_files + waiting.used_files)
         then = Usage(used.used_bytes + max(size_bytes, 1), used.used_files + files)
-        more = f", and this is {filesize(size_bytes)} more" if size_bytes else ""
-        _refuse(account, limits, then, "has used {used} of {most}" + more, used)
+        more = (
+            gettext(", and this is %(size_bytes)s more") % {"size_bytes": filesize(size_bytes)}
+            if size_bytes
+            else ""
+        )
+        _refuse(account, limits, then, gettext("has used {used} of {most}") + more, used)
 
 
 def require_kept_within(account: Account) -> None:
@@ -188,7 +193,9 @@ def require_kept_within(account: Account) -> None:
     if limits.there_are_any:
         Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
         used = usage_of(account)
-        _refuse(account, limits, used, "would keep {used} with this, and may keep {most}", used)
+        _refuse(
+            account, limits, used, gettext("would keep {used} with this, and may keep {most}"), used
+        )
 
 
 def _refuse(account: Account, limits: Limits, then: Usage, sentence: str, used: Usage) -> None:
@@ -197,14 +204,19 @@ def _refuse(account: Account, limits: Limits, then: Usage, sentence: str, used: 
         words = sentence.format(used=filesize(used.used_bytes), most=filesize(limits.max_bytes))
     elif limits.max_files is not None and then.used_files > limits.max_files:
         words = sentence.format(
-            used=f"{thousands(used.used_files)} package files", most=thousands(limits.max_files)
+            used=gettext("%(used_files)s package files")
+            % {"used_files": thousands(used.used_files)},
+            most=thousands(limits.max_files),
         )
     else:
         return
     raise QuotaExceeded(
-        f"{account.name} {words}. Delete files that nobody needs any more "
-        f"({settings.BASE_URL}/{account.name}/settings/storage tells which there are), or ask "
-        "those who run this site for more."
+        gettext(
+            "%(account)s %(words)s. Delete files that nobody needs any more "
+            "(%(base_url)s/%(account)s/settings/storage tells which there are), or ask "
+            "those who run this site for more."
+        )
+        % {"account": account.name, "words": words, "base_url": settings.BASE_URL}
     )
 
 
@@ -238,13 +250,17 @@ def reset_quota(*, by: Identity, account: Account) -> None:
 def _require_site_admin(by: Identity) -> None:
     if runs_the_site(by):
         return
-    raise Forbidden("Only those who run this site decide how much an account may keep.")
+    raise Forbidden(gettext("Only those who run this site decide how much an account may keep."))
 
 
 def _check(field: str, limit: int | None) -> None:
     if limit is not None and not 0 <= limit <= MAX_LIMIT:
-        reason = f"It is {limit}; a number from 0 to {MAX_LIMIT} is wanted, or none."
-        raise InvalidInput(f"The limit is not usable. {reason}", {field: [reason]})
+        reason = gettext(
+            "It is %(limit)s; a number from 0 to %(max_limit)s is wanted, or none."
+        ) % {"limit": limit, "max_limit": MAX_LIMIT}
+        raise InvalidInput(
+            gettext("The limit is not usable. %(reason)s") % {"reason": reason}, {field: [reason]}
+        )
 
 
 def _log(by: Identity, account: Account, before: Limits) -> None:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from django.utils.translation import gettext
+
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import Conflict, Forbidden, NotFound, Refusal
@@ -53,8 +55,11 @@ def refuse_locked(channel: Channel) -> None:
     if channel.is_locked:
         note = f": “{channel.lock_note}”" if channel.lock_note else ""
         raise ChannelLocked(
-            f"{channel.name} is locked{note}. Use another channel, or ask an admin of "
-            f"{channel.account.name}."
+            gettext(
+                "%(channel)s is locked%(note)s. Use another channel, or ask an admin of "
+                "%(account)s."
+            )
+            % {"channel": channel.name, "note": note, "account": channel.account.name}
         )
 
 
@@ -62,8 +67,8 @@ def refuse_locked_around(by: Identity, filename: str, channel: Channel) -> None:
     """`refuse_locked` for a channel in which a file stands, and that ``by`` may not know of."""
     if channel.is_locked and not access.may_read_channel_by_role(by, channel):
         raise ChannelLocked(
-            f"{filename} stands in a channel that is locked. Ask an admin of "
-            f"{channel.account.name}."
+            gettext("%(filename)s stands in a channel that is locked. Ask an admin of %(account)s.")
+            % {"filename": filename, "account": channel.account.name}
         )
     refuse_locked(channel)
 
@@ -87,9 +92,12 @@ def _takes_v3(channel: Channel) -> bool:
 
 def v3_not_allowed(channel_name: str, filename: str) -> V3NotAllowed:
     return V3NotAllowed(
-        f"{filename} is for clients that read repodata v3, and {channel_name} does not take such "
-        "packages, since older clients would not find them. Use another channel, or let an admin "
-        "allow them in the settings of this one."
+        gettext(
+            "%(filename)s is for clients that read repodata v3, and %(channel_name)s "
+            "does not take such packages, since older clients would not find them. Use "
+            "another channel, or let an admin allow them in the settings of this one."
+        )
+        % {"filename": filename, "channel_name": channel_name}
     )
 
 
@@ -114,8 +122,11 @@ def refuse_archived(packages: Iterable[Package]) -> None:
 def _archived(package: Package) -> PackageArchived:
     note = f": “{package.archive_note}”" if package.archive_note else ""
     return PackageArchived(
-        f"{package.name} of {package.account.name} is archived{note}, so it takes no files. Ask an "
-        "admin of the package to unarchive it."
+        gettext(
+            "%(package)s of %(account)s is archived%(note)s, so it takes no files. Ask "
+            "an admin of the package to unarchive it."
+        )
+        % {"package": package.name, "account": package.account.name, "note": note}
     )
 
 
@@ -140,8 +151,10 @@ def refuse_other_bytes(
         return
     if known.is_there and not replaces:
         raise FileExists(
-            f"{_has_other(account, known)}. Raise the build number, or upload it with force to "
-            "replace that one."
+            gettext(
+                "%(refused)s. Raise the build number, or upload it with force to replace that one."
+            )
+            % {"refused": _has_other(account, known)}
         )
     if immutable is None:
         immutable = immutable_channels(account, [known.key])
@@ -151,26 +164,42 @@ def refuse_other_bytes(
 
 def _shown(channel: Channel) -> str:
     """A channel as those are told of it who may not know it."""
-    return "a private channel" if channel.is_private else channel.name
+    return gettext("a private channel") if channel.is_private else channel.name
 
 
 def _has_other(account: Account, known: KnownFile) -> str:
-    return (
-        f"{account.name} already has {known.subdir}/{known.filename} with other content "
-        f"(sha256 {known.sha256[:12]}…)"
-    )
+    return gettext(
+        "%(account)s already has %(subdir)s/%(file)s with other content (sha256 %(sha256)s…)"
+    ) % {
+        "account": account.name,
+        "subdir": known.subdir,
+        "file": known.filename,
+        "sha256": known.sha256[:12],
+    }
 
 
 def _immutable(account: Account, known: KnownFile, where: str) -> Conflict:
     if known.is_there:
         return FileExists(
-            f"{_has_other(account, known)}, and it can't be replaced: it stands or stood in "
-            f"{where}, which is immutable. Raise the build number."
+            gettext(
+                "%(refused)s, and it can't be replaced: it stands or stood in %(where)s, "
+                "which is immutable. Raise the build number."
+            )
+            % {"refused": _has_other(account, known), "where": where}
         )
     return FilenameRetired(
-        f"{account.name} once had another {known.subdir}/{known.filename} (sha256 "
-        f"{known.sha256[:12]}…) in {where}, which is immutable, so the name stays that file's. "
-        "Raise the build number."
+        gettext(
+            "%(account)s once had another %(subdir)s/%(file)s (sha256 %(sha256)s…) in "
+            "%(where)s, which is immutable, so the name stays that file's. Raise the "
+            "build number."
+        )
+        % {
+            "account": account.name,
+            "subdir": known.subdir,
+            "file": known.filename,
+            "sha256": known.sha256[:12],
+            "where": where,
+        }
     )
 
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.identity import Identity
 from accounts.models import Account
@@ -86,10 +87,13 @@ def _take_announcement(by: Identity, file: PackageFile) -> bool:
 def _refuse_immutable(file: PackageFile) -> None:
     key = (file.subdir, file.filename)
     for channel in immutable_channels(file.account, [key]).values():
-        where = "a private channel" if channel.is_private else channel.name
+        where = gettext("a private channel") if channel.is_private else channel.name
         raise FileExists(
-            f"{file.filename} stands or stood in {where}, which is immutable, so it can't be "
-            "replaced. Raise the build number. To delete it for good, ask for it again."
+            gettext(
+                "%(file)s stands or stood in %(where)s, which is immutable, so it can't be "
+                "replaced. Raise the build number. To delete it for good, ask for it again."
+            )
+            % {"file": file.filename, "where": where}
         )
 
 

@@ -32,6 +32,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import OPERATOR, Identity
@@ -89,7 +90,10 @@ class Terms:
         for name, most in (("keep_newest", MAX_NEWEST), ("younger_than_days", MAX_DAYS)):
             number = getattr(terms, name)
             if number is not None and not 1 <= number <= most:
-                errors[name] = [f"It is {number}; a number from 1 to {most} is wanted, or none."]
+                errors[name] = [
+                    gettext("It is %(number)s; a number from 1 to %(most)s is wanted, or none.")
+                    % {"number": number, "most": most}
+                ]
         for name in ("keep_pattern", "remove_pattern"):
             try:
                 parse_patterns(getattr(terms, name))
@@ -97,7 +101,7 @@ class Terms:
                 errors[name] = [refusal.detail]
         if not (errors or terms.keep_newest or terms.younger_than_days or terms.remove_pattern):
             errors["keep_newest"] = [
-                "The rule would take out everything: say what to keep, or what to remove."
+                gettext("The rule would take out everything: say what to keep, or what to remove.")
             ]
         if errors:
             raise InvalidInput(next(iter(errors.values()))[0], errors)
@@ -115,8 +119,11 @@ class Glob:
         parts = text.lower().split("/")
         if not all(parts) or len(parts) > 3:
             raise InvalidInput(
-                f"The pattern {text!r} can't be read. Write name, name/version or "
-                "name/version/build, where * stands for anything."
+                gettext(
+                    "The pattern %(text)r can't be read. Write name, name/version or "
+                    "name/version/build, where * stands for anything."
+                )
+                % {"text": text}
             )
         # Python matches these without trying what it tried before, however many stars there are.
         return cls(tuple(re.compile(fnmatch.translate(part)) for part in parts))
@@ -132,8 +139,16 @@ def parse_patterns(text: str) -> list[Glob]:
     words = text.split()
     if len(words) > MAX_GLOBS or len(text) > MAX_PATTERN_LENGTH:
         raise InvalidInput(
-            f"{len(words)} patterns of {len(text)} characters are given; at most {MAX_GLOBS} of "
-            f"{MAX_PATTERN_LENGTH} are taken."
+            gettext(
+                "%(count)s patterns of %(length)s characters are given; at most %(max_globs)s "
+                "of %(max_pattern_length)s are taken."
+            )
+            % {
+                "count": len(words),
+                "length": len(text),
+                "max_globs": MAX_GLOBS,
+                "max_pattern_length": MAX_PATTERN_LENGTH,
+            }
         )
     return [Glob.parse(word) for word in words]
 
@@ -276,11 +291,15 @@ def preview(rule: RetentionRule, *, offset: int = 0, limit: int = 100) -> Previe
 def left_alone(channel: Channel) -> str:
     """Why no rule takes anything out of the channel; empty where rules do."""
     if channel.is_locked:
-        return f"{channel.name} is locked, so nothing is taken out of it."
+        return gettext("%(channel)s is locked, so nothing is taken out of it.") % {
+            "channel": channel.name
+        }
     if channel.is_immutable:
-        return f"{channel.name} is immutable, so nothing is taken out of it by itself."
+        return gettext("%(channel)s is immutable, so nothing is taken out of it by itself.") % {
+            "channel": channel.name
+        }
     if channel.account.suspended_at is not None:
-        return f"{channel.account.name} is suspended."
+        return gettext("%(account)s is suspended.") % {"account": channel.account.name}
     return ""
 
 
@@ -363,7 +382,9 @@ def _carry_out_some(
         done.note = refusal.detail
         return False
     except ChannelLocked:
-        done.note = left_alone(rule.channel) or f"{rule.channel.name} is locked."
+        done.note = left_alone(rule.channel) or gettext("%(channel)s is locked.") % {
+            "channel": rule.channel.name
+        }
         return False
     done.removed += len(shared)
     done.deleted += len(alone)
@@ -396,7 +417,7 @@ def _hold_channel(rule: RetentionRule) -> Channel:
     current = RetentionRule.objects.filter(pk=rule.pk).first()
     channels = hold_channels([rule.channel_id])
     if not channels or current is None or Terms.of(current) != Terms.of(rule):
-        raise Conflict("The rule was changed or deleted while it ran.")
+        raise Conflict(gettext("The rule was changed or deleted while it ran."))
     [channel] = channels
     if reason := left_alone(channel):
         raise Conflict(reason)
@@ -438,8 +459,11 @@ def add_rule(
     Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
     if RetentionRule.objects.filter(channel=channel).count() >= MAX_RULES:
         raise Conflict(
-            f"{channel.name} has {MAX_RULES} retention rules, and nobody overlooks more. Delete "
-            "one first."
+            gettext(
+                "%(channel)s has %(max_rules)s retention rules, and nobody overlooks more. "
+                "Delete one first."
+            )
+            % {"channel": channel.name, "max_rules": MAX_RULES}
         )
     rule = RetentionRule.objects.create(
         channel=channel,

@@ -24,6 +24,7 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import storages
+from django.utils.translation import gettext
 
 from portal import processes
 from portal.errors import Refusal, Unavailable
@@ -124,7 +125,8 @@ def _copy_hashing(body: Readable, file: BinaryIO, limit_bytes: int) -> tuple[int
         size_bytes += count
         if size_bytes > limit_bytes:
             raise UploadTooLarge(
-                f"The file is larger than {limit_bytes:,} bytes, the most this host takes."
+                gettext("The file is larger than %(limit_bytes)s bytes, the most this host takes.")
+                % {"limit_bytes": f"{limit_bytes:,}"}
             )
         block = buffer[:count]
         sha256.update(block)
@@ -143,7 +145,7 @@ def _full_disk_refused() -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise StorageFull(
-                "The host has no room for this file. Nothing was stored; try again later."
+                gettext("The host has no room for this file. Nothing was stored; try again later.")
             ) from error
         raise
 
@@ -500,7 +502,9 @@ def _s3_failures() -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise Unavailable(
-            "The object storage does not answer as it should. Nothing was changed; try again."
+            gettext(
+                "The object storage does not answer as it should. Nothing was changed; try again."
+            )
         ) from error
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy
 
 from accounts.names import MAX_LENGTH, AccountNameValidator
 
@@ -19,8 +20,8 @@ class Account(models.Model):
     """
 
     class Kind(models.TextChoices):
-        USER = "user", "User"
-        ORGANIZATION = "organization", "Organization"
+        USER = "user", gettext_lazy("User")
+        ORGANIZATION = "organization", gettext_lazy("Organization")
 
     name = models.CharField(max_length=MAX_LENGTH, unique=True, validators=[AccountNameValidator()])
     kind = models.CharField(max_length=12, choices=Kind.choices)

@@ -18,6 +18,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -40,7 +42,7 @@ PAGE_SIZE = 100
 @dataclass(frozen=True, slots=True)
 class _Entry:
     key: str
-    label: str
+    label: str | Promise
     icon: str
     path: str
     users: bool = True
@@ -53,30 +55,40 @@ class _Entry:
 
 # The pages of other apps stand here as plain paths: this app knows nothing of them.
 _ENTRIES = (
-    _Entry("profile", "Profile", "user", "/{account}/settings/profile"),
+    _Entry("profile", gettext_lazy("Profile"), "user", "/{account}/settings/profile"),
     _Entry(
         "security",
-        "Sign-in and security",
+        gettext_lazy("Sign-in and security"),
         "fingerprint",
         "/{account}/settings/security",
         organizations=False,
     ),
-    _Entry("access", "Access tokens", "key-round", "/{account}/settings/access"),
-    _Entry("members", "Members", "users", "/{account}/settings/members", users=False),
-    _Entry("groups", "Groups", "layers", "/{account}/groups", users=False, members=True),
-    _Entry("channels", "Channels", "tag", "/{account}/settings/channels"),
-    _Entry("storage", "Storage", "hard-drive", "/{account}/settings/storage"),
-    _Entry("bin", "Bin", "trash-2", "/{account}/settings/bin"),
+    _Entry("access", gettext_lazy("Access tokens"), "key-round", "/{account}/settings/access"),
+    _Entry("members", gettext_lazy("Members"), "users", "/{account}/settings/members", users=False),
+    _Entry(
+        "groups", gettext_lazy("Groups"), "layers", "/{account}/groups", users=False, members=True
+    ),
+    _Entry("channels", gettext_lazy("Channels"), "tag", "/{account}/settings/channels"),
+    _Entry("storage", gettext_lazy("Storage"), "hard-drive", "/{account}/settings/storage"),
+    _Entry("bin", gettext_lazy("Bin"), "trash-2", "/{account}/settings/bin"),
     _Entry(
         "organizations",
-        "Organizations",
+        gettext_lazy("Organizations"),
         "building-2",
         "/{account}/settings/organizations",
         organizations=False,
     ),
-    _Entry("policy", "Policy", "shield-check", "/{account}/settings/policy", users=False),
-    _Entry("admin", "Rename or delete", "triangle-alert", "/{account}/settings/admin", owners=True),
-    _Entry("log", "Audit log", "scroll-text", "/{account}/settings/log"),
+    _Entry(
+        "policy", gettext_lazy("Policy"), "shield-check", "/{account}/settings/policy", users=False
+    ),
+    _Entry(
+        "admin",
+        gettext_lazy("Rename or delete"),
+        "triangle-alert",
+        "/{account}/settings/admin",
+        owners=True,
+    ),
+    _Entry("log", gettext_lazy("Audit log"), "scroll-text", "/{account}/settings/log"),
 )
 
 
@@ -161,7 +173,10 @@ def members_organization(request: HttpRequest, name: str) -> tuple[Identity, Org
     identity = identify_session(request)
     organization = find_organization(name)
     if _role(request, identity, organization.account) is None:
-        raise Forbidden(f"Only members of {organization.account.name} may see its groups.")
+        raise Forbidden(
+            gettext("Only members of %(account)s may see its groups.")
+            % {"account": organization.account.name}
+        )
     return identity, organization
 
 
@@ -205,7 +220,7 @@ def settings_frame(
     steps = [{"label": item["label"], "url": item["url"]} for item in menu if item["current"]]
     crumbs: list[dict[str, Any]] = [
         {"label": account.name, "url": f"/{account.name}"},
-        {"label": "Settings", "url": reverse("accounts:settings", args=[account.name])},
+        {"label": gettext("Settings"), "url": reverse("accounts:settings", args=[account.name])},
         *steps,
         *({"label": label} for label in further),
     ]

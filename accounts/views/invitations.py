@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -14,6 +15,7 @@ from accounts.identity import Identity
 from accounts.models import Invitation
 from accounts.views.frame import act_of
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.templatetags.ui import within_a_sentence
 
 
 @never_cache
@@ -70,8 +72,12 @@ def _accept(request: HttpRequest, identity: Identity, found: Invitation) -> Http
     except (Conflict, InvalidInput) as refusal:
         messages.error(request, refusal.detail)
     else:
-        role = joined.get_role_display().lower()
-        messages.success(request, f"You are now {role} of {found.organization.account.name}.")
+        role = within_a_sentence(joined.get_role_display())
+        messages.success(
+            request,
+            gettext("You are now %(role)s of %(account)s.")
+            % {"role": role, "account": found.organization.account.name},
+        )
     return redirect("accounts:dashboard")
 
 
@@ -82,6 +88,8 @@ def _decline(request: HttpRequest, identity: Identity, found: Invitation) -> Htt
         messages.error(request, refusal.detail)
     else:
         messages.success(
-            request, f"You have declined the invitation to {found.organization.account.name}."
+            request,
+            gettext("You have declined the invitation to %(account)s.")
+            % {"account": found.organization.account.name},
         )
     return redirect("accounts:dashboard")

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from accounts import membership
 from accounts.api.finding import find_organization
@@ -25,7 +26,9 @@ def organization_new(request: HttpRequest) -> HttpResponse:
             show_refusal(form, refusal)
         else:
             messages.success(
-                request, f"{made.account.name} is yours. Invite people, or make a token for CI."
+                request,
+                gettext("%(account)s is yours. Invite people, or make a token for CI.")
+                % {"account": made.account.name},
             )
             return redirect("accounts:members", made.account.name)
     status = 422 if form.errors else 200
@@ -67,7 +70,9 @@ def organization_leave(request: HttpRequest, account: str, organization: str) ->
         except Conflict as refusal:
             messages.error(request, refusal.detail)
         else:
-            messages.success(request, f"You have left {left.account.name}.")
+            messages.success(
+                request, gettext("You have left %(account)s.") % {"account": left.account.name}
+            )
         return redirect("accounts:organizations", found.name)
     context = {
         **settings_frame(request, found, "organizations", f"Leave {left.account.name}"),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 from django import template
@@ -11,7 +11,7 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import get_language, gettext, npgettext, pgettext
 
 register = template.Library()
 
@@ -81,13 +81,19 @@ def iso_time(when: datetime) -> str:
 def exact_time(when: datetime) -> str:
     """``18 February 2027, 14:32 UTC``, in the zone that is current for the viewer."""
     local = timezone.localtime(when)
-    return f"{formats.date_format(local, 'j F Y, H:i')} {local.tzname()}"
+    moment = formats.date_format(local, pgettext("how a moment is written", "j F Y, H:i"))
+    return f"{moment} {local.tzname()}"
 
 
 @register.filter
 def short_date(when: datetime) -> str:
     """``18 February 2027``, in the zone that is current for the viewer."""
-    return formats.date_format(timezone.localtime(when), "j F Y")
+    return day(timezone.localtime(when))
+
+
+def day(day: date) -> str:
+    """``18 February 2027``."""
+    return formats.date_format(day, pgettext("how a day is written", "j F Y"))
 
 
 @register.filter
@@ -105,24 +111,31 @@ def ago(when: datetime) -> str:
 
 
 def _span(distance: timedelta) -> str:
+    # With a context: some languages decline what stands beside "in" and "ago".
     seconds = int(distance.total_seconds())
     if seconds < 45:
-        return gettext("a few seconds")
+        return pgettext("beside in, ago", "a few seconds")
     if seconds < _HOUR - 30:
         count = max(1, round(seconds / _MINUTE))
-        return ngettext("%(n)d minute", "%(n)d minutes", count) % {"n": count}
+        return npgettext("beside in, ago", "%(n)d minute", "%(n)d minutes", count) % {"n": count}
     if seconds < _DAY - _HOUR // 2:
         count = max(1, round(seconds / _HOUR))
-        return ngettext("%(n)d hour", "%(n)d hours", count) % {"n": count}
+        return npgettext("beside in, ago", "%(n)d hour", "%(n)d hours", count) % {"n": count}
     # From here on only what is complete counts: "3 days" must not come before three days are over.
     if seconds < 2 * _MONTH:
         count = max(1, seconds // _DAY)
-        return ngettext("%(n)d day", "%(n)d days", count) % {"n": count}
+        return npgettext("beside in, ago", "%(n)d day", "%(n)d days", count) % {"n": count}
     if seconds < 2 * _YEAR:
         count = seconds // _MONTH
-        return ngettext("%(n)d month", "%(n)d months", count) % {"n": count}
+        return npgettext("beside in, ago", "%(n)d month", "%(n)d months", count) % {"n": count}
     count = seconds // _YEAR
-    return ngettext("%(n)d year", "%(n)d years", count) % {"n": count}
+    return npgettext("beside in, ago", "%(n)d year", "%(n)d years", count) % {"n": count}
+
+
+@register.filter
+def within_a_sentence(word: str) -> str:
+    """A word of a list without its capital letter, in languages whose nouns have none."""
+    return str(word) if get_language() == "de" else str(word).lower()
 
 
 @register.filter

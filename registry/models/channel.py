@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Account
 from registry.conda.layout import repodata_key
@@ -22,8 +23,8 @@ class Channel(models.Model):
     """
 
     class Visibility(models.TextChoices):
-        PUBLIC = "public", "Public"
-        PRIVATE = "private", "Private"
+        PUBLIC = "public", gettext_lazy("Public")
+        PRIVATE = "private", gettext_lazy("Private")
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="channels")
     name = models.CharField(max_length=128)

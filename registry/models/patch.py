@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from registry.models.channel import Channel, ChannelFile
 
@@ -17,9 +18,9 @@ class Patch(models.Model):
 
     class Kind(models.TextChoices):
         # A whole set, in the form of conda-forge's: it takes the place of the one before it.
-        INSTRUCTIONS = "instructions", "Patch instructions"
+        INSTRUCTIONS = "instructions", gettext_lazy("Patch instructions")
         # Of one file, over what the set says of it.
-        EDIT = "edit", "An edited record"
+        EDIT = "edit", gettext_lazy("An edited record")
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="patches")
     subdir = models.CharField(max_length=32)

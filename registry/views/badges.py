@@ -20,6 +20,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -211,7 +212,7 @@ def _to_copy(package: Package) -> list[dict[str, Any]]:
                 "variants": [
                     {"label": "Markdown", "command": f"[![{label}]({picture})]({page})"},
                     {
-                        "label": "RST",
+                        "label": gettext("RST"),
                         "command": (f".. image:: {picture}\n   :target: {page}\n   :alt: {label}"),
                     },
                     {

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.forms import TypedNameForm, show_refusal
 from accounts.identity import Identity
@@ -69,10 +70,13 @@ def channel_new(request: HttpRequest, account: str) -> HttpResponse:
         except (Conflict, publishing.InvalidChannelName) as refusal:
             form.add_error("name", refusal.detail)
         else:
-            messages.success(request, f"{made.name} is there, and clients can use it.")
+            messages.success(
+                request,
+                gettext("%(channel)s is there, and clients can use it.") % {"channel": made.name},
+            )
             return redirect(reverse("registry:channel", args=[found.name, made.name]))
     context = {
-        **settings_frame(request, found, "channels", "New channel"),
+        **settings_frame(request, found, "channels", gettext("New channel")),
         "form": form,
         "list_url": _list_url(found),
     }
@@ -128,7 +132,7 @@ def channel_change(request: HttpRequest, account: str, channel: str) -> HttpResp
         show_refusal(form, refusal)
         _, unchanged = managed_channel(request, account, channel)
         return _render(request, unchanged, form=form)
-    messages.success(request, f"{found.name} is saved.")
+    messages.success(request, gettext("%(channel)s is saved.") % {"channel": found.name})
     return _page_of(found)
 
 
@@ -152,9 +156,9 @@ def notice_add(request: HttpRequest, account: str, channel: str) -> HttpResponse
         return _render(request, found, notice_form=form)
     messages.success(
         request,
-        "The draft is kept. Nobody is shown it until it is published."
+        gettext("The draft is kept. Nobody is shown it until it is published.")
         if form.cleaned_data["is_draft"]
-        else f"conda shows it to those who use {found.name}.",
+        else gettext("conda shows it to those who use %(channel)s.") % {"channel": found.name},
     )
     return _page_of(found)
 
@@ -167,7 +171,9 @@ def notice_publish(request: HttpRequest, account: str, channel: str, notice: int
     except (Conflict, InvalidInput) as refusal:
         messages.error(request, refusal.detail)
     else:
-        messages.success(request, f"conda shows it to those who use {channel}.")
+        messages.success(
+            request, gettext("conda shows it to those who use %(channel)s.") % {"channel": channel}
+        )
     return _page_of(row.channel)
 
 
@@ -175,7 +181,7 @@ def notice_publish(request: HttpRequest, account: str, channel: str, notice: int
 def notice_archive(request: HttpRequest, account: str, channel: str, notice: int) -> HttpResponse:
     identity, row = _notice(request, account, channel, notice)
     notices.change_notice(by=identity, notice=row, status=Notice.Status.ARCHIVED)
-    messages.success(request, "The notice is archived. Who was shown it already was.")
+    messages.success(request, gettext("The notice is archived. Who was shown it already was."))
     return _page_of(row.channel)
 
 
@@ -183,7 +189,7 @@ def notice_archive(request: HttpRequest, account: str, channel: str, notice: int
 def notice_withdraw(request: HttpRequest, account: str, channel: str, notice: int) -> HttpResponse:
     identity, row = _notice(request, account, channel, notice)
     notices.withdraw_notice(by=identity, notice=row)
-    messages.success(request, "The notice is withdrawn. Who was shown it already was.")
+    messages.success(request, gettext("The notice is withdrawn. Who was shown it already was."))
     return _page_of(row.channel)
 
 
@@ -206,7 +212,10 @@ def channel_lock(request: HttpRequest, account: str, channel: str) -> HttpRespon
     acts.change_channel(
         by=identity, channel=found, is_locked=True, lock_note=form.cleaned_data["lock_note"]
     )
-    messages.success(request, f"{found.name} is locked: nothing is put in or taken out.")
+    messages.success(
+        request,
+        gettext("%(channel)s is locked: nothing is put in or taken out.") % {"channel": found.name},
+    )
     return _page_of(found)
 
 
@@ -214,7 +223,7 @@ def channel_lock(request: HttpRequest, account: str, channel: str) -> HttpRespon
 def channel_unlock(request: HttpRequest, account: str, channel: str) -> HttpResponse:
     identity, found = managed_channel(request, account, channel)
     acts.change_channel(by=identity, channel=found, is_locked=False, lock_note="")
-    messages.success(request, f"{found.name} takes files again.")
+    messages.success(request, gettext("%(channel)s takes files again.") % {"channel": found.name})
     return _page_of(found)
 
 
@@ -228,9 +237,12 @@ def channel_delete(request: HttpRequest, account: str, channel: str) -> HttpResp
         except Conflict as refusal:
             show_refusal(form, refusal)
         else:
-            messages.success(request, f"{channel} is deleted. Its files are kept.")
+            messages.success(
+                request,
+                gettext("%(channel)s is deleted. Its files are kept.") % {"channel": channel},
+            )
             return redirect(_list_url(found.account))
-    context = channel_frame(request, found, "Delete") | {
+    context = channel_frame(request, found, gettext("Delete")) | {
         "form": form,
         "files": ChannelFile.objects.filter(channel=found).count(),
         "is_main": found.name == MAIN,

@@ -9,6 +9,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
@@ -69,7 +70,7 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
         "channel": found,
         "crumbs": [
             {"label": name, "url": reverse("registry:account", args=[name])},
-            {"label": "Channels", "url": reverse("registry:channels", args=[name])},
+            {"label": gettext("Channels"), "url": reverse("registry:channels", args=[name])},
             {"label": found.name},
         ],
         "variants": channel_variants(identity, found),

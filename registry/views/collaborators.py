@@ -11,6 +11,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from accounts.api.finding import user_named
@@ -35,7 +36,7 @@ class _Inherited:
     """A right that comes from elsewhere, and so is changed elsewhere."""
 
     who: str
-    permission: str
+    permission: str | Promise
     why: str
     url: str = ""
     people: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 
 from accounts.forms import show_refusal
 from accounts.identity import Identity
@@ -40,7 +41,8 @@ def description(request: HttpRequest, account: str, package: str) -> HttpRespons
             show_refusal(form, refusal)
         else:
             messages.success(
-                request, "The description is saved." if changed else "It is as it was."
+                request,
+                gettext("The description is saved.") if changed else gettext("It is as it was."),
             )
             return to("description", found.account.name, found.name)
     context = {
@@ -61,5 +63,5 @@ def description_follow(
         raise NotFound
     packages.unpin(by=identity, package=found, fields=[field])
     label = DescriptionForm()[field].label
-    messages.success(request, f"{label} follows the uploads again.")
+    messages.success(request, gettext("%(label)s follows the uploads again.") % {"label": label})
     return to("description", found.account.name, found.name)

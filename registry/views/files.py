@@ -9,6 +9,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -192,9 +193,17 @@ def file_put(
         form.add_error("channel", refusal.detail)
         return file_info(request, identity, file, form)
     if added:
-        messages.success(request, f"{file.filename} stands in {channel.name} now.")
+        messages.success(
+            request,
+            gettext("%(file)s stands in %(channel)s now.")
+            % {"file": file.filename, "channel": channel.name},
+        )
     else:
-        messages.info(request, f"{file.filename} stood in {channel.name} already.")
+        messages.info(
+            request,
+            gettext("%(file)s stood in %(channel)s already.")
+            % {"file": file.filename, "channel": channel.name},
+        )
     return redirect(url_of(file))
 
 
@@ -221,6 +230,7 @@ def file_remove(
     else:
         messages.success(
             request,
-            f"{file.filename} is out of {target.name}. The file is kept, and can be put back.",
+            gettext("%(file)s is out of %(target)s. The file is kept, and can be put back.")
+            % {"file": file.filename, "target": target.name},
         )
     return redirect(url_of(file))

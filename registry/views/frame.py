@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.authentication import identify_session
 from accounts.identity import Identity
@@ -33,25 +34,37 @@ def account_context(identity: Identity, account: Account, current: str) -> dict[
     """The context of a page of an account; ``current`` is the key of its tab."""
     name = account.name
     tabs: list[Tab] = [
-        {"key": "packages", "label": "Packages", "url": reverse("registry:account", args=[name])},
-        {"key": "channels", "label": "Channels", "url": reverse("registry:channels", args=[name])},
+        {
+            "key": "packages",
+            "label": gettext("Packages"),
+            "url": reverse("registry:account", args=[name]),
+        },
+        {
+            "key": "channels",
+            "label": gettext("Channels"),
+            "url": reverse("registry:channels", args=[name]),
+        },
         *(
             [
                 {
                     "key": "members",
-                    "label": "Members",
+                    "label": gettext("Members"),
                     "url": reverse("registry:account-members", args=[name]),
                 }
             ]
             if account.is_organization
             else []
         ),
-        {"key": "activity", "label": "Activity", "url": reverse("registry:activity", args=[name])},
+        {
+            "key": "activity",
+            "label": gettext("Activity"),
+            "url": reverse("registry:activity", args=[name]),
+        },
     ]
     may_upload, administers = _rights(identity, account)
     if administers:
         settings_url = reverse("accounts:settings", args=[name])
-        tabs.append({"key": "settings", "label": "Settings", "url": settings_url})
+        tabs.append({"key": "settings", "label": gettext("Settings"), "url": settings_url})
     for tab in tabs:
         tab["current"] = tab["key"] == current
     return {
@@ -91,16 +104,16 @@ def package_context(
     may_administer_it = held == Permission.ADMIN
     where = [package.account.name, package.name]
     pages = [
-        ("overview", "Overview", "package"),
-        ("versions", "Versions", "versions"),
-        ("files", "Files", "files"),
-        ("channels", "Channels", "package-channels"),
-        ("dependencies", "Dependencies", "dependencies"),
-        ("downloads", "Downloads", "downloads"),
+        ("overview", gettext("Overview"), "package"),
+        ("versions", gettext("Versions"), "versions"),
+        ("files", gettext("Files"), "files"),
+        ("channels", gettext("Channels"), "package-channels"),
+        ("dependencies", gettext("Dependencies"), "dependencies"),
+        ("downloads", gettext("Downloads"), "downloads"),
     ]
     if may_write:
         first = "package-settings" if may_administer_it else "description"
-        pages.append(("settings", "Settings", first))
+        pages.append(("settings", gettext("Settings"), first))
     crumbs: list[dict[str, str]] = [
         {"label": package.account.name, "url": reverse("registry:account", args=where[:1])},
         {"label": package.name, "url": home_of(package)},
@@ -133,11 +146,11 @@ def package_settings_context(
     """The context of a page of a package's settings, for ``registry/package_settings.html``."""
     where = [package.account.name, package.name]
     entries = [
-        ("collaborators", "Collaborators", "users"),
-        ("package-tokens", "Tokens", "key-round"),
-        ("visibility", "Visibility", "eye"),
-        ("package-admin", "Archive, transfer, delete", "triangle-alert"),
-        ("description", "Description", "pencil"),
+        ("collaborators", gettext("Collaborators"), "users"),
+        ("package-tokens", gettext("Tokens"), "key-round"),
+        ("visibility", gettext("Visibility"), "eye"),
+        ("package-admin", gettext("Archive, transfer, delete"), "triangle-alert"),
+        ("description", gettext("Description"), "pencil"),
     ]
     labels = {key: label for key, label, _ in entries}
     context = package_context(identity, package, "settings", labels[current], *further, held=held)

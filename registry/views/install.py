@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.identity import Identity
 from registry.models import Channel
@@ -40,10 +41,13 @@ def _word(text: str) -> str:
 
 
 def _token_note(identity: Identity) -> dict[str, str]:
-    note = {"note": f"It is private: put a token that may download in place of {_TOKEN}."}
+    note = {
+        "note": gettext("It is private: put a token that may download in place of %(token)s.")
+        % {"token": _TOKEN}
+    }
     if identity.user is not None:
         url = reverse("accounts:access", args=[identity.user.username])
-        note |= {"url": url, "link": "Make a token"}
+        note |= {"url": url, "link": gettext("Make a token")}
     return note
 
 
@@ -67,13 +71,13 @@ def install_variants(
         {
             "label": "pixi",
             "command": f"pixi workspace channel add {url}\npixi add {_word(_pixi(spec))}",
-            "caption": "In the folder of a workspace",
+            "caption": gettext("In the folder of a workspace"),
             **note,
         },
         {
             "label": "environment.yml",
             "command": f"channels:\n  - {url}\ndependencies:\n  - {spec}",
-            "caption": "In environment.yml",
+            "caption": gettext("In environment.yml"),
             **note,
         },
     ]
@@ -97,25 +101,25 @@ def channel_variants(
         {
             "label": "pixi",
             "command": f"pixi workspace channel add {url}",
-            "caption": "In the folder of a workspace",
+            "caption": gettext("In the folder of a workspace"),
             **note,
         },
         {
             "label": ".condarc",
             "command": f"channels:\n  - {url}",
-            "caption": "In .condarc, for conda and mamba",
+            "caption": gettext("In .condarc, for conda and mamba"),
             **note,
         },
         {
             "label": "pixi.toml",
             "command": f'[workspace]\nchannels = ["{url}"]',
-            "caption": "In pixi.toml, before other channels",
+            "caption": gettext("In pixi.toml, before other channels"),
             **note,
         },
         {
             "label": "environment.yml",
             "command": f"channels:\n  - {url}",
-            "caption": "In environment.yml",
+            "caption": gettext("In environment.yml"),
             **note,
         },
     ]

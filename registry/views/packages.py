@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
@@ -217,7 +218,7 @@ def package_channels(request: HttpRequest, account: str, package: str) -> HttpRe
         for release in shown.rows
     ]
     context = {
-        **package_context(identity, found, "channels", "Channels"),
+        **package_context(identity, found, "channels", gettext("Channels")),
         "channels": channels,
         "rows": rows,
         **links(request, shown, [release.version for release in shown.rows]),

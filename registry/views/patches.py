@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from accounts.forms import show_refusal
@@ -58,7 +58,7 @@ def _render(
     """The channel's patches; with a form, the answer to it."""
     rows = Patch.objects.filter(channel=channel).select_related("applied_by", "undone_by")
     context = {
-        **channel_frame(request, channel, "Patches"),
+        **channel_frame(request, channel, gettext("Patches")),
         "page": page_of(request, rows.order_by("-pk")),
         "form": form or InstructionsForm(),
         "platforms": KNOWN_SUBDIRS,
@@ -106,7 +106,9 @@ def _apply(request: HttpRequest, identity: Identity, channel: Channel) -> HttpRe
     except (ChannelLocked, InvalidInput) as refusal:
         show_refusal(form, refusal)
     else:
-        messages.success(request, f"The set is applied. {_words(applied.effect)}")
+        messages.success(
+            request, gettext("The set is applied. %(words)s") % {"words": _words(applied.effect)}
+        )
         return redirect(_list_url(channel))
     return _render(request, channel, form=form)
 
@@ -131,7 +133,9 @@ def patch_undo(request: HttpRequest, account: str, patch: int, channel: str) -> 
     except (ChannelLocked, Conflict) as refusal:
         messages.error(request, refusal.detail)
     else:
-        messages.success(request, f"The patch is undone. {_words(undone.effect)}")
+        messages.success(
+            request, gettext("The patch is undone. %(words)s") % {"words": _words(undone.effect)}
+        )
     return redirect(_list_url(found))
 
 
@@ -155,12 +159,16 @@ def file_patch(
         refusal = _edit(identity, target, file, form)
         if refusal is None:
             messages.success(
-                request, f"{target.name} says otherwise of {file.filename}. It can be undone."
+                request,
+                gettext("%(target)s says otherwise of %(file)s. It can be undone.")
+                % {"target": target.name, "file": file.filename},
             )
             return redirect(url_of(file))
         show_refusal(form, refusal)
     context = {
-        **package_context(identity, file.package, "files", file.filename, "Edit dependencies"),
+        **package_context(
+            identity, file.package, "files", file.filename, gettext("Edit dependencies")
+        ),
         "file": file,
         "file_url": url_of(file),
         "channel": target,

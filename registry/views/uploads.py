@@ -15,6 +15,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -86,8 +87,11 @@ class _IncomingFiles(FileUploadHandler):
         self._received_bytes += len(raw_data)
         if self._received_bytes > settings.MAX_UPLOAD_BYTES:
             raise UploadTooLarge(
-                f"A file is larger than {settings.MAX_UPLOAD_BYTES:,} bytes, the most this host "
-                "takes. Nothing of this form was published."
+                gettext(
+                    "A file is larger than %(max_upload_bytes)s bytes, the most this host takes. "
+                    "Nothing of this form was published."
+                )
+                % {"max_upload_bytes": f"{settings.MAX_UPLOAD_BYTES:,}"}
             )
         self._file.write(raw_data)
 
@@ -127,8 +131,11 @@ def upload(request: HttpRequest, account: str) -> HttpResponse:
 def _require_publishing(identity: Identity, account: Account) -> None:
     if not access.publishable_accounts(identity).filter(pk=account.pk).exists():
         raise Forbidden(
-            f"{identity.name} may not publish to {account.name}. Ask an admin of {account.name} "
-            "for the permission to write."
+            gettext(
+                "%(identity)s may not publish to %(account)s. Ask an admin of %(account)s "
+                "for the permission to write."
+            )
+            % {"identity": identity.name, "account": account.name}
         )
 
 
@@ -171,7 +178,7 @@ def _publish_one(
     identity: Identity, destination: Destination, sent: UploadedFile[Any], *, replaces: bool
 ) -> _Result:
     # A browser's name for a file proves nothing: "xz (1).conda" is as good as any.
-    name = sent.name or "a file without a name"
+    name = sent.name or gettext("a file without a name")
     try:
         published = publishing.publish_to(
             by=identity,
