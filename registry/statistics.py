@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -131,27 +132,39 @@ class Grouped:
 def downloads_by_group(
     files: QuerySet[PackageFile], *, by: Grouping, days: int, most: int
 ) -> Grouped:
-    """The last ``days`` of at most ``most`` groups, the others being one of them. Two queries,
-    neither of which brings more rows than there are days and groups shown."""
+    """The last ``days`` of at most ``most`` groups, the others being one of them. Two queries at
+    most, which bring a row for each day and group shown, or platform."""
     first = _first_of(days)
     column = _COLUMNS[by]
     rows = _since(files, first)
-    totals = rows.values_list(column).annotate(total=Sum("count")).filter(total__gt=0)
-    largest = [name for name, _total in totals.order_by("-total", column)[: most + 1]]
-    shown = largest if len(largest) <= most else largest[: most - 1]
-    # Names of groups are never empty.
-    group = Case(
-        When(**{f"{column}__in": shown}, then=F(column)),
-        default=Value(""),
-        output_field=CharField(),
-    )
+    found: list[tuple[str, date, int]]
+    if by == Grouping.PLATFORM:
+        # There are so few that one look at the rows brings them all.
+        found = list(rows.values_list(column, "day").annotate(total=Sum("count")))
+        totals: Counter[str] = Counter()
+        for name, _day, count in found:
+            totals[name] += count
+        named = sorted((name for name in totals if totals[name]), key=lambda n: (-totals[n], n))
+        largest = named[: most + 1]
+        shown = largest if len(largest) <= most else largest[: most - 1]
+    else:
+        by_total = rows.values_list(column).annotate(total=Sum("count")).filter(total__gt=0)
+        largest = [name for name, _total in by_total.order_by("-total", column)[: most + 1]]
+        shown = largest if len(largest) <= most else largest[: most - 1]
+        # Names of groups are never empty.
+        group = Case(
+            When(**{f"{column}__in": shown}, then=F(column)),
+            default=Value(""),
+            output_field=CharField(),
+        )
+        grouped = rows.annotate(group=group).values_list("group", "day")
+        found = list(grouped.annotate(total=Sum("count")))
     counted: dict[str, list[int]] = {name: [0] * days for name in shown}
     others = [0] * days
-    found = rows.annotate(group=group).values_list("group", "day").annotate(total=Sum("count"))
     for name, day, count in found:
         offset = (day - first).days
         if offset < days:
-            counted.get(name, others)[offset] = count
+            counted.get(name, others)[offset] += count
     return Grouped(first, days, counted, others if len(largest) > most else None)
 
 
