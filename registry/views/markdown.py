@@ -14,13 +14,15 @@ from functools import lru_cache
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
+from django.utils.translation import gettext
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 MAX_CHARACTERS = 256 * 1024
 _TAGS = {
-    "a", "blockquote", "br", "code", "dd", "dl", "dt", "em", "h2", "h3", "h4", "h5", "h6", "hr",
-    "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "caption", "code", "dd", "dl", "dt", "em", "h2", "h3", "h4", "h5",
+    "h6", "hr", "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr",
+    "ul",
 }  # fmt: skip
 _HEADINGS = {f"h{level}" for level in range(1, 7)}
 _ALIGNMENTS = {"text-align:center": "align-center", "text-align:right": "align-right"}
@@ -56,10 +58,14 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("js-default", {"maxNesting": 20})
 
 
-@lru_cache(maxsize=64)
 def description_html(text: str) -> SafeString:
     """What a package says of itself. Its headings stand below the page's own; its images are
     links, its links lead to https addresses only."""
+    return _description_html(text, gettext("Table"))
+
+
+@lru_cache(maxsize=64)
+def _description_html(text: str, table: str) -> SafeString:
     tokens = _parser().parse(text[:MAX_CHARACTERS])
     for token in tokens:
         _tame(token)
@@ -67,7 +73,8 @@ def description_html(text: str) -> SafeString:
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
         if token.children:
             token.children = _images_as_links(token.children)
-    return _clean(_render(tokens), schemes={"https"}, link_rel="nofollow noopener ugc")
+    html = _render(_with_captions(tokens, table))
+    return _clean(html, schemes={"https"}, link_rel="nofollow noopener ugc")
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +94,8 @@ def document(text: str) -> Document:
             inline.children = _as_anchor(heading, inline.children or [])
     title = next((heading.text for heading in headings if heading.level == 1), "")
     body = _without_title(tokens)
-    html = _clean(_render(body), schemes={"https", "http", "mailto"}, link_rel="noopener", own=True)
+    html = _render(_with_captions(body, title))
+    html = _clean(html, schemes={"https", "http", "mailto"}, link_rel="noopener", own=True)
     return Document(html, title, tuple(heading for heading in headings if heading.level == 2))
 
 
@@ -144,6 +152,23 @@ def _without_title(tokens: Sequence[Token]) -> list[Token]:
     return list(tokens)
 
 
+def _with_captions(tokens: Sequence[Token], otherwise: str) -> list[Token]:
+    """Tables have the heading before them as their name, for those who hear the page."""
+    shown: list[Token] = []
+    name = otherwise
+    for token, before in zip(tokens, [None, *tokens], strict=False):
+        shown.append(token)
+        if before is not None and before.type == "heading_open" and token.content:
+            name = token.content
+        if token.type == "table_open":
+            shown += [
+                Token("caption_open", "caption", 1, attrs={"class": "visually-hidden"}),
+                Token("text", "", 0, content=name),
+                Token("caption_close", "caption", -1),
+            ]
+    return shown
+
+
 def _render(tokens: Sequence[Token]) -> str:
     parser = _parser()
     return str(parser.renderer.render(tokens, parser.options, {}))
@@ -198,7 +223,11 @@ def _clean(html: str, *, schemes: set[str], link_rel: str, own: bool = False) ->
         },
         allowed_classes={"td": _ALIGNED, "th": _ALIGNED, **({"a": {"anchor"}} if own else {})},
         # What scrolls sideways must be reached by keyboard.
-        set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},
+        set_tag_attribute_values={
+            "pre": {"tabindex": "0"},
+            "table": {"tabindex": "0"},
+            "th": {"scope": "col"},
+        },
         url_schemes=schemes,
         url_relative="pass_through" if own else "deny",
         link_rel=link_rel,

@@ -43,6 +43,7 @@
   const { width, height } = graph.graph();
   const svg = element("svg", {
     viewBox: `0 0 ${Math.ceil(width)} ${Math.ceil(height)}`, width: Math.ceil(width), height: Math.ceil(height),
+    role: "group", "aria-label": figure.getAttribute("aria-label"),
   });
   const head = element("marker", {
     id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto",

@@ -23,7 +23,7 @@ from pytest_django.live_server_helper import LiveServer
 
 _CHROMIUM = Path("/usr/bin/chromium")
 _REQUIRED = os.environ.get("CONDARIUM_REQUIRE_CHROMIUM") == "1"
-_REPORT_VIOLATIONS = """
+REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`);
 });
@@ -102,7 +102,7 @@ def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContex
 @pytest.fixture
 def page(context: BrowserContext, faults: Faults) -> Page:
     page = context.new_page()
-    page.add_init_script(_REPORT_VIOLATIONS)
+    page.add_init_script(REPORT_VIOLATIONS)
     faults.watch(page)
     return page
 
