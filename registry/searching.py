@@ -18,6 +18,7 @@ from django.db.models import (
     Case,
     Count,
     Exists,
+    IntegerField,
     Max,
     OuterRef,
     Q,
@@ -104,7 +105,8 @@ def packages_of(ids: Sequence[int]) -> list[Package]:
 def in_this_order(ids: Sequence[int]) -> QuerySet[Package]:
     """The same as a queryset. Each row has a ``place``: a value in this order that differs for
     each."""
-    place = Case(*(When(pk=pk, then=Value(at)) for at, pk in enumerate(ids, start=1)))
+    places = [When(pk=pk, then=Value(at)) for at, pk in enumerate(ids, start=1)]
+    place = Case(*places, output_field=IntegerField())
     rows = Package.objects.select_related("account").filter(pk__in=ids)
     return rows.annotate(place=place).order_by("place")
 

@@ -255,5 +255,6 @@ def test_a_suspended_account_is_let_in_nowhere(owner: Person, session: Client) -
     secret = owner.token("all").secret
     owner.user.account.suspended_at = timezone.now()
     owner.user.account.save()
-    assert session.get("/api/v1/accounts").status_code == 401
+    # Their session has ended: they are a visitor, who is nobody here.
+    assert session.get("/api/v1/user").status_code == 401
     assert bearer(secret).get("/api/v1/accounts").status_code == 401

@@ -81,7 +81,7 @@ def test_the_page_says_who_can_already_and_why(
 ) -> None:
     said = words(owner.client.get(_COLLABORATORS))
 
-    assert "olga Admin owners and admins of acme" in said
+    assert "Owners and admins of acme Admin organization" in said
     assert "maintainers Write group for all packages, 1 person" in said
     assert "Members of acme Read membership" in said
 
