@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.suspension import MAX_REASON
 from accounts.switches import MAX_MESSAGE
-from registry.forms import FilterForm
+from registry.filter_forms import FilterForm
 from registry.models import Job
 from registry.quotas import MAX_LIMIT
 

@@ -18,7 +18,7 @@ from accounts.views.frame import act_of
 from portal.errors import NotFound
 from registry import access
 from registry import activity as activities
-from registry.forms import ActivityForm, PackagesForm, PositionForm
+from registry.filter_forms import ActivityForm, PackagesForm, PositionForm
 from registry.models import Package, PackageFile
 from registry.models.channel import MAIN
 from registry.views.charts import uploads_calendar

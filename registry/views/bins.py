@@ -21,7 +21,7 @@ from portal.errors import NotFound, Refusal
 from portal.templatetags.ui import thousands
 from registry import access
 from registry import bin as bins
-from registry.forms import PackagesForm
+from registry.filter_forms import PackagesForm
 from registry.models import Binned, Channel, PackageFile
 from registry.views.frame import viewer
 from registry.views.paging import links, slice_of

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from accounts.identity import Identity
 from registry import access, activity, notices
 from registry.conda.subdirs import NOARCH
-from registry.forms import PositionForm
+from registry.filter_forms import PositionForm
 from registry.holdings import holdings
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
 from registry.views.accounts import packages_part

@@ -23,7 +23,7 @@ from portal import spreadsheets
 from portal.charts import MOST_SERIES, Calendar, Chart, Point, Series, bundled, step_of
 from portal.templatetags.ui import percent_of, thousands
 from registry import access, statistics
-from registry.forms import DOWNLOADS_DAYS, DownloadsForm, ExportForm
+from registry.filter_forms import DOWNLOADS_DAYS, DownloadsForm, ExportForm
 from registry.models import Channel
 from registry.statistics import Grouped, Grouping
 from registry.views.frame import account_context, package_context, viewer

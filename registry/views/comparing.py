@@ -29,7 +29,7 @@ from registry.conda.comparison import (
 )
 from registry.conda.provenance import provenance_of
 from registry.describing import Newcomer, said_by
-from registry.forms import CompareForm
+from registry.filter_forms import CompareForm
 from registry.models import Package, PackageFile
 from registry.views import listing
 from registry.views.file_pages import unreadable_words, url_of

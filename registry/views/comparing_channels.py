@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.identity import Identity
 from registry import access
-from registry.forms import CompareChannelsForm
+from registry.filter_forms import CompareChannelsForm
 from registry.models import Channel, ChannelFile
 from registry.views.frame import account_context, viewer
 from registry.views.paging import PAGE_SIZE, Slice, links

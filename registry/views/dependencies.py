@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts.identity import Identity
 from portal.errors import NotFound
 from registry import access, dependents, neighbours
-from registry.forms import DependentsForm, WalkForm
+from registry.filter_forms import DependentsForm, WalkForm
 from registry.models import Package
 from registry.views.frame import package_context, viewer
 from registry.views.paging import links, slice_of

@@ -16,7 +16,8 @@ from portal.errors import NotFound
 from registry import access, contents, patched, statistics
 from registry.conda.contents import MAX_TEXT_BYTES, Document
 from registry.conda.provenance import package_url, provenance_of
-from registry.forms import ContentsForm, PutForm
+from registry.filter_forms import ContentsForm
+from registry.forms import PutForm
 from registry.models import ChannelFile, PackageFile
 from registry.views import folders
 from registry.views.diffs import shown_changes

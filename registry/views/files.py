@@ -21,7 +21,8 @@ from portal.errors import NotFound
 from registry import access, placement
 from registry.conda.errors import InvalidVersionError
 from registry.conda.version import sort_key
-from registry.forms import IN_NO_CHANNEL, FilesForm, PutForm
+from registry.filter_forms import IN_NO_CHANNEL, FilesForm
+from registry.forms import PutForm
 from registry.models import Channel, ChannelFile, PackageFile
 from registry.refusing import ChannelLocked
 from registry.views import listing

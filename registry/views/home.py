@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account
 from registry import access, statistics
-from registry.forms import SearchForm
+from registry.filter_forms import SearchForm
 from registry.models import Package
 from registry.searching import counted, find, packages_of, suggest
 from registry.views.frame import viewer

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.authentication import identify_session
 from accounts.views.frame import act_of, page
 from registry import jobs as acts
-from registry.forms import JobsForm
+from registry.filter_forms import JobsForm
 from registry.models import Job
 from registry.views.paging import links, position, slice_of
 

@@ -15,7 +15,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from registry import access, dependents, statistics
 from registry.conda.provenance import package_url, provenance_of
-from registry.forms import PositionForm
+from registry.filter_forms import PositionForm
 from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
 from registry.views import listing
 from registry.views.badges import has_badges

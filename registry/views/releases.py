@@ -20,7 +20,7 @@ from accounts.models import Account
 from registry import access
 from registry.conda.errors import InvalidVersionError
 from registry.conda.version import PRERELEASE, is_prerelease, sort_key
-from registry.forms import VersionsForm
+from registry.filter_forms import VersionsForm
 from registry.models import PackageFile
 from registry.views import listing
 from registry.views.frame import package_context, viewer, visible_entries
