@@ -69,6 +69,7 @@ _ELSEWHERE = {
     "account_reset_password_from_key": "a mailed link: tests/accounts/test_signing_up.py",
     "mfa_edit_webauthn": "a device has to make a key: tests/browser/test_security_walk.py",
     "mfa_remove_webauthn": "likewise",
+    "registry:transfer": "an offer has to wait: tests/browser/test_transfer_walk.py",
     "accounts:client-login": "a program has to ask: tests/browser/test_client_login.py",
 }
 _MORE = {

@@ -197,7 +197,8 @@ def _type(_request: HttpRequest, _by: Identity) -> HttpResponse:
 
 def _list_scopes(_request: HttpRequest, _by: Identity) -> HttpResponse:
     of_no_use = {scope: f"{sentence}: {_NOT_HERE}" for scope, sentence in _WITHOUT_MEANING.items()}
-    return reply({**dict(Scope.choices), **of_no_use})
+    meanings = {scope: str(sentence) for scope, sentence in Scope.choices}
+    return reply({**meanings, **of_no_use})
 
 
 # --- Revoking ----------------------------------------------------------------------------------
