@@ -30,7 +30,8 @@ IN_THE_WEB = failpoints.NAMES[:INDEX_STARTED]
 IN_THE_WORKER = failpoints.NAMES[INDEX_STARTED:STAGE_RECEIVED]
 IN_THE_FORM = ("stage-received", "stage-stored")
 IN_THE_COMMIT = ("stored", "after-commit", "stage-ended")
-VISIBLE_SECONDS = 20.0
+# A worker that was killed several times is started again ever later.
+VISIBLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
