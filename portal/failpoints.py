@@ -25,6 +25,7 @@ NAMES: Final = (
     "shards-switched",  # clients see them, and the documents of before
     "generation-written",  # all files of the next generation lie there, the old one is served
     "generation-switched",  # marks are gone, the lease is still held
+    "summaries-written",  # nobody waits for them; their lease is held
     "stage-received",  # the temporary file of a form is whole, the stage knows nothing of it
     "stage-stored",  # its bytes are durable, the sender has no answer
     "stage-ended",  # it is published, and its bytes still lie in the staging area

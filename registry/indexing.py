@@ -46,7 +46,6 @@ _DOCUMENT_BYTES_A_SECOND = 64 * 1024 * 1024
 _DOCUMENT_BYTES_AHEAD = 4 * 1024**3
 _LOOK_SECONDS = 0.01
 _DOCUMENT = f"{REPODATA}.zst"
-_SUMMARIES_CLAIM = timedelta(minutes=5)
 _MOST_PAIRS = 10_000
 
 # --- The queue ---------------------------------------------------------------------------------
@@ -177,19 +176,22 @@ def _is_small(index: PublishedIndex) -> bool:
 def lease(channel_id: int, subdir: str) -> Iterator[tuple[PublishedIndex, str] | None]:
     """Be the only one who writes or sweeps index files of the subdir: gives its row and the name
     to hold it under, or None when another worker is at it."""
-    worker = processes.new_holder()
     with _without_waiting_for_the_disk():
-        index = _take_lease(channel_id, subdir, worker)
+        index = _index_of(channel_id, subdir)
         if index is None:
             yield None
             return
-        try:
-            with _renewed_lease(index.pk, worker):
-                yield index, worker
-        finally:
-            PublishedIndex.objects.filter(pk=index.pk, lease_holder=worker).update(
-                lease_holder="", lease_until=None
-            )
+        with _held(index, "lease") as worker:
+            yield None if worker is None else (index, worker)
+
+
+def _index_of(channel_id: int, subdir: str) -> PublishedIndex | None:
+    if not Channel.objects.filter(pk=channel_id).exists():
+        return None
+    index, _ = PublishedIndex.objects.get_or_create(
+        channel_id=channel_id, subdir=subdir, members_only=False
+    )
+    return index
 
 
 @contextmanager
@@ -222,38 +224,41 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
 _relaxed = threading.local()
 
 
-def _take_lease(channel_id: int, subdir: str, worker: str) -> PublishedIndex | None:
-    if not Channel.objects.filter(pk=channel_id).exists():
-        return None
-    index, _ = PublishedIndex.objects.get_or_create(
-        channel_id=channel_id, subdir=subdir, members_only=False
-    )
-    free = Q(lease_until=None) | Q(lease_until__lt=timezone.now())
-    if processes.holder_has_ended(index.lease_holder):
-        free |= Q(lease_holder=index.lease_holder)
-    taken = (
-        PublishedIndex.objects.filter(pk=index.pk)
-        .filter(free)
-        .update(lease_holder=worker, lease_until=_lease_end())
-    )
-    return index if taken else None
+@contextmanager
+def _held(index: PublishedIndex, lease_name: str) -> Iterator[str | None]:
+    """Hold one of an index's leases while the block runs: gives the name that it is held under,
+    or None when another worker has it. What a killed process of this machine held is free."""
+    worker = processes.new_holder()
+    holder, until = f"{lease_name}_holder", f"{lease_name}_until"
+    rows = PublishedIndex.objects.filter(pk=index.pk)
+    mine = rows.filter(**{holder: worker})
+    free = Q(**{until: None}) | Q(**{f"{until}__lt": timezone.now()})
+    last = getattr(index, holder)
+    if processes.holder_has_ended(last):
+        free |= Q(**{holder: last})
+    if not rows.filter(free).update(**{holder: worker, until: _lease_end()}):
+        yield None
+        return
+    try:
+        with _renewed(mine, until):
+            yield worker
+    finally:
+        mine.update(**{holder: "", until: None})
 
 
-def _lease_end() -> object:
+def _lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.INDEX_LEASE_SECONDS)
 
 
 @contextmanager
-def _renewed_lease(index_id: int, worker: str) -> Iterator[None]:
+def _renewed(mine: QuerySet[PublishedIndex], until: str) -> Iterator[None]:
     """Keep the lease while the work takes longer than it lasts."""
     done = threading.Event()
 
     def renew() -> None:
         try:
             while not done.wait(settings.INDEX_LEASE_SECONDS / 3):
-                PublishedIndex.objects.filter(pk=index_id, lease_holder=worker).update(
-                    lease_until=_lease_end()
-                )
+                mine.update(**{until: _lease_end()})
         finally:
             connection.close()
 
@@ -341,11 +346,11 @@ def publish_summaries(channel_id: int, subdir: str) -> bool:
     It takes seconds for a large channel, and new shards must not wait that long: the lease is
     taken for the switch alone.
     """
-    index, _ = PublishedIndex.objects.get_or_create(
-        channel_id=channel_id, subdir=subdir, members_only=False
-    )
-    with _without_waiting_for_the_disk(), _claimed_summaries(index) as is_ours:
-        return is_ours and _publish_summaries(index)
+    index = _index_of(channel_id, subdir)
+    if index is None:
+        return False
+    with _without_waiting_for_the_disk(), _held(index, "summaries_lease") as worker:
+        return worker is not None and _publish_summaries(index)
 
 
 def _publish_summaries(index: PublishedIndex) -> bool:
@@ -371,6 +376,7 @@ def _publish_summaries(index: PublishedIndex) -> bool:
             if whole:
                 generation.rewrite()
             summaries.write_summaries(generation, changes)
+    failpoints.reach("summaries-written")
     deadline = time.monotonic() + settings.INDEX_LEASE_SECONDS
     while time.monotonic() < deadline:
         with lease(index.channel_id, index.subdir) as held:
@@ -385,21 +391,6 @@ def _publish_summaries(index: PublishedIndex) -> bool:
                 return switch(index, worker, generations, marks, next_stage=None, summaries_at=now)
         time.sleep(_LOOK_SECONDS)
     return False
-
-
-@contextmanager
-def _claimed_summaries(index: PublishedIndex) -> Iterator[bool]:
-    """Be the only one who writes the summaries of a subdir; whoever is killed loses the claim."""
-    rows = PublishedIndex.objects.filter(pk=index.pk)
-    now = timezone.now()
-    free = Q(summaries_claimed_until=None) | Q(summaries_claimed_until__lt=now)
-    if not rows.filter(free).update(summaries_claimed_until=now + _SUMMARIES_CLAIM):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        rows.update(summaries_claimed_until=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class PublishedIndex(models.Model):
     """The generation of index files that clients of one subdir are given now.
 
     ``files`` maps a file's name to ``{"key", "size", "etag"}``; changing the row switches all of
-    them in one step. ``lease_*`` says which worker is making the next one.
+    them in one step. ``lease_*`` says which worker is making the next one, and
+    ``summaries_lease_*`` which writes what nobody waits for, beside it.
     """
 
     channel = models.ForeignKey(
@@ -68,7 +69,8 @@ class PublishedIndex(models.Model):
     documents_ahead_bytes = models.BigIntegerField(default=0)  # at documents_at
     condensed_at = models.DateTimeField(null=True, blank=True)
     summaries_at = models.DateTimeField(null=True, blank=True)
-    summaries_claimed_until = models.DateTimeField(null=True, blank=True)
+    summaries_lease_holder = models.CharField(max_length=64, blank=True)
+    summaries_lease_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
 
