@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
-import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -37,7 +37,7 @@ class RequestLog:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = uuid.uuid4().hex[:16]
+        request_id = os.urandom(8).hex()
         request.META["condarium.request_id"] = request_id
         started = time.monotonic()
         response = self.get_response(request)

@@ -34,6 +34,9 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.propagate = True
         self.error_log.setLevel("WARNING")
 
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Nothing; gunicorn's would look through its settings each time to see that it is off."""
+
 
 class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def __init__(
