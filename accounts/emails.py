@@ -11,6 +11,7 @@ import logging
 import smtplib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
@@ -139,6 +140,25 @@ def send_account_deleted(account: Account) -> None:
         subject=gettext_lazy("%(account)s was deleted"),
         template="account_deleted",
         context={"account": account.name},
+    )
+
+
+def send_transfer_offered(
+    target: Account, *, source: str, thing: str, by: Identity, until: datetime, path: str
+) -> None:
+    """Tell those who can accept what another account offers."""
+    _send_on_commit(
+        to=_reached_by(target),
+        subject=gettext_lazy("%(source)s offers %(thing)s to %(target)s"),
+        template="transfer_offered",
+        context={
+            "source": source,
+            "thing": thing,
+            "target": target.name,
+            "by": by.name,
+            "until": until,
+            "link": f"{settings.BASE_URL}{path}",
+        },
     )
 
 

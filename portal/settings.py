@@ -85,7 +85,12 @@ JOB_LEASE_SECONDS = 60
 JOBS_KEPT = timedelta(days=30)
 
 # What says to the dashboard that it needs somebody (`accounts.attention`).
-ATTENTION_SOURCES = ["registry.transfers.needs", "registry.quotas.needs", "accounts.security.needs"]
+ATTENTION_SOURCES = [
+    "registry.transfers.needs",
+    "registry.channel_transfers.needs",
+    "registry.quotas.needs",
+    "accounts.security.needs",
+]
 # What the registry puts on pages about people, by the name of the part.
 PAGE_PARTS = {
     "token-limits": "registry.views.parts.token_limits",

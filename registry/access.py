@@ -25,8 +25,22 @@ from accounts.rights import (
 )
 from accounts.roles import Permission, Role, permission_covers, permissions_covering, role_covers
 from accounts.scopes import Ability
-from portal.errors import CredentialNeeded, Forbidden, NotFound
-from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile, Removal
+from portal.errors import Conflict, CredentialNeeded, Forbidden, NotFound
+from registry.models import (
+    Channel,
+    ChannelFile,
+    Collaborator,
+    MovedChannel,
+    Package,
+    PackageFile,
+    Removal,
+)
+
+
+class ChannelGivenAway(Conflict):
+    slug = "channel-given-away"
+    title = "The channel belongs to another account now"
+
 
 # --- Limits of tokens --------------------------------------------------------------------------
 
@@ -127,6 +141,28 @@ def find_channel(identity: Identity, account_name: str, channel_name: str) -> Ch
     if channel is None or not may_read_channel(identity, channel):
         raise NotFound
     return channel
+
+
+def find_channel_to_read(identity: Identity, account_name: str, channel_name: str) -> Channel:
+    """`find_channel` for clients, which read a channel that was given away at its old address,
+    too: there was never another one for them."""
+    try:
+        return find_channel(identity, account_name, channel_name)
+    except NotFound:
+        moved = moved_channel(account_name, channel_name)
+        if moved is None or not may_read_channel(identity, moved):
+            raise
+        return moved
+
+
+def moved_channel(account_name: str, channel_name: str) -> Channel | None:
+    """Which channel of another account stood here once."""
+    row = (
+        MovedChannel.objects.select_related("channel__account")
+        .filter(account__name=account_name.lower(), name=channel_name)
+        .first()
+    )
+    return row.channel if row is not None else None
 
 
 def sees_members_index(identity: Identity, channel: Channel) -> bool:
@@ -383,8 +419,23 @@ def open_destination(
         if not may_read_channel_by_role(identity, channel):
             raise NotFound
     else:
+        _refuse_given_away(identity, account, channel_name)
         _require_new_channel(identity, account)
     return Destination(account, channel_name, channel, ability)
+
+
+def _refuse_given_away(identity: Identity, account: Account, channel_name: str) -> None:
+    """An upload makes no channel where clients read one that was given away: they would lose it."""
+    moved = moved_channel(account.name, channel_name)
+    if moved is None or (moved.is_private and role_in(identity, account) is None):
+        return
+    raise ChannelGivenAway(
+        gettext(
+            "%(channel)s of %(account)s is a channel of %(now)s now, and takes uploads there. Use "
+            "another channel, or let an admin of %(account)s make a new one of this name."
+        )
+        % {"channel": channel_name, "account": account.name, "now": moved.account.name}
+    )
 
 
 def may_read_channel_by_role(identity: Identity, channel: Channel) -> bool:

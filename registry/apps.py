@@ -10,7 +10,8 @@ class RegistryConfig(AppConfig):
         # Rooms that need models, which are there only now.
         from accounts import expiry, suspension  # noqa: PLC0415
         from registry import (  # noqa: PLC0415
-            channel_work,  # noqa: F401  # registers what jobs do
+            channel_transfers,  # noqa: F401  # registers what jobs do
+            channel_work,  # noqa: F401  # as above
             endings,
             file_work,  # noqa: F401  # as above
             housekeeping,

@@ -16,7 +16,7 @@ from registry.conda.names import check_channel_name
 from registry.conda.relations import InvalidRelationError, Place, has_circle, related_channel
 from registry.conda.subdirs import NOARCH
 from registry.entries import Touched, mark_stale
-from registry.models import Channel, ChannelFile, Package, PublishedIndex, Removal
+from registry.models import Channel, ChannelFile, MovedChannel, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
 from registry.publishing import InvalidChannelName, announce_channel, new_visibility
 
@@ -46,6 +46,8 @@ def create_channel(
             channel = Channel.objects.create(
                 account=account, name=name, visibility=visibility, description=description[:1000]
             )
+            # Whoever read another account's here reads this one from now on.
+            MovedChannel.objects.filter(account=account, name=name).delete()
             announce_channel(by=by, channel=channel)
     except IntegrityError:
         raise Conflict(

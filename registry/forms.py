@@ -472,13 +472,16 @@ class ArchiveForm(forms.Form):
     )
 
 
-class TransferForm(forms.Form):
+class RecipientForm(forms.Form):
     target = forms.CharField(
         label=gettext_lazy("To account"),
         max_length=MAX_LENGTH,
         help_text=gettext_lazy("The name of a person or an organization."),
         widget=forms.TextInput(attrs=_MONO),
     )
+
+
+class TransferForm(RecipientForm):
     keeps_collaborators = forms.BooleanField(
         label=gettext_lazy("People who collaborate keep their rights"),
         required=False,

@@ -45,14 +45,16 @@ def hold_channels(ids: Collection[int]) -> list[Channel]:
     return list(Channel.objects.select_related("account").filter(pk__in=held).order_by("pk"))
 
 
-def keep_channels(ids: Collection[int]) -> set[int]:
-    """`hold_channels` for those that were read in this transaction: which of them are there yet."""
+def keep_channels(ids: Collection[int], *, account_id: int | None = None) -> set[int]:
+    """`hold_channels` for those that were read in this transaction: which of them are there yet,
+    and of that account."""
     wanted = sorted(set(ids))
     if not wanted or connection.vendor != "postgresql":
         return set(wanted)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM registry_channel WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
-            [wanted],
+            "SELECT id FROM registry_channel WHERE id = ANY(%s)"
+            " AND (%s::bigint IS NULL OR account_id = %s) ORDER BY id FOR KEY SHARE",
+            [wanted, account_id, account_id],
         )
         return {row[0] for row in cursor.fetchall()}

@@ -92,7 +92,7 @@ def _put(held: Sequence[PackageFile], channel: Channel, by: Identity) -> set[int
     """Put files that are held into a channel that may not take them."""
     if not held:
         return set()
-    if not hold_channels([channel.pk]):
+    if channel.account_id not in {one.account_id for one in hold_channels([channel.pk])}:
         raise NotFound
     for refusal in refused_by(channel, held).values():
         raise refusal

@@ -308,7 +308,9 @@ def channels_of(by: Identity, destinations: Sequence[Destination]) -> list[Chann
     wanted = [each.channel or made[each.channel_name] for each in destinations]
     rows = Channel.objects.select_related("account").filter(pk__in={each.pk for each in wanted})
     found = {channel.pk: channel for channel in rows}
-    if any(each.pk not in found for each in wanted):  # it was deleted while the body came in
+    gone = [each for each in wanted if each.pk not in found]
+    given = [each for each in wanted if each not in gone and found[each.pk].account != each.account]
+    if gone or given:  # while the body came in
         raise NotFound
     return list({each.pk: found[each.pk] for each in wanted}.values())
 

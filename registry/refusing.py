@@ -203,10 +203,14 @@ def _immutable(account: Account, known: KnownFile, where: str) -> Conflict:
     )
 
 
-def immutable_channels(account: Account, keys: Collection[Key]) -> dict[Key, Channel]:
+def immutable_channels(
+    account: Account, keys: Collection[Key], *, besides: Channel | None = None
+) -> dict[Key, Channel]:
     """Of the files of these names, those that stand in an immutable channel or ever did, each with
     one such channel."""
     immutable = Channel.objects.filter(account=account, is_immutable=True)
+    if besides is not None:
+        immutable = immutable.exclude(pk=besides.pk)
     channels = {channel.pk: channel for channel in immutable}
     found: dict[Key, Channel] = {}
     if not channels:
@@ -296,7 +300,8 @@ def _hold(into: Sequence[Channel], offered: Sequence[Offered]) -> _Held:
     places = channels_with(files)
     where = {channel_id for _, channel_id in places}
     wanted = {channel.pk for channel in into}
-    if not wanted <= keep_channels(wanted | where):  # it was deleted meanwhile
+    # Deleted meanwhile, or given to another account.
+    if not wanted <= keep_channels(wanted | where, account_id=into[0].account_id):
         raise NotFound
     rows = Channel.objects.select_related("account").filter(pk__in=where).order_by("pk")
     channels = {channel.pk: channel for channel in rows} if where else {}

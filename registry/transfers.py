@@ -21,6 +21,7 @@ from django.utils.translation import gettext, ngettext
 
 from accounts import audit, rights
 from accounts.attention import Need
+from accounts.emails import send_transfer_offered
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.roles import Permission
@@ -44,6 +45,7 @@ from registry.models import (
     PackageFile,
     Transfer,
 )
+from registry.models.transfer import Offer
 from registry.quotas import QuotaExceeded
 from registry.refusing import immutable_channels
 from registry.rows import batched
@@ -108,21 +110,31 @@ def require_offering(by: Identity, package: Package) -> None:
 
 def target_of(by: Identity, package: Package, name: str) -> Account:
     """The account to which ``package`` can be offered, as far as ``by`` may know of it."""
+    target = recipient(package.account, name)
+    if access.visible_packages(by, target).filter(name=package.name).exists():
+        said = gettext("%(name)s has a package of this name. One of the two has to go first.")
+        raise no_recipient(said % {"name": target.name})
+    return target
+
+
+def recipient(source: Account, name: str) -> Account:
+    """The account to which ``source`` can offer anything."""
     wanted = name.strip().lower()
     rows = Account.objects.select_related("user", "organization")
     target = rows.filter(name=wanted, deleted_at=None).first()
     if target is None:
         said = gettext("There is no account %(name)s. Look at how it is written.")
-    elif target.pk == package.account_id:
+    elif target == source:
         said = gettext("%(name)s has it already. Name another account.")
     elif target.suspended_at is not None:
         said = gettext("%(name)s is suspended and takes nothing. Name another account.")
-    elif access.visible_packages(by, target).filter(name=package.name).exists():
-        said = gettext("%(name)s has a package of this name. One of the two has to go first.")
     else:
         return target
-    words = said % {"name": wanted[:64]}
-    raise InvalidInput(words, {"target": [words]})
+    raise no_recipient(said % {"name": wanted[:64]})
+
+
+def no_recipient(words: str) -> InvalidInput:
+    return InvalidInput(words, {"target": [words]})
 
 
 def waiting_transfer(package: Package) -> Transfer | None:
@@ -160,6 +172,14 @@ def offer(
         offered_by_name=by.name,
     )
     _log(by, made, "offer", {"collaborators": keeps_collaborators})
+    send_transfer_offered(
+        target,
+        source=made.source.name,
+        thing=held.name,
+        by=by,
+        until=made.expires_at,
+        path=f"/-/transfers/{made.key}",
+    )
     return made
 
 
@@ -240,7 +260,7 @@ def withdraw(*, by: Identity, transfer: Transfer) -> None:
     with transaction.atomic():
         held = _held(transfer)
         require_offering(by, held.package)
-        _end(by, held, Transfer.State.WITHDRAWN)
+        held.end(Transfer.State.WITHDRAWN, by.name)
         _log(by, held, "withdraw")
 
 
@@ -248,7 +268,7 @@ def decline(*, by: Identity, transfer: Transfer) -> None:
     with transaction.atomic():
         held = _held(transfer)
         rights.require_admin(by, held.target, Ability.ADMINISTER)
-        _end(by, held, Transfer.State.DECLINED)
+        held.end(Transfer.State.DECLINED, by.name)
         _log(by, held, "decline")
 
 
@@ -261,16 +281,21 @@ def _held(transfer: Transfer) -> Transfer:
     return held
 
 
-def _end(by: Identity, transfer: Transfer, state: Transfer.State) -> None:
-    transfer.state, transfer.ended_at, transfer.ended_by_name = state, timezone.now(), by.name
-    transfer.save(update_fields=["state", "ended_at", "ended_by_name"])
-
-
 def _log(
     by: Identity, transfer: Transfer, act: str, detail: Mapping[str, object] | None = None
 ) -> None:
+    tell_both(by, transfer, act, transfer.package.name, detail)
+
+
+def tell_both(
+    by: Identity,
+    transfer: Offer,
+    act: str,
+    name: str,
+    detail: Mapping[str, object] | None = None,
+) -> None:
     """A line for each side; where somebody is, and with what, is for the log of their own."""
-    target = f"{transfer.source.name}/{transfer.package.name}"
+    target = f"{transfer.source.name}/{name}"
     said = {"to": transfer.target.name, **(detail or {})}
     own = transfer.source if act in {"offer", "withdraw"} else transfer.target
     audit.record(by=by, account=own, action=f"transfer.{act}", target=target, detail=said)
@@ -455,12 +480,12 @@ def accept(*, by: Identity, transfer: Transfer) -> Package:
     _take_out(name, rows, plan.places)
     for left in packages.values():
         _make_room(left, package, rows)
-    _change_account(package, source, target)
+    change_account(package, source, target)
     _settle_collaborators(held)
     _put(by, package, target, plan.places)
     follow_newest([package])
     quotas.require_kept_within(target)
-    _end(by, held, Transfer.State.ACCEPTED)
+    held.end(Transfer.State.ACCEPTED, by.name)
     _log(by, held, "accept", {"files": plan.files, "size": plan.size_bytes})
     return package
 
@@ -488,7 +513,9 @@ def _make_room(left: Package, package: Package, rows: Sequence[_Row]) -> None:
     left.delete()
 
 
-def _change_account(package: Package, source: Account, target: Account) -> None:
+def change_account(package: Package, source: Account, target: Account) -> None:
+    """Let a package that is held be another account's, with all its files; what keeps its name
+    there is gone before."""
     # What its files left behind in the channels of the source stays as private as it was.
     was_private = Package.objects.values_list("is_private", flat=True).get(pk=package.pk)
     Dependency.objects.filter(package=package).delete()
@@ -551,14 +578,14 @@ def needs(identity: Identity) -> list[Need]:
                 "package": row.package.name,
                 "target": row.target.name,
             },
-            facts=_days_left(row),
+            facts=days_left(row),
             url=f"/-/transfers/{row.key}",
         )
         for row in theirs.order_by("expires_at")[:_MAX_NEEDS]
     ]
 
 
-def _days_left(transfer: Transfer) -> str:
+def days_left(transfer: Offer) -> str:
     days = math.ceil((transfer.expires_at - timezone.now()) / timedelta(days=1))
     return ngettext("%(days)s day left", "%(days)s days left", days) % {"days": thousands(days)}
 

@@ -65,7 +65,7 @@ def _read(request: HttpRequest, account_name: str, path: ChannelPath | None) -> 
         identity = identify(request, session=settings.SESSION_COOKIE_NAME in request.COOKIES)
         if path is None or not account_name.isprintable():
             raise NotFound
-        channel = access.find_channel(identity, account_name, path.channel)
+        channel = access.find_channel_to_read(identity, account_name, path.channel)
         subdir = path.subdir or ""
         if path.is_package:
             file, stored = delivery.find_package_file(identity, channel, subdir, path.name)

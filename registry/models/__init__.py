@@ -19,7 +19,7 @@ from registry.models.patch import Patch, PatchChunk, PatchedRecord
 from registry.models.quota import AccountQuota
 from registry.models.retention import RetentionRule
 from registry.models.stage import Stage
-from registry.models.transfer import MovedPackage, Transfer
+from registry.models.transfer import ChannelTransfer, MovedChannel, MovedPackage, Transfer
 
 __all__ = [
     "AccountQuota",
@@ -28,6 +28,7 @@ __all__ = [
     "Blob",
     "Channel",
     "ChannelFile",
+    "ChannelTransfer",
     "ChanneldataEntry",
     "Collaborator",
     "CurrentFile",
@@ -36,6 +37,7 @@ __all__ = [
     "Download",
     "DownloadTotal",
     "Job",
+    "MovedChannel",
     "MovedPackage",
     "Notice",
     "Package",

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
+from registry.models.channel import Channel
 from registry.models.job import new_key
 from registry.models.package import Package
 
@@ -19,16 +20,8 @@ def end_of_offer() -> datetime:
     return timezone.now() + LIFE
 
 
-class TransferQuerySet(models.QuerySet["Transfer"]):
-    def waiting(self) -> Self:
-        """Those that can still be accepted."""
-        return self.filter(
-            state=Transfer.State.WAITING, expires_at__gt=timezone.now(), package__deleted_at=None
-        )
-
-
-class Transfer(models.Model):
-    """A package that one account offers to another (`registry.transfers`).
+class Offer(models.Model):
+    """Something that one account offers to another, whose admins accept it or don't.
 
     Its key stands in its address; names and counts are asked when it is shown.
     """
@@ -41,10 +34,8 @@ class Transfer(models.Model):
         EXPIRED = "expired", _("Expired")
 
     key = models.CharField(max_length=24, unique=True, default=new_key, editable=False)
-    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="transfers")
     source = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
-    target = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="transfers_to_it")
-    keeps_collaborators = models.BooleanField(default=False)
+    target = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
     # None where an organization's own token offered it; an offer goes with who made it.
     offered_by = models.ForeignKey(
@@ -56,13 +47,41 @@ class Transfer(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     ended_by_name = models.CharField(max_length=64, blank=True)
 
+    if TYPE_CHECKING:
+        source_id: int
+        target_id: int
+        offered_by_id: int | None
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state == self.State.WAITING and self.expires_at > timezone.now()
+
+    def end(self, state: Offer.State, by_name: str) -> None:
+        self.state, self.ended_at, self.ended_by_name = state, timezone.now(), by_name
+        self.save(update_fields=["state", "ended_at", "ended_by_name"])
+
+
+class TransferQuerySet(models.QuerySet["Transfer"]):
+    def waiting(self) -> Self:
+        """Those that can still be accepted."""
+        return self.filter(
+            state=Offer.State.WAITING, expires_at__gt=timezone.now(), package__deleted_at=None
+        )
+
+
+class Transfer(Offer):
+    """A package that one account offers to another (`registry.transfers`)."""
+
+    package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="transfers")
+    keeps_collaborators = models.BooleanField(default=False)
+
     objects: ClassVar[models.Manager[Transfer]] = TransferQuerySet.as_manager()
 
     if TYPE_CHECKING:
         package_id: int
-        source_id: int
-        target_id: int
-        offered_by_id: int | None
 
     class Meta:
         constraints = [
@@ -76,9 +95,51 @@ class Transfer(models.Model):
     def __str__(self) -> str:
         return f"{self.package.name}: {self.source.name} to {self.target.name}"
 
-    @property
-    def is_waiting(self) -> bool:
-        return self.state == self.State.WAITING and self.expires_at > timezone.now()
+
+class ChannelTransfer(Offer):
+    """A channel that one account offers to another (`registry.channel_transfers`)."""
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="transfers")
+
+    objects: ClassVar[models.Manager[ChannelTransfer]] = models.Manager()
+
+    if TYPE_CHECKING:
+        channel_id: int
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel"],
+                condition=models.Q(state="waiting"),
+                name="one_waiting_transfer_of_a_channel",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel.name}: {self.source.name} to {self.target.name}"
+
+
+class MovedChannel(models.Model):
+    """Where a channel stood before it was given to another account: clients go on reading it
+    there."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=128)
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="former_places")
+
+    if TYPE_CHECKING:
+        account_id: int
+        channel_id: int
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "name"], name="channel_moved_once_from_a_name"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account.name}/{self.name}"
 
 
 class MovedPackage(models.Model):

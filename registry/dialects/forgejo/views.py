@@ -52,16 +52,16 @@ def registry(request: HttpRequest, by: Identity, account: str, rest: str) -> Htt
         return _upload(request, by, account, rest)
     match parse_read(rest):
         case IndexFile(channel_name, subdir, name):
-            channel = access.find_channel(by, account, channel_name)
+            channel = access.find_channel_to_read(by, account, channel_name)
             return delivery.deliver(request, _index_file(by, channel, subdir, name))
         case Archive(channel_name, subdir, filename):
-            channel = access.find_channel(by, account, channel_name)
+            channel = access.find_channel_to_read(by, account, channel_name)
             return _archive(request, by, channel, subdir, filename)
         case ChannelFile(channel_name, name):
-            channel = access.find_channel(by, account, channel_name)
+            channel = access.find_channel_to_read(by, account, channel_name)
             stored = delivery.find_index_file(by, channel, "", name)
         case Shard(channel_name, subdir, name):
-            channel = access.find_channel(by, account, channel_name)
+            channel = access.find_channel_to_read(by, account, channel_name)
             stored = delivery.find_shard(by, channel, subdir, name)
         case None:
             return answer_empty(404)
