@@ -175,9 +175,9 @@ def _status(client: Client, path: str) -> int:
 def web_and_worker(supervisor_pid: int) -> tuple[int, int]:
     web = worker = 0
     for child in machine.children_of(supervisor_pid):
-        if "portal.webserver" in machine.command_of(child):
+        if "gunicorn: master [condarium-web]" in machine.command_of(child):
             web = machine.children_of(child)[0]  # the parent only watches over it
-        elif "worker" in machine.command_of(child):
+        elif "condarium worker" in machine.command_of(child):
             worker = child
     if not web or not worker:
         raise HostFailed("Web and worker don't both run.")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
+import multiprocessing
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 from types import FrameType
+
+from setproctitle import setproctitle
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +31,11 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class Child:
-    """A command to keep running, with the file descriptors that it gets."""
+    """What to keep running in a process of its own; it ends when ``run`` returns or exits."""
 
     name: str
-    command: Sequence[str]
-    handed_down: Sequence[int] = ()
-    process: subprocess.Popen[bytes] | None = None
+    run: Callable[[], object]
+    process: ForkProcess | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     failures: int = 0
@@ -42,17 +45,18 @@ class Supervisor:
     """Runs each child as a process; one that ends by itself is started again.
 
     They end with the supervisor, however that ends: told so by a signal, or by the kernel when
-    it was killed (on Linux).
+    it was killed (on Linux). They are forked from it, so that what it has loaded they need not
+    load again: whoever runs it has no other thread, and no open connection.
     """
 
-    def __init__(self, children: Sequence[Child], *, environment: Mapping[str, str]) -> None:
+    def __init__(self, children: Sequence[Child]) -> None:
         self._children = children
-        self._environment = environment
         self._signals: list[int] = []
         self._follow_parent = _follower_of(os.getpid())
 
     def run(self) -> None:
         """Return when a signal asked for the end and all processes have ended."""
+        gc.freeze()  # a child that looks through it for garbage would copy it
         readable, writable = os.pipe()
         os.set_blocking(writable, False)
         signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
@@ -74,14 +78,18 @@ class Supervisor:
         for child in self._children:
             if child.process is None and child.start_at <= time.monotonic():
                 child.started_at = time.monotonic()
-                child.process = subprocess.Popen(  # noqa: S603 - commands of our own
-                    child.command,
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=child.handed_down,
-                    # There is one thread here, so this is safe, and nothing else can do it.
-                    preexec_fn=self._follow_parent,  # noqa: PLW1509 - see above
-                )
+                fork = multiprocessing.get_context("fork")
+                child.process = fork.Process(target=self._become, args=(child,))
+                child.process.start()
+
+    def _become(self, child: Child) -> None:
+        """The whole life of a child, within its own process."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        self._follow_parent()
+        setproctitle(f"condarium {child.name}")
+        child.run()
 
     def _seconds_to_next_start(self) -> float | None:
         waiting = [child.start_at for child in self._children if child.process is None]
@@ -89,8 +97,9 @@ class Supervisor:
 
     def _look_for_ended(self) -> None:
         for child in self._children:
-            if child.process is None or (code := child.process.poll()) is None:
+            if child.process is None or (code := child.process.exitcode) is None:
                 continue
+            child.process.close()
             child.process = None
             if self._signals:
                 continue
@@ -113,12 +122,12 @@ class Supervisor:
         self._tell_all(signal.SIGKILL)
         for child in self._children:
             if child.process is not None:
-                child.process.wait()
+                child.process.join()
 
     def _tell_all(self, number: int) -> None:
         for child in self._children:
-            if child.process is not None:
-                child.process.send_signal(number)
+            if child.process is not None and child.process.pid is not None:
+                os.kill(child.process.pid, number)
 
     def _wait_until(self, readable: int, deadline: float, hurried: Callable[[], bool]) -> None:
         while any(child.process for child in self._children) and not hurried():

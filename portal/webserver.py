@@ -5,7 +5,6 @@ Behind nginx or Caddy on an open network; bare on loopback or a network whose pe
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import signal
@@ -97,22 +96,24 @@ def allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def run(bind: str, *, supervised: bool = False) -> None:
+    """Serve until told to stop; somebody else starts it again."""
+    allow_many_connections()
+    WebServer(
+        get_internal_wsgi_application,
+        bind=bind,
+        threads=settings.WEB_THREADS,
+        processes=settings.WEB_PROCESSES,
+        supervised=supervised,
+    ).run()
+
+
 def main() -> None:
-    arguments = argparse.ArgumentParser(prog="python -m portal.webserver")
-    arguments.add_argument("--fd", type=int, help="a listening socket that was handed down")
-    fd: int | None = arguments.parse_args().fd
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
     checks.refuse_unsafe_start()
     host = f"[{settings.LISTEN_HOST}]" if ":" in settings.LISTEN_HOST else settings.LISTEN_HOST
-    allow_many_connections()
-    WebServer(
-        get_internal_wsgi_application,
-        bind=f"{host}:{settings.LISTEN_PORT}" if fd is None else f"fd://{fd}",
-        threads=settings.WEB_THREADS,
-        processes=settings.WEB_PROCESSES,
-        supervised=fd is not None,
-    ).run()
+    run(f"{host}:{settings.LISTEN_PORT}")
 
 
 if __name__ == "__main__":

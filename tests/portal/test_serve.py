@@ -15,6 +15,9 @@ from pytest_django import Settings
 from portal.management.commands.serve import prepare_static_files
 from tests.servers import LOOPBACK, LiveServer, PreparedData, run_manage
 
+# As `ps` shows them.
+WEB, WORKER = "gunicorn: master [condarium-web]", "condarium worker"
+
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[LiveServer]:
@@ -63,12 +66,14 @@ def command_of(pid: int) -> list[str]:
         return []
 
 
-def children_named(pid: int, word: str) -> list[int]:
-    return [child for child in children_of(pid) if word in command_of(child)]
+def children_named(pid: int, title: str) -> list[int]:
+    return [child for child in children_of(pid) if title in command_of(child)]
 
 
-def child_named(pid: int, word: str) -> int:
-    (child,) = children_named(pid, word)
+def child_named(pid: int, title: str) -> int:
+    """Waited for: it has its title a moment after it was forked."""
+    assert eventually(lambda: bool(children_named(pid, title)))
+    (child,) = children_named(pid, title)
     return child
 
 
@@ -180,19 +185,19 @@ def test_no_process_outlives_a_killed_supervisor(ending: LiveServer) -> None:
 
 @pytest.mark.parametrize("name", ["web", "worker"])
 def test_a_killed_process_comes_back(server: LiveServer, name: str) -> None:
-    word = {"web": "portal.webserver", "worker": "worker"}[name]
-    killed = child_named(server.pid, word)
+    title = {"web": WEB, "worker": WORKER}[name]
+    killed = child_named(server.pid, title)
 
     os.kill(killed, signal.SIGKILL)
 
     assert eventually(lambda: f"{name} ended by SIGKILL; it is started again" in server.log())
-    # A child that was only just started does not have its command line yet.
-    assert eventually(lambda: children_named(server.pid, word) not in ([], [killed]))
+    # A child that was only just started does not have its title yet.
+    assert eventually(lambda: children_named(server.pid, title) not in ([], [killed]))
     assert eventually(lambda: is_live(server))
 
 
 def test_a_killed_process_of_the_web_server_comes_back(server: LiveServer) -> None:
-    web = child_named(server.pid, "portal.webserver")
+    web = child_named(server.pid, WEB)
     (killed,) = children_of(web)
 
     os.kill(killed, signal.SIGKILL)

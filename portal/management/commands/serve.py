@@ -6,24 +6,24 @@ import errno
 import fcntl
 import hashlib
 import importlib
-import os
 import socket
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
+from django.db.backends.postgresql import base as postgresql
 from django.db.utils import OperationalError
 from whitenoise.storage import (  # type: ignore[import-untyped]  # has no types
     CompressedManifestStaticFilesStorage,
 )
 
-from portal import checks, env
+from portal import checks, env, webserver
 from portal.supervisor import Child, Supervisor
 
 _NEVER_SERVED = ["redoc"]  # megabytes to compress; the API is shown by Swagger
@@ -46,18 +46,14 @@ class Command(BaseCommand):
         prepare_database()
         prepare_static_files()
         self._say_where()
-        connections.close_all()
+        _end_connections()
 
-        python = [sys.executable, "-m"]
-        fd = listener.fileno()
-        children = [Child("web", [*python, "portal.webserver", "--fd", str(fd)], handed_down=[fd])]
+        children = [
+            Child("web", partial(webserver.run, f"fd://{listener.fileno()}", supervised=True))
+        ]
         if not web_only:
-            children.append(Child("worker", [*python, "portal.command", "worker"]))
-        paths = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
-        Supervisor(
-            children,
-            environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        ).run()
+            children.append(Child("worker", partial(call_command, "worker")))
+        Supervisor(children).run()
 
     def _say_where(self) -> None:
         # Named in a string: the portal stands below the accounts and imports nothing of them.
@@ -72,6 +68,14 @@ class Command(BaseCommand):
             self.stdout.write(f"           {link}")
         self.stdout.write("Ctrl-C stops it.")
         self.stdout.flush()
+
+
+def _end_connections() -> None:
+    """What is forked from here must not share them, nor threads that keep them."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if connection.vendor == "postgresql":
+            cast(postgresql.DatabaseWrapper, connection).close_pool()
 
 
 def listen(host: str, port: int) -> socket.socket:
