@@ -52,6 +52,8 @@ _SENTENCES: dict[str, str | Promise] = {
     "notice.withdraw": _("withdrew a notice of {0}"),
     "organization.create": _("founded {0}"),
     "package.archive": _("archived the package {0}"),
+    "package.lock": _("locked the package {0}"),
+    "package.unlock": _("unlocked the package {0}"),
     "package.change": _("changed the package {0}"),
     "package.create": _("made the package {0}"),
     "package.delete": _("deleted the package {0}"),

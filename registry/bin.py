@@ -28,7 +28,7 @@ from registry.entries import put_all
 from registry.holding import hold_channels, hold_files, hold_packages
 from registry.models import Binned, Channel, PackageFile
 from registry.quotas import Usage
-from registry.refusing import refused_by
+from registry.refusing import refuse_changes, refused_by
 from registry.rows import batched
 
 _AT_ONCE = 500
@@ -89,6 +89,7 @@ def restore_files(
         back = [f for pk, f in held.items() if pk in standing and f.account_id == account.pk]
         if not back:
             raise NotFound
+        refuse_changes(back)
         names = {file.package_id for file in back}
         concerned = [package for pk, package in packages.items() if pk in names]
         revive(package for package in concerned if package.deleted_at is not None)

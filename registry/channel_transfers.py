@@ -44,7 +44,7 @@ from registry.models import (
     Removal,
 )
 from registry.models.channel import MAIN
-from registry.refusing import immutable_channels
+from registry.refusing import closed_among, immutable_channels, package_locked
 from registry.rows import batched
 from registry.transfers import change_account, days_left, no_recipient, recipient, tell_both
 
@@ -334,6 +334,7 @@ def _target_obstacles(by: Identity, transfer: ChannelTransfer, rows: Sequence[_R
             gettext("A file of %(channel)s is just being replaced. Try again in ten minutes.")
             % names
         )
+    said += _locked_obstacles(transfer.source, rows)
     said += _namesake_obstacles(target, rows)
     said += _file_obstacles(target, rows)
     offered_by = transfer.offered_by
@@ -347,19 +348,25 @@ def _target_obstacles(by: Identity, transfer: ChannelTransfer, rows: Sequence[_R
     return said
 
 
+def _locked_obstacles(source: Account, rows: Iterable[_Row]) -> list[str]:
+    here = {row.package_id for row in rows}
+    locked = Package.objects.select_related("account").filter(
+        account=source, locked_at__isnull=False
+    )
+    return [package_locked(package).detail for package in locked if package.pk in here]
+
+
 def _namesake_obstacles(target: Account, rows: Iterable[_Row]) -> list[str]:
     private = {row.name: row.is_private for row in rows}
-    said: list[str] = []
+    said = [closed.detail for closed in closed_among(target, private).values()]
     for name, package in sorted(_namesakes(target, private).items()):
-        if package.archived_at is not None:
-            words = gettext("%(package)s of %(account)s is archived, so it takes no files.")
-        elif package.is_private != private[name]:
-            words = gettext(
-                "%(package)s is private in one of the two accounts and public in the other."
+        if package.is_private != private[name]:
+            said.append(
+                gettext(
+                    "%(package)s is private in one of the two accounts and public in the other."
+                )
+                % {"package": name}
             )
-        else:
-            continue
-        said.append(words % {"package": name, "account": target.name})
     return said
 
 

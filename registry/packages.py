@@ -23,6 +23,7 @@ from registry.models import Collaborator, Package, PackageFile, Release, Removal
 from registry.models.package import DESCRIPTION_FIELDS
 from registry.placement import delete_files
 from registry.publishing import InvalidPackage
+from registry.refusing import package_locked
 
 # --- Packages ------------------------------------------------------------------------------------
 
@@ -173,6 +174,37 @@ def unarchive_package(*, by: Identity, package: Package) -> Package:
 
 
 @transaction.atomic
+def lock_package(*, by: Identity, package: Package, note: str = "") -> Package:
+    """Let nobody upload, replace, move or delete files of a package until it is unlocked. The note
+    of one that is locked can be changed so."""
+    access.require_whole_package(by, package, Permission.ADMIN)
+    held = _held(package)
+    said = " ".join(note.split())[:200]
+    if held.locked_at is None or held.lock_note != said:
+        since = held.locked_at or timezone.now()
+        who = held.locked_by_name if held.locked_at else by.name
+        _write(held, {"locked_at": since, "locked_by_name": who, "lock_note": said})
+        audit.record(
+            by=by,
+            account=held.account,
+            action="package.lock",
+            target=held.name,
+            detail={"note": said},
+        )
+    return held
+
+
+@transaction.atomic
+def unlock_package(*, by: Identity, package: Package) -> Package:
+    access.require_whole_package(by, package, Permission.ADMIN)
+    held = _held(package)
+    if held.locked_at is not None:
+        _write(held, {"locked_at": None, "locked_by_name": "", "lock_note": ""})
+        audit.record(by=by, account=held.account, action="package.unlock", target=held.name)
+    return held
+
+
+@transaction.atomic
 def delete_package(
     *, by: Identity, package: Package, because: Mapping[str, object] | None = None
 ) -> int:
@@ -183,6 +215,8 @@ def delete_package(
     """
     access.require_package(by, package, Permission.WRITE)
     held = _held(package)
+    if held.locked_at is not None:
+        raise package_locked(held)
     collaborators = Collaborator.objects.filter(package=held)
     if collaborators.exists():
         access.require_whole_package(by, held, Permission.ADMIN)

@@ -47,7 +47,8 @@ from registry.publishing import (
 from registry.refusing import (
     Offered,
     judge,
-    refuse_archived,
+    refuse_changes,
+    refuse_closed,
     refuse_locked,
     refuse_locked_around,
     refused_by,
@@ -92,6 +93,7 @@ def _put(held: Sequence[PackageFile], channel: Channel, by: Identity) -> set[int
     """Put files that are held into a channel that may not take them."""
     if not held:
         return set()
+    refuse_changes(held)
     if channel.account_id not in {one.account_id for one in hold_channels([channel.pk])}:
         raise NotFound
     for refusal in refused_by(channel, held).values():
@@ -137,6 +139,7 @@ def remove_files(*, by: Identity, files: Sequence[PackageFile], channel: Channel
 
 
 def _remove(by: Identity, held: Sequence[PackageFile], channel: Channel) -> set[int]:
+    refuse_changes(held)
     hold_channels([channel.pk])
     removed = take_out([Placed.of(file) for file in held], channel)
     _record(by, "file.remove", [file for file in held if file.pk in removed], channel)
@@ -298,7 +301,7 @@ def _hold_sources(files: Sequence[PackageFile], account: Account) -> list[Packag
                 % {"subdir": file.subdir, "file": file.filename}
             )
         places.add((file.subdir, file.filename))
-    refuse_archived(packages_of(account, names, private=private).values())
+    refuse_closed(packages_of(account, names, private=private).values())
     return held
 
 
@@ -420,6 +423,7 @@ def carry_out_deletion(
 
 
 def _delete(by: Identity, held: Sequence[PackageFile], reason: str) -> None:
+    refuse_changes(held)
     by_id = {file.pk: file for file in held}
     inside: defaultdict[int, list[Placed]] = defaultdict(list)
     standing: defaultdict[int, list[int]] = defaultdict(list)

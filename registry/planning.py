@@ -28,7 +28,7 @@ from registry.placement import (
     remove_files,
 )
 from registry.publishing import Outcome
-from registry.refusing import refuse_locked, v3_not_allowed
+from registry.refusing import closed_among, package_locked, refuse_locked, v3_not_allowed
 from registry.rows import batched
 
 _AT_ONCE = 500
@@ -105,7 +105,9 @@ def _writable(by: Identity, files: Sequence[PackageFile], found: Plan) -> list[P
     account = files[0].account
     names = access.publishable_names(by, account, {file.name for file in files})
     for file in files:
-        if file.name in names:
+        if file.name in names and file.package.locked_at is not None:
+            found.refused[package_locked(file.package).detail] += 1
+        elif file.name in names:
             good.append(file)
         else:
             found.refused[_no_right(account, file.name)] += 1
@@ -134,10 +136,13 @@ def _plan_foreign(by: Identity, files: Sequence[PackageFile], target: Channel, f
         for key, file in known_files(target.account, some).items()
     }
     there = _standing([file.id for file in known.values()], target)
+    closed = closed_among(target.account, names)
     for file in files:
         other = known.get((file.subdir, file.filename))
         if file.name not in names:
             found.refused[_no_right(target.account, file.name)] += 1
+        elif file.name in closed:
+            found.refused[closed[file.name].detail] += 1
         elif other and other.is_there and other.sha256 != file.sha256:
             found.refused[
                 gettext("%(account)s has files of the same name with other content.")

@@ -51,9 +51,9 @@ from registry.models import Channel, PackageFile
 from registry.reading import read_contents
 from registry.refusing import (
     Offered,
-    archived_among,
+    closed_among,
     judge,
-    refuse_archived,
+    refuse_closed,
     refuse_locked,
     refuse_other_bytes,
     refused_by,
@@ -198,8 +198,8 @@ def take_in(
     facts = _read(incoming, digests, claims)
     for each in destinations:
         access.require_publish(by, each, facts.name)
-    for archived in archived_among(destination.account, [facts.name]).values():
-        raise archived
+    for closed in closed_among(destination.account, [facts.name]).values():
+        raise closed
     known = known_files(destination.account, [facts.key])
     for each in destinations:
         refuse_early(each, facts, known.get(facts.key), replaces=replaces)
@@ -379,7 +379,7 @@ def register(
     refused = _refused_at_a_look(channels, files)
     taken = [facts for facts in files if facts.key not in refused]
     entered = enter(by=by, account=channel.account, files=taken, blobs=blobs)
-    refuse_archived(entered.packages.values())  # since the look
+    refuse_closed(entered.packages.values())  # since the look
     known = {facts.key: entered.known[facts.key] for facts in taken}
     other = {facts.key for facts in taken if known[facts.key].sha256 != facts.digests.sha256}
     judged = judge(
@@ -432,14 +432,14 @@ def _refused_at_a_look(
 ) -> dict[Key, Refusal]:
     """What `refused_by` will say, before rows are held."""
     channels, files = list(channels), list(files)
-    archived = archived_among(channels[0].account, {facts.name for facts in files})
+    closed = closed_among(channels[0].account, {facts.name for facts in files})
     newer = [facts for facts in files if facts.schema_version >= V3_SCHEMA]
     return {
         facts.key: v3_not_allowed(channel.name, facts.filename)
         for channel in channels
         for facts in newer
         if not channel.allows_v3
-    } | {facts.key: archived[facts.name] for facts in files if facts.name in archived}
+    } | {facts.key: closed[facts.name] for facts in files if facts.name in closed}
 
 
 class Before(NamedTuple):

@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import Conflict, Forbidden, NotFound, Refusal
+from portal.templatetags.ui import short_date
 from registry import access
 from registry.conda.facts import FileFacts
 from registry.conda.layout import V3_SCHEMA
@@ -41,6 +43,11 @@ class ChannelLocked(Forbidden):
 class PackageArchived(Forbidden):
     slug = "package-archived"
     title = "The package is archived"
+
+
+class PackageLocked(Forbidden):
+    slug = "package-locked"
+    title = "The package is locked"
 
 
 class V3NotAllowed(Forbidden):
@@ -101,22 +108,52 @@ def v3_not_allowed(channel_name: str, filename: str) -> V3NotAllowed:
     )
 
 
-# --- Archived packages ---------------------------------------------------------------------------
+# --- Locked and archived packages ----------------------------------------------------------------
 
 
-def archived_among(account: Account, names: Collection[str]) -> dict[str, PackageArchived]:
-    """Those of the account's packages, by their names, that take no files any more, and why; the
-    rows are asked again when they are held: `refuse_archived`."""
-    rows = Package.objects.select_related("account").filter(
-        account=account, name__in=names, archived_at__isnull=False
-    )
-    return {row.name: _archived(row) for row in rows}
+def closed_among(account: Account, names: Collection[str]) -> dict[str, Refusal]:
+    """Those of the account's packages, by their names, that take no files, and why; the rows are
+    asked again when they are held: `refuse_closed`."""
+    closed = Q(archived_at__isnull=False) | Q(locked_at__isnull=False)
+    rows = Package.objects.select_related("account").filter(closed, account=account, name__in=names)
+    return {row.name: _closed(row) for row in rows}
 
 
-def refuse_archived(packages: Iterable[Package]) -> None:
+def refuse_closed(packages: Iterable[Package]) -> None:
+    """Refuse new files of packages that are archived or locked."""
     for package in packages:
-        if package.archived_at is not None:
-            raise _archived(package)
+        if package.archived_at is not None or package.locked_at is not None:
+            raise _closed(package)
+
+
+def _closed(package: Package) -> Refusal:
+    return package_locked(package) if package.locked_at is not None else _archived(package)
+
+
+def refuse_changes(files: Iterable[PackageFile]) -> None:
+    """Refuse what would change where files of locked packages stand, or whether they do; asked
+    when the packages are held."""
+    for package in {file.package for file in files}:
+        if package.locked_at is not None:
+            raise package_locked(package)
+
+
+def package_locked(package: Package) -> PackageLocked:
+    if package.locked_at is None:
+        raise ValueError(f"{package.name} is not locked.")
+    return PackageLocked(
+        gettext(
+            "%(package)s of %(account)s is locked since %(day)s by %(who)s%(note)s, so none of its "
+            "files changes. Ask an admin of the package to unlock it."
+        )
+        % {
+            "package": package.name,
+            "account": package.account.name,
+            "day": short_date(package.locked_at),
+            "who": package.locked_by_name,
+            "note": f": “{package.lock_note}”" if package.lock_note else "",
+        }
+    )
 
 
 def _archived(package: Package) -> PackageArchived:

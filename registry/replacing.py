@@ -27,7 +27,9 @@ from registry.models import Announcement, PackageFile
 from registry.refusing import (
     ChannelLocked,
     FileExists,
+    PackageLocked,
     immutable_channels,
+    refuse_changes,
     refuse_locked_around,
 )
 
@@ -62,6 +64,7 @@ def leave(by: Identity, file: PackageFile) -> bool:
         if held is None or held.deleted_at or held.leaving_until:
             raise NotFound
         access.require_delete(by, held)
+        refuse_changes([held])
         channels = hold_channels([channel_id for _, channel_id in channels_with([held.pk])])
         for channel in channels:
             refuse_locked_around(by, held.filename, channel)
@@ -122,7 +125,7 @@ def _delete(pk: int) -> int:
                 return 0  # it was uploaded anew, or is about to be
             by = Identity(user=file.leaving_by, token=file.leaving_with)
             return placement.carry_out_deletion(by=by, files=[file])
-    except ChannelLocked as refusal:
-        # It stands in a channel that was locked since, and stays there until that is over.
+    except (ChannelLocked, PackageLocked) as refusal:
+        # It was locked since, or a channel it stands in, and stays there until that is over.
         log.warning("a file can't leave: %s", refusal.slug, extra={"file_id": pk})
         return 0

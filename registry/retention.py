@@ -40,7 +40,7 @@ from portal.errors import Conflict, InvalidInput, NotFound
 from registry import access, placement
 from registry.entries import Placed, channels_with, take_out
 from registry.holding import hold_channels, hold_files, hold_packages
-from registry.models import Channel, ChannelFile, PackageFile, RetentionRule
+from registry.models import Channel, ChannelFile, Package, PackageFile, RetentionRule
 from registry.refusing import ChannelLocked
 from registry.rows import batched
 
@@ -211,6 +211,10 @@ def unkept(rule: RetentionRule, *, names: Collection[str] | None = None) -> Iter
     """The files that the rule doesn't keep, by platform and name, the newest versions first; only
     those of ``names``, where these are given. They are read as they are asked for."""
     entries = ChannelFile.objects.filter(channel=rule.channel_id, file__leaving_until=None)
+    locked = Package.objects.filter(
+        account=rule.channel.account_id, locked_at__isnull=False
+    ).values_list("name", flat=True)
+    entries = entries.exclude(name__in=list(locked))
     if names is not None:
         entries = entries.filter(name__in=names)
     removed, kept = parse_patterns(rule.remove_pattern), parse_patterns(rule.keep_pattern)

@@ -47,7 +47,7 @@ from registry.models import (
 )
 from registry.models.transfer import Offer
 from registry.quotas import QuotaExceeded
-from registry.refusing import immutable_channels
+from registry.refusing import immutable_channels, package_locked
 from registry.rows import batched
 
 _AT_ONCE = 500
@@ -217,6 +217,8 @@ def _source_obstacles(
         % {"package": package.name, "channel": name, "account": account.name}
         for name in sorted(immutable)
     ]
+    if package.locked_at is not None:
+        said.append(package_locked(package).detail)
     if account.suspended_at is not None:
         said.append(gettext("%(account)s is suspended.") % {"account": account.name})
     return said

@@ -1558,4 +1558,19 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddField(
+            model_name="package",
+            name="lock_note",
+            field=models.CharField(blank=True, max_length=200),
+        ),
+        migrations.AddField(
+            model_name="package",
+            name="locked_at",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="package",
+            name="locked_by_name",
+            field=models.CharField(blank=True, max_length=64),
+        ),
     ]

@@ -52,6 +52,10 @@ class Package(Described):
     # It takes no more files; those that are there can be read.
     archived_at = models.DateTimeField(null=True, blank=True)
     archive_note = models.CharField(max_length=300, blank=True)
+    # Nothing of it changes until an admin of it unlocks it; an archived one only takes nothing new.
+    locked_at = models.DateTimeField(null=True, blank=True)
+    locked_by_name = models.CharField(max_length=64, blank=True)
+    lock_note = models.CharField(max_length=200, blank=True)
 
     if TYPE_CHECKING:
         account_id: int

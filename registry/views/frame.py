@@ -149,6 +149,7 @@ def package_settings_context(
         ("collaborators", gettext("Collaborators"), "users"),
         ("package-tokens", gettext("Tokens"), "key-round"),
         ("visibility", gettext("Visibility"), "eye"),
+        ("package-lock", gettext("Lock"), "lock"),
         ("package-admin", gettext("Archive, transfer, delete"), "triangle-alert"),
         ("description", gettext("Description"), "pencil"),
     ]

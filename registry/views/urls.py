@@ -106,6 +106,9 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{settings}/admin/transfer", transfers.transfer_offer, "transfer-offer"),
         (f"{settings}/admin/archive", package_admin.package_archive, "package-archive"),
         (f"{settings}/admin/unarchive", package_admin.package_unarchive, "package-unarchive"),
+        (f"{settings}/lock", package_admin.package_lock_page, "package-lock"),
+        (f"{settings}/lock/lock", package_admin.package_lock, "package-lock-act"),
+        (f"{settings}/lock/unlock", package_admin.package_unlock, "package-unlock"),
         (f"{settings}/description", descriptions.description, "description"),
         (
             f"{settings}/description/follow/<slug:field>",
