@@ -6,7 +6,7 @@ ARGS ?=
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo compose test lint format bench lock vendor messages clean set-up set-up-test
+.PHONY: help run demo compose test lint format bench lock vendor messages pictures clean set-up set-up-test
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
@@ -61,6 +61,9 @@ messages: set-up-test ## collect the words of pages for translators, and compile
 	@CONDARIUM_DATA=build .venv/bin/condarium makemessages --all --no-location --no-obsolete \
 		--ignore .venv --ignore .venv-clients --ignore build --ignore tests --ignore benchmarks
 	@.venv/bin/python -m portal.catalogues
+
+pictures: set-up-test ## make the pictures that the documents show anew, on a real walk
+	@CONDARIUM_PICTURES=docs/pictures exec .venv/bin/pytest -q -n0 tests/browser/test_the_walk.py
 
 clean: ## remove what was made, but never the data folder
 	rm -rf .venv .venv-clients build *.egg-info .coverage .hypothesis .import_linter_cache \

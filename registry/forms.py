@@ -28,12 +28,6 @@ _MONO = {**PLAIN, "class": "mono"}
 
 # --- Collaborators -----------------------------------------------------------------------------
 
-_PERMISSION_WORDS = {
-    Permission.READ: gettext_lazy("sees and downloads."),
-    Permission.WRITE: gettext_lazy("also uploads, moves, removes, edits the description."),
-    Permission.ADMIN: gettext_lazy("also decides who may, visibility, deletion."),
-}
-
 
 class PermissionForm(forms.Form):
     permission = forms.ChoiceField(
@@ -41,29 +35,16 @@ class PermissionForm(forms.Form):
     )
 
 
-class _AddForm(forms.Form):
-    permission = forms.ChoiceField(
-        label=gettext_lazy("Permission"),
-        choices=lambda: [
-            (p.value, format_html("<span><strong>{}</strong> {}</span>", p.label, words))
-            for p, words in _PERMISSION_WORDS.items()
-        ],
-        widget=forms.RadioSelect,
-        initial=Permission.WRITE,
-    )
-
-
-class AddPersonForm(_AddForm):
+class AddPersonForm(PermissionForm):
     user = forms.CharField(
         max_length=MAX_LENGTH,
         label=gettext_lazy("Name"),
-        help_text=gettext_lazy("Of someone with an account here."),
         widget=forms.TextInput(attrs=PLAIN),
     )
     field_order = ["user", "permission"]
 
 
-class AddGroupForm(_AddForm):
+class AddGroupForm(PermissionForm):
     group = forms.ModelChoiceField(
         label=gettext_lazy("Group"),
         queryset=Group.objects.none(),
@@ -74,10 +55,8 @@ class AddGroupForm(_AddForm):
 
     def __init__(self, *args: Any, groups: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["group"] = forms.ModelChoiceField(
-            queryset=groups, to_field_name="name", empty_label=gettext_lazy("Choose one")
-        )
-        self.order_fields(self.field_order)
+        # A queryset is set on the field, which the type of fields in general does not know.
+        self.fields["group"].queryset = groups  # type: ignore[attr-defined]
 
 
 def _address(label: str) -> forms.URLField:

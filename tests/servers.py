@@ -406,12 +406,13 @@ class LiveServer:
         *,
         options: Sequence[str] = (),
         data: PreparedData | None = None,
+        port: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if data is not None:
             data.copy_to(folder / "data")
         self._options = options
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.log_path = folder / "serve.log"
         self.env = {

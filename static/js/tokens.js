@@ -33,6 +33,14 @@
     }
   }
 
+  // A day matters to one choice only; what was written stays in sight, since it would be refused.
+  const lastDay = form.elements.expires_at;
+  function showLastDay() {
+    lastDay.closest(".field").hidden = form.elements.lifetime.value !== "date" && !lastDay.value;
+  }
+  form.addEventListener("change", showLastDay);
+  showLastDay();
+
   form.addEventListener("input", (event) => {
     window.clearTimeout(waiting);
     waiting = window.setTimeout(refresh, 250, event.target.name);
