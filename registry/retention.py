@@ -211,10 +211,8 @@ def unkept(rule: RetentionRule, *, names: Collection[str] | None = None) -> Iter
     """The files that the rule doesn't keep, by platform and name, the newest versions first; only
     those of ``names``, where these are given. They are read as they are asked for."""
     entries = ChannelFile.objects.filter(channel=rule.channel_id, file__leaving_until=None)
-    locked = Package.objects.filter(
-        account=rule.channel.account_id, locked_at__isnull=False
-    ).values_list("name", flat=True)
-    entries = entries.exclude(name__in=list(locked))
+    locked = Package.objects.filter(account=rule.channel.account_id, locked_at__isnull=False)
+    entries = entries.exclude(name__in=locked.values("name"))
     if names is not None:
         entries = entries.filter(name__in=names)
     removed, kept = parse_patterns(rule.remove_pattern), parse_patterns(rule.keep_pattern)
