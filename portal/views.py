@@ -67,7 +67,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Without request context: what it would ask the database may be what has failed."""
     request_id = request.META.get("condarium.request_id", "")
-    if request.path.startswith("/api/"):
+    if wants_problem(request):
         return problem_response(ServerFault(request_id))
     theme = request.COOKIES.get("theme", "")
     context = {"request_id": request_id, "theme": theme if theme in THEMES else ""}
