@@ -18,6 +18,7 @@ from benchmarks.cost import PROJECT
 from benchmarks.hosts import House, condarium, empty_house, plain_gunicorn
 from benchmarks.imports import measure_imports
 from benchmarks.increments import fill, fill_channel, measure_increments, name_of, sections_of
+from benchmarks.installing import measure_installing
 from benchmarks.packages import WIDEST_WINDOW_LOG, Payload, small_payload
 from benchmarks.peers import Peer, available_peers
 from benchmarks.reading import measure_download, measure_reading
@@ -141,6 +142,7 @@ def _index(plan: Plan, here: House, folder: Path) -> Iterator[Section]:
     with condarium(here) as host:
         for size in sizes:
             yield visible_section(host, size.channel, payload, uploads=plan.visible_uploads)
+        yield measure_installing(host, busy, payload, folder, rounds=plan.rounds)
         yield measure_burst(host, busy, payload, uploads=plan.burst_uploads)
         for channel in (None, *calm):
             yield measure_rates(

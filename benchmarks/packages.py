@@ -16,7 +16,7 @@ import os
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -119,8 +119,17 @@ class Payload:
         finally:
             path.unlink(missing_ok=True)
 
-    def package(self, name: str, version: str = "1.0", *, subdir: str = "noarch") -> Package:
+    def package(
+        self,
+        name: str,
+        version: str = "1.0",
+        *,
+        subdir: str = "noarch",
+        depends: Sequence[str] | None = None,
+    ) -> Package:
         """The next package: other bytes under another filename than all before."""
+        if depends is None:
+            depends = ["python >=3.11", "numpy >=1.26,<3", f"{name}-base >={version}"]
         index: Index = {
             "name": name,
             "version": version,
@@ -128,7 +137,7 @@ class Payload:
             "build_number": 0,
             "subdir": subdir,
             **({"noarch": "generic"} if subdir == "noarch" else {}),
-            "depends": ["python >=3.11", "numpy >=1.26,<3", f"{name}-base >={version}"],
+            "depends": list(depends),
             "license": "BSD-3-Clause",
             "timestamp": 1_767_225_600_000,
         }

@@ -127,7 +127,7 @@ def measure_burst(host: Condarium, channel: Channel, payload: Payload, *, upload
         _wait_for_shards(client, folder, packages, before)
         shards = time.perf_counter() - answered
         cpu = host.worker_cpu_seconds() - cpu
-        _wait_for_documents(client, folder, packages)
+        wait_for_documents(client, folder, packages)
         documents = time.perf_counter() - answered
     title = f"{uploads} uploads by {AT_ONCE} clients into {channel.records:,} records"
     return Section(
@@ -155,7 +155,8 @@ def _wait_for_shards(
         _wait(started, *packages[:1])
 
 
-def _wait_for_documents(client: Client, folder: str, packages: Sequence[Package]) -> None:
+def wait_for_documents(client: Client, folder: str, packages: Sequence[Package]) -> None:
+    """Until ``repodata.json.zst`` names them all."""
     started = time.perf_counter()
     while True:
         try:
