@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.identity import Identity
 from accounts.models import Account, Invitation, Membership, Token, User
-from accounts.roles import Role
+from accounts.roles import Permission, Role
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +140,30 @@ def send_account_deleted(account: Account) -> None:
         subject=gettext_lazy("%(account)s was deleted"),
         template="account_deleted",
         context={"account": account.name},
+    )
+
+
+def send_package_invitation(
+    email: str,
+    *,
+    inviter: str,
+    package: str,
+    permission: Permission,
+    expires_at: datetime,
+    path: str,
+) -> None:
+    language, zone = translation.get_language() or "", timezone.get_current_timezone_name()
+    _send_on_commit(
+        to=[_Reader(email, language, zone)],
+        subject=gettext_lazy("%(inviter)s invites you to %(package)s"),
+        template="package_invitation",
+        context={
+            "inviter": inviter,
+            "package": package,
+            "permission": permission,
+            "until": expires_at,
+            "link": f"{settings.BASE_URL}{path}",
+        },
     )
 
 

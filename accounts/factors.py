@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allauth.mfa.models import Authenticator
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 
@@ -23,3 +23,9 @@ def has_second_factor(user: User) -> bool:
 def second_factor_of(user_column: str) -> Exists:
     """The same as a condition on rows that name a user in ``user_column``."""
     return Exists(any_of(OuterRef(user_column)))
+
+
+def count_secured(user_column: str, among: Q | None = None) -> Count:
+    """How many of the users in ``user_column`` have one, of those rows that are ``among``."""
+    has_one = Q(second_factor_of(user_column))
+    return Count(user_column, distinct=True, filter=has_one if among is None else has_one & among)

@@ -88,6 +88,7 @@ JOBS_KEPT = timedelta(days=30)
 ATTENTION_SOURCES = [
     "registry.transfers.needs",
     "registry.channel_transfers.needs",
+    "registry.package_invitations.needs",
     "registry.quotas.needs",
     "accounts.security.needs",
 ]

@@ -16,6 +16,7 @@ class RegistryConfig(AppConfig):
             file_work,  # noqa: F401  # as above
             housekeeping,
             jobs,
+            package_invitations,
             replacing,
             retention,
             search_index,
@@ -25,6 +26,7 @@ class RegistryConfig(AppConfig):
         post_migrate.connect(search_index.set_up, sender=self)
 
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
+        housekeeping.also_sweep("invitations to packages", package_invitations.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
         housekeeping.also_sweep("tokens that end soon", expiry.warn_of_ends)
         housekeeping.also_sweep("of deleted accounts", endings.sweep)

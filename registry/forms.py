@@ -37,8 +37,9 @@ class PermissionForm(forms.Form):
 
 class AddPersonForm(PermissionForm):
     user = forms.CharField(
-        max_length=MAX_LENGTH,
-        label=gettext_lazy("Name"),
+        max_length=254,
+        label=gettext_lazy("Name or e-mail"),
+        help_text=gettext_lazy("To an address, an invitation is sent."),
         widget=forms.TextInput(attrs=PLAIN),
     )
     field_order = ["user", "permission"]
@@ -53,10 +54,15 @@ class AddGroupForm(PermissionForm):
     )
     field_order = ["group", "permission"]
 
-    def __init__(self, *args: Any, groups: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, groups: Any, offered: Sequence[str] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         # A queryset is set on the field, which the type of fields in general does not know.
-        self.fields["group"].queryset = groups  # type: ignore[attr-defined]
+        field: Any = self.fields["group"]
+        field.queryset = groups
+        if offered is not None:  # at hand, so it isn't asked for again
+            field.choices = [("", field.empty_label), *((name, name) for name in offered)]
 
 
 def _address(label: str) -> forms.URLField:

@@ -1573,4 +1573,64 @@ class Migration(migrations.Migration):
             name="locked_by_name",
             field=models.CharField(blank=True, max_length=64),
         ),
+        migrations.CreateModel(
+            name="PackageInvitation",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        default=registry.models.job.new_key,
+                        editable=False,
+                        max_length=24,
+                        unique=True,
+                    ),
+                ),
+                ("email", models.EmailField(max_length=254)),
+                (
+                    "permission",
+                    models.CharField(
+                        choices=[("read", "Read"), ("write", "Write"), ("admin", "Admin")],
+                        default="write",
+                        max_length=5,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "expires_at",
+                    models.DateTimeField(
+                        default=registry.models.package_invitation.end_of_invitation
+                    ),
+                ),
+                (
+                    "invited_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "package",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="invitations",
+                        to="registry.package",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [models.Index(fields=["email"], name="package_invitations_of_email")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("package", "email"), name="address_invited_once_to_a_package"
+                    )
+                ],
+            },
+        ),
     ]

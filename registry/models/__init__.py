@@ -15,6 +15,7 @@ from registry.models.index import (
 from registry.models.job import Job
 from registry.models.notice import Notice
 from registry.models.package import Package, Release
+from registry.models.package_invitation import PackageInvitation
 from registry.models.patch import Patch, PatchChunk, PatchedRecord
 from registry.models.quota import AccountQuota
 from registry.models.retention import RetentionRule
@@ -42,6 +43,7 @@ __all__ = [
     "Notice",
     "Package",
     "PackageFile",
+    "PackageInvitation",
     "Patch",
     "PatchChunk",
     "PatchedRecord",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.core import signing
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
@@ -15,6 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from accounts.api.finding import user_named
+from accounts.factors import count_secured, has_second_factor, second_factor_of
 from accounts.forms import TypedNameForm, show_refusal
 from accounts.identity import Identity
 from accounts.models import Group, Invitation, Membership, Token, User
@@ -22,9 +24,9 @@ from accounts.rights import manageable_accounts
 from accounts.roles import Permission, Role
 from accounts.views.frame import act_of, form_page, page
 from portal.errors import Conflict, InvalidInput, NotFound
-from registry import access, collaboration
+from registry import access, collaboration, package_invitations
 from registry.forms import AddGroupForm, AddPersonForm, PermissionForm
-from registry.models import Collaborator, Package
+from registry.models import Collaborator, Package, PackageInvitation
 from registry.views.frame import package_settings_context, to, viewer
 from registry.views.listing import totals
 
@@ -56,10 +58,10 @@ def _groups(package: Package) -> QuerySet[Group]:
     return Group.objects.filter(organization__account=package.account)
 
 
-def _inherited(package: Package) -> list[_Inherited]:
+def _inherited(package: Package, groups: Sequence[Any]) -> list[_Inherited]:
     account = package.account
     if not account.is_organization:
-        secured = Authenticator.objects.filter(user__account=account).exists()
+        secured = has_second_factor(account.user)
         owner = Permission.ADMIN.label
         return [_Inherited(account.name, owner, gettext("it is theirs"), "", 1, int(secured))]
     members_url = reverse("accounts:members", args=[account.name])
@@ -67,9 +69,9 @@ def _inherited(package: Package) -> list[_Inherited]:
     ruling = Q(role__in=[Role.OWNER, Role.ADMIN])
     counts = belonging.aggregate(
         people=Count("user", distinct=True),
-        secured=Count("user__authenticator__user", distinct=True),
+        secured=count_secured("user_id"),
         admins=Count("user", distinct=True, filter=ruling),
-        secured_admins=Count("user__authenticator__user", distinct=True, filter=ruling),
+        secured_admins=count_secured("user_id", ruling),
     )
     rows = [
         _Inherited(
@@ -81,14 +83,6 @@ def _inherited(package: Package) -> list[_Inherited]:
             counts["secured_admins"],
         )
     ]
-    over_all = (
-        _groups(package)
-        .filter(all_packages=True)
-        .annotate(
-            people=Count("members__user", distinct=True),
-            secured=Count("members__user__authenticator__user", distinct=True),
-        )
-    )
     rows += [
         _Inherited(
             group.name,
@@ -103,7 +97,8 @@ def _inherited(package: Package) -> list[_Inherited]:
             group.people,
             group.secured,
         )
-        for group in over_all.order_by("name")[:_ROWS_SHOWN]
+        for group in groups
+        if group.all_packages
     ]
     rows.append(
         _Inherited(
@@ -124,8 +119,8 @@ def _named(package: Package) -> QuerySet[Collaborator]:
         .select_related("user__account", "group", "added_by")
         .annotate(
             people=Count("group__members__user", distinct=True),
-            secured=Count("group__members__user__authenticator__user", distinct=True),
-            has_second_factor=Exists(Authenticator.objects.filter(user=OuterRef("user_id"))),
+            secured=count_secured("group__members__user_id"),
+            has_second_factor=second_factor_of("user_id"),
         )
         .order_by("group__name", "user__username")
     )
@@ -143,9 +138,17 @@ def _pending(identity: Identity, package: Package) -> list[Invitation]:
     return list(invited.select_related("user", "invited_by").order_by("expires_at")[:_ROWS_SHOWN])
 
 
-def _offered_groups(package: Package) -> QuerySet[Group]:
+def _counted_groups(package: Package) -> list[Any]:
+    """The groups of the organization, each with its people, and whether the package names it."""
+    if not package.account.is_organization:
+        return []
     named = Collaborator.objects.filter(package=package, group=OuterRef("pk"))
-    return _groups(package).filter(~Exists(named)).order_by("name")
+    rows = _groups(package).annotate(
+        people=Count("members__user", distinct=True),
+        secured=count_secured("members__user_id"),
+        is_named=Exists(named),
+    )
+    return list(rows.order_by("name")[:_ROWS_SHOWN])
 
 
 def _render(
@@ -157,18 +160,26 @@ def _render(
     group_form: AddGroupForm | None = None,
 ) -> HttpResponse:
     """The page of collaborators; with a form that was wrong, as the answer to it."""
-    groups = _offered_groups(package)
+    groups = _counted_groups(package)
+    offered = [group.name for group in groups if not group.is_named]
     wrong = any(form is not None and form.errors for form in (person_form, group_form))
     context = {
         **package_settings_context(identity, package, "collaborators", held=Permission.ADMIN),
-        "inherited": _inherited(package),
+        "inherited": _inherited(package, groups),
         "collaborators": list(_named(package)[:_ROWS_SHOWN]),
         "pending": _pending(identity, package),
+        "invited": list(
+            PackageInvitation.objects.open()
+            .filter(package=package)
+            .select_related("invited_by")
+            .order_by("expires_at")
+        ),
         "new": request.GET.get("new", ""),
         "undo": _undo_of(request, package),
         "permissions": Permission.choices,
         "person_form": person_form or AddPersonForm(auto_id="person_%s"),
-        "group_form": group_form or AddGroupForm(groups=groups, auto_id="group_%s"),
+        "group_form": group_form
+        or AddGroupForm(groups=_groups(package), offered=offered, auto_id="group_%s"),
     }
     return render(request, "registry/collaborators.html", context, status=422 if wrong else 200)
 
@@ -215,12 +226,24 @@ def person_add(request: HttpRequest, account: str, package: str) -> HttpResponse
     identity, found = _decided(request, account, package)
     form = AddPersonForm(request.POST, auto_id="person_%s")
     if form.is_valid():
+        permission = Permission(form.cleaned_data["permission"])
         try:
+            if "@" in form.cleaned_data["user"]:
+                sent = package_invitations.invite(
+                    by=identity,
+                    package=found,
+                    email=form.cleaned_data["user"],
+                    permission=permission,
+                )
+                messages.success(
+                    request, gettext("An invitation was sent to %(who)s.") % {"who": sent.email}
+                )
+                return _back(found)
             added, _ = collaboration.set_collaborator(
                 by=identity,
                 package=found,
                 user=user_named(form.cleaned_data["user"]),
-                permission=Permission(form.cleaned_data["permission"]),
+                permission=permission,
             )
         except (InvalidInput, Conflict) as refusal:
             show_refusal(form, refusal)

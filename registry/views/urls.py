@@ -38,6 +38,7 @@ from registry.views import (
     home,
     jobs,
     package_admin,
+    package_invitations,
     package_tokens,
     packages,
     patches,
@@ -96,6 +97,16 @@ def _package_pages(package: str) -> list[URLPattern]:
         (f"{settings}/collaborators/add-person", collaborators.person_add, "person-add"),
         (f"{settings}/collaborators/add-group", collaborators.group_add, "group-add"),
         (f"{settings}/collaborators/undo", collaborators.collaborator_undo, "collaborator-undo"),
+        (
+            f"{settings}/collaborators/invitations/<int:invitation>/resend",
+            package_invitations.invitation_resend,
+            "package-invitation-resend",
+        ),
+        (
+            f"{settings}/collaborators/invitations/<int:invitation>/withdraw",
+            package_invitations.invitation_withdraw,
+            "package-invitation-withdraw",
+        ),
         (f"{settings}/tokens", package_tokens.tokens, "package-tokens"),
         (f"{collaborator}/change", collaborators.collaborator_change, "collaborator-change"),
         (f"{collaborator}/remove", collaborators.collaborator_remove, "collaborator-remove"),
@@ -141,6 +152,21 @@ urlpatterns: list[URLPattern] = [
     path("-/transfers/<str:key>/accept", transfers.transfer_accept, name="transfer-accept"),
     path("-/transfers/<str:key>/decline", transfers.transfer_decline, name="transfer-decline"),
     path("-/transfers/<str:key>/withdraw", transfers.transfer_withdraw, name="transfer-withdraw"),
+    path(
+        "-/package-invitations/<str:key>",
+        package_invitations.invitation,
+        name="package-invitation",
+    ),
+    path(
+        "-/package-invitations/<str:key>/accept",
+        package_invitations.invitation_accept,
+        name="package-invitation-accept",
+    ),
+    path(
+        "-/package-invitations/<str:key>/decline",
+        package_invitations.invitation_decline,
+        name="package-invitation-decline",
+    ),
     path("-/channel-transfers/<str:key>", channel_transfers.transfer, name="channel-transfer"),
     path(
         "-/channel-transfers/<str:key>/accept",
