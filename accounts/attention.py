@@ -14,8 +14,9 @@ from django.utils.module_loading import import_string
 
 from accounts.authentication import identify_session
 from accounts.identity import Identity
-from accounts.models import Invitation, Membership, Token
+from accounts.models import Invitation, Token
 from accounts.rights import manageable_accounts
+from accounts.standing import Standing
 
 _MAX_IN_MENU = 10
 
@@ -69,9 +70,12 @@ def header(request: HttpRequest) -> dict[str, Any]:
         return invitations.union(expiring, all=True).count()
 
     def organizations() -> list[str]:
-        user = identify_session(request).user
-        names = Membership.objects.filter(user=user).order_by("organization__account__name")
-        return list(names.values_list("organization__account__name", flat=True)[:_MAX_IN_MENU])
+        identity = identify_session(request)
+        if identity.user is None:
+            return []
+        # Without one they posted, and are shown what was wrong with it.
+        standing = identity.standing or Standing(identity.user)
+        return standing.organizations[:_MAX_IN_MENU]
 
     return {
         "needs_you_count": SimpleLazyObject(count),

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.utils import is_mfa_enabled
@@ -23,10 +23,12 @@ from django.utils.translation import gettext
 from accounts import recent_passwords, tokens
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account, Token, User
+from accounts.standing import Standing
 from portal.errors import InvalidCredential, TooManyRequests
 
 PATH_TOKEN = "condarium.path_token"  # noqa: S105 - a key of request.META, not a secret
 USED_TOKEN = "condarium.used_token"  # noqa: S105 - as above: the `Token` that was sent
+_STANDING = "condarium.standing"
 _WINDOW_SECONDS = 300
 _FAILURES_PER_ADDRESS_AND_NAME = 10
 _FAILURES_PER_ADDRESS = 100
@@ -134,9 +136,15 @@ def identify(request: HttpRequest, *, session: bool = False) -> Identity:
 
 
 def identify_session(request: HttpRequest) -> Identity:
-    """Who is signed in, for pages: headers are not looked at."""
+    """Who is signed in, for pages: headers are not looked at. Who only looks is asked what they
+    are in organizations once."""
     if request.user.is_authenticated:
-        return identify_user(request, request.user)
+        identity = identify_user(request, request.user)
+        if request.method not in {"GET", "HEAD"}:
+            return identity
+        known: dict[int, Standing] = request.META.setdefault(_STANDING, {})
+        standing = known.setdefault(request.user.pk, Standing(request.user))
+        return replace(identity, standing=standing)
     agent = request.headers.get("User-Agent", "")[:200]
     return Identity(ip_address=client_address(request), user_agent=agent)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from accounts.models import Account, Token, User
 from accounts.scopes import Ability, abilities
+from accounts.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Identity:
     token: Token | None = None
     ip_address: str | None = None
     user_agent: str = ""
+    # Of who only looks at a page.
+    standing: Standing | None = field(default=None, compare=False, repr=False)
     _abilities: frozenset[Ability] = field(init=False, repr=False, default=frozenset())
 
     def __post_init__(self) -> None:

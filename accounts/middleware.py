@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
@@ -78,6 +80,17 @@ class TokenWarning:
         return response
 
 
+_LOOKED_AT_SECONDS = 60
+_MOST_LOOKED_AT = 10_000
+# When this process last asked the database about a session, by its key.
+_looked_at: dict[str, float] = {}
+
+
+def forget_sessions() -> None:
+    """Ask about every session again at its next view."""
+    _looked_at.clear()
+
+
 class SessionActivity:
     """Keeps when and from where each session was seen last, for the page that lists them.
 
@@ -92,12 +105,22 @@ class SessionActivity:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         key = request.session.session_key
-        if key and request.user.is_authenticated:
+        if key and request.user.is_authenticated and not self._was_looked_at(key):
             since = timezone.now() - self.grain
             known = UserSession.objects.filter(session_key=key, last_seen_at__gt=since)
             if not known.exists():
                 UserSession.objects.create_from_request(request)
         return self.get_response(request)
+
+    def _was_looked_at(self, key: str) -> bool:
+        """Whether this process did so less than a minute ago."""
+        now = time.monotonic()
+        if now - _looked_at.get(key, -math.inf) < _LOOKED_AT_SECONDS:
+            return True
+        if len(_looked_at) >= _MOST_LOOKED_AT:
+            _looked_at.clear()
+        _looked_at[key] = now
+        return False
 
 
 class FormerNames:

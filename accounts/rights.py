@@ -100,6 +100,8 @@ def role_in(identity: Identity, account: Account) -> str | None:
         return Role.ADMIN if account.is_organization else Role.OWNER
     if identity.user is None or not account.is_organization:
         return None
+    if identity.standing is not None:
+        return identity.standing.roles.get(account.pk)
     membership = (
         memberships_in_force(identity.user)
         .filter(organization__account=account)
@@ -191,13 +193,15 @@ def manageable_accounts(identity: Identity) -> QuerySet[Account]:
     acting = identity.account
     if acting is None:
         return Account.objects.none()
+    if identity.standing is not None:
+        return Account.objects.filter(pk__in=identity.standing.administered)
     condition = Q(pk=acting.pk)
     if identity.user is not None:
         administering = memberships_in_force(identity.user).filter(
             role__in=[Role.OWNER, Role.ADMIN]
         )
         condition |= Q(organization__in=administering.values("organization"))
-    return Account.objects.filter(condition, suspended_at=None).distinct()
+    return Account.objects.filter(condition, suspended_at=None)
 
 
 def runs_the_site(identity: Identity) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts.identity import Identity
-from accounts.models import Account, Group, Organization
+from accounts.models import Account, Group, Organization, User
 from accounts.rights import (
     groups_in_force,
     manageable_accounts,
@@ -95,7 +96,23 @@ def reads_privately(identity: Identity, account: Account) -> bool:
     return identity.can(Ability.DOWNLOAD) and role_in(identity, account) is not None
 
 
+def _joined(identity: Identity, user: User) -> list[int] | QuerySet[Organization, Any]:
+    """The accounts that they belong to."""
+    if identity.standing is not None:
+        return identity.standing.joined
+    in_force = memberships_in_force(user).values("organization")
+    return Organization.objects.filter(pk__in=in_force).values_list("account")
+
+
+def _belongs(identity: Identity, account: Account) -> bool:
+    """Whether it is known already that they belong to the account, which is not suspended."""
+    standing = identity.standing
+    return standing is not None and account.pk in standing.open_accounts
+
+
 def visible_channels(identity: Identity, account: Account) -> QuerySet[Channel]:
+    if _belongs(identity, account):
+        return Channel.objects.filter(account=account).select_related("account")
     return readable_channels(identity).filter(account=account).select_related("account")
 
 
@@ -104,18 +121,21 @@ def readable_channels(identity: Identity) -> QuerySet[Channel]:
     visible = Q(visibility=Channel.Visibility.PUBLIC)
     acting = identity.account
     if acting is not None and identity.can(Ability.DOWNLOAD):
-        belonging = Q(pk=acting.pk)
-        if identity.user is not None:
-            joined = Organization.objects.filter(
-                pk__in=memberships_in_force(identity.user).values("organization")
-            )
-            belonging |= Q(pk__in=joined.values("account"))
-        accounts = Account.objects.filter(belonging, suspended_at=None)
-        private = Q(account__in=accounts.values("pk"))
+        private = Q(account__in=_accounts_in_force(identity, acting))
         if identity.token is not None and identity.token.channels:
             private &= Q(name__in=identity.token.channels)
         visible |= private
     return Channel.objects.filter(visible)
+
+
+def _accounts_in_force(identity: Identity, acting: Account) -> list[int] | QuerySet[Account, Any]:
+    """Their own account and those they belong to, as far as none is suspended."""
+    if identity.standing is not None:
+        return identity.standing.open_accounts
+    belonging = Q(pk=acting.pk)
+    if identity.user is not None:
+        belonging |= Q(pk__in=_joined(identity, identity.user))
+    return Account.objects.filter(belonging, suspended_at=None).values_list("pk")
 
 
 def readable_files(identity: Identity) -> QuerySet[PackageFile]:
@@ -176,22 +196,22 @@ def sees_members_index(identity: Identity, channel: Channel) -> bool:
 
 
 def _groups(identity: Identity) -> QuerySet[Group]:
+    if identity.standing is not None:
+        return Group.objects.filter(pk__in=identity.standing.groups)
     return groups_in_force(identity.user) if identity.user else Group.objects.none()
 
 
 def _collaborations(identity: Identity, needed: Permission) -> Q:
     """Packages that they hold ``needed`` on by name: as collaborator or through a group."""
     levels = permissions_covering(needed)
-    direct = Collaborator.objects.filter(
-        package=OuterRef("pk"), permission__in=levels, user=identity.user
+    groups = _groups(identity)
+    named = Collaborator.objects.filter(
+        Q(user=identity.user) | Q(group__in=groups), permission__in=levels
     )
-    through_group = Collaborator.objects.filter(
-        package=OuterRef("pk"), permission__in=levels, group__in=_groups(identity)
+    over_all = groups.filter(all_packages=True, permission__in=levels)
+    return Q(pk__in=named.values("package")) | Q(
+        account__in=over_all.order_by().values("organization__account")
     )
-    over_all = _groups(identity).filter(
-        organization__account=OuterRef("account"), all_packages=True, permission__in=levels
-    )
-    return Q(Exists(direct)) | Q(Exists(through_group)) | Q(Exists(over_all))
 
 
 def visible_packages(identity: Identity, account: Account | None = None) -> QuerySet[Package]:
@@ -203,6 +223,8 @@ def visible_packages(identity: Identity, account: Account | None = None) -> Quer
     packages = Package.objects.select_related("account").filter(deleted_at=None)
     if account is not None:
         packages = packages.filter(account=account)
+        if _belongs(identity, account):
+            return packages
     somewhere = ChannelFile.objects.filter(file__package=OuterRef("pk"))
     in_public = somewhere.filter(channel__visibility=Channel.Visibility.PUBLIC)
     stood_in_public = Removal.objects.filter(
@@ -216,15 +238,14 @@ def visible_packages(identity: Identity, account: Account | None = None) -> Quer
     if acting is not None and identity.can(Ability.DOWNLOAD):
         private = Q(account=acting)
         if identity.user is not None:
-            joined = memberships_in_force(identity.user).values("organization")
-            private |= Q(account__organization__in=joined)
+            private |= Q(account__in=_joined(identity, identity.user))
             private |= _collaborations(identity, Permission.READ)
         if identity.token is not None and identity.token.packages:
             # Patterns are matched in Python; tokens have few, and accounts' packages have names.
             names = _names_within_limit(identity, private)
             private &= Q(pk__in=names)
         visible |= private
-    return packages.filter(visible).distinct()
+    return packages.filter(visible)
 
 
 def perhaps_visible(identity: Identity) -> Q:
@@ -308,6 +329,8 @@ def _shown_files(identity: Identity, account: Account) -> Q:
     )
     shown = Q(Exists(readable))
     if _sees_beyond_channels(identity) and account.suspended_at is None:
+        if identity.standing is not None and account.pk in identity.standing.administered:
+            return Q()
         shown |= Q(account__in=manageable_accounts(identity).values("pk"))
         if identity.user is not None:
             written = Package.objects.filter(account=account).filter(
@@ -405,7 +428,7 @@ def open_destination(
     require_ability(identity, ability)
     _require_within_limits(identity, channel_name, None)
     administers = may_administer(identity, account)
-    if not administers and not _writes_anything(identity, account):
+    if not administers and not writes_anything(identity, account):
         raise Forbidden(
             gettext(
                 "%(identity)s may not publish to %(account)s. Ask an admin of %(account)s "
@@ -443,7 +466,8 @@ def may_read_channel_by_role(identity: Identity, channel: Channel) -> bool:
     return not channel.is_private or role_in(identity, channel.account) is not None
 
 
-def _writes_anything(identity: Identity, account: Account) -> bool:
+def writes_anything(identity: Identity, account: Account) -> bool:
+    """Whether a group or a collaboration lets them publish there."""
     if identity.user is None or account.suspended_at is not None:
         return False
     levels = permissions_covering(Permission.WRITE)

@@ -201,10 +201,11 @@ class Needed:
 
 
 def dependencies_of(
-    viewer: Identity, package: Package, file: PackageFile | None = None
+    viewer: Identity, package: Package, newest: PackageFile | None = None
 ) -> list[Needed]:
-    """What a file needs, or all files together of the newest version that the viewer may see."""
-    files = [file] if file is not None else _newest_files(viewer, package)
+    """What all files together of the newest version need that the viewer may see; ``newest`` is
+    one of them, where that is known already."""
+    files = _newest_files(viewer, package, newest)
     asked: dict[str, set[str]] = {}
     for spec in (spec for one in files for spec in _depends(one)):
         if name := required_name(spec):
@@ -225,12 +226,15 @@ def dependencies_of(
     ]
 
 
-def _newest_files(viewer: Identity, package: Package) -> list[PackageFile]:
+def _newest_files(
+    viewer: Identity, package: Package, newest: PackageFile | None
+) -> list[PackageFile]:
     files = access.visible_files(viewer, package).order_by("-version_key", "-pk")
-    newest = files.values_list("version_key", flat=True).first()
+    newest = newest or files.only("version_key").first()
     if newest is None:
         return []
-    return list(files.filter(version_key=newest).only("pk", "index")[:_MOST_FILES])
+    alike = files.filter(version_key=newest.version_key)
+    return list(alike.only("pk", "index")[:_MOST_FILES])
 
 
 def packages_called(

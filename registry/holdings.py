@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
 from accounts.identity import Identity
 from accounts.models import Account
@@ -59,15 +59,14 @@ def holdings(
         rows = PublishedIndex.objects.filter(channel__in=found.keys())
         indexes = rows.only("channel", "subdir", "members_only", "record_count", "published_at")
     _count_files(found, whole, indexes)
-    for channel_id, number in _names(account, found, whole):
-        found[channel_id].packages = number
     left = MOST_ADDED_UP
     small = []
     for channel_id, one in sorted(found.items(), key=lambda item: item[1].files):
         left -= one.files
         if left >= 0:
             small.append(channel_id)
-    for channel_id, size in _sizes(account, small, whole):
+    for channel_id, number, size in _names_and_sizes(account, found, small, whole):
+        found[channel_id].packages = number or 0
         found[channel_id].size_bytes = size
     return found
 
@@ -87,21 +86,21 @@ def _count_files(
         one.subdirs = {subdir: count for subdir, count in one.subdirs.items() if count}
 
 
-def _names(
-    account: Account, found: dict[int, Holding], whole: set[int]
-) -> QuerySet[ChanneldataEntry, tuple[int, int]]:
-    private = Package.objects.filter(
-        account=account, is_private=True, name=OuterRef("package_name")
+def _names_and_sizes(
+    account: Account, channels: Iterable[int], small: Sequence[int], whole: set[int]
+) -> QuerySet[Channel, tuple[int, int | None, int | None]]:
+    """How many packages each of the channels lists, and of the small ones the bytes; one query."""
+    private = Package.objects.filter(account=account, is_private=True)
+    of_channel = Q(channel=OuterRef("pk"))
+    shown = Q(channel__in=whole)
+    entries = ChanneldataEntry.objects.filter(
+        of_channel, shown | ~Exists(private.filter(name=OuterRef("package_name")))
     )
-    entries = ChanneldataEntry.objects.filter(channel__in=found.keys())
-    shown = entries.filter(Q(channel__in=whole) | ~Exists(private))
-    return shown.values_list("channel_id").annotate(count=Count("pk")).order_by()
-
-
-def _sizes(
-    account: Account, channels: Sequence[int], whole: set[int]
-) -> QuerySet[ChannelFile, tuple[int, int | None]]:
-    private = Package.objects.filter(account=account, is_private=True, name=OuterRef("name"))
-    entries = ChannelFile.objects.filter(channel__in=channels)
-    shown = entries.filter(Q(channel__in=whole) | ~Exists(private))
-    return shown.values_list("channel_id").annotate(size=Sum("file__size_bytes")).order_by()
+    files = ChannelFile.objects.filter(
+        of_channel, shown | ~Exists(private.filter(name=OuterRef("name"))), channel__in=small
+    )
+    return Channel.objects.filter(pk__in=channels).values_list(
+        "pk",
+        Subquery(entries.order_by().values("channel").values_list(Count("pk"))),
+        Subquery(files.order_by().values("channel").values_list(Sum("file__size_bytes"))),
+    )

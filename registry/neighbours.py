@@ -51,12 +51,14 @@ class Neighbourhood:
 
 
 class _Finder:
-    def __init__(self, viewer: Identity, account: Account, name: str) -> None:
+    def __init__(
+        self, viewer: Identity, account: Account, name: str, known: Package | None
+    ) -> None:
         self._viewer = viewer
         self._account = account
         self._nodes = {name: Node(name, 0)}
         self._edges: set[tuple[str, str]] = set()
-        self._packages: dict[str, list[Package]] = {}
+        self._packages: dict[str, list[Package]] = {} if known is None else {name: [known]}
         self.is_cut = False
 
     def find(self, name: str, depth: int) -> Neighbourhood:
@@ -121,9 +123,13 @@ class _Finder:
         return [target for _, target in pairs[:_MOST_ROWS]]
 
 
-def around(viewer: Identity, account: Account, name: str, depth: int = 1) -> Neighbourhood:
-    """The neighbourhood of a name, as the viewer may know it and the account sees it."""
-    return _Finder(viewer, account, name).find(name, max(1, min(depth, MAX_DEPTH)))
+def around(
+    viewer: Identity, account: Account, name: str, depth: int = 1, known: Package | None = None
+) -> Neighbourhood:
+    """The neighbourhood of a name, as the viewer may know it and the account sees it; ``known`` is
+    the account's package that is called so, where the viewer was found to see it."""
+    finder = _Finder(viewer, account, name, known)
+    return finder.find(name, max(1, min(depth, MAX_DEPTH)))
 
 
 def is_known(viewer: Identity, name: str) -> bool:

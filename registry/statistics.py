@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db.models import (
-    Case,
-    CharField,
     Count,
     Exists,
-    F,
     OuterRef,
     Q,
     QuerySet,
     Sum,
     TextChoices,
-    Value,
-    When,
 )  # fmt: skip
 from django.db.models.functions import TruncDate
 from django.utils import timezone
@@ -132,12 +127,11 @@ class Grouped:
 def downloads_by_group(
     files: QuerySet[PackageFile], *, by: Grouping, days: int, most: int
 ) -> Grouped:
-    """The last ``days`` of at most ``most`` groups, the others being one of them. Two queries at
+    """The last ``days`` of at most ``most`` groups, the others being one of them. Three queries at
     most, which bring a row for each day and group shown, or platform."""
     first = _first_of(days)
     column = _COLUMNS[by]
     rows = _since(files, first)
-    found: list[tuple[str, date, int]]
     if by == Grouping.PLATFORM:
         # There are so few that one look at the rows brings them all.
         found = list(rows.values_list(column, "day").annotate(total=Sum("count")))
@@ -147,25 +141,28 @@ def downloads_by_group(
         named = sorted((name for name in totals if totals[name]), key=lambda n: (-totals[n], n))
         largest = named[: most + 1]
         shown = largest if len(largest) <= most else largest[: most - 1]
+        others = [(day, count) for name, day, count in found if name not in shown]
     else:
         by_total = rows.values_list(column).annotate(total=Sum("count")).filter(total__gt=0)
         largest = [name for name, _total in by_total.order_by("-total", column)[: most + 1]]
         shown = largest if len(largest) <= most else largest[: most - 1]
-        # Names of groups are never empty.
-        group = Case(
-            When(**{f"{column}__in": shown}, then=F(column)),
-            default=Value(""),
-            output_field=CharField(),
-        )
-        grouped = rows.annotate(group=group).values_list("group", "day")
-        found = list(grouped.annotate(total=Sum("count")))
+        # Of the others only the sums are told, so no group is made of each of them.
+        of_shown = rows.filter(**{f"{column}__in": shown}).values_list(column, "day")
+        found = list(of_shown.annotate(total=Sum("count")))
+        others = [(day, -count) for _name, day, count in found]
+        if len(largest) > most:
+            others += rows.values_list("day").annotate(total=Sum("count"))
     counted: dict[str, list[int]] = {name: [0] * days for name in shown}
-    others = [0] * days
+    left = [0] * days
     for name, day, count in found:
-        offset = (day - first).days
-        if offset < days:
-            counted.get(name, others)[offset] += count
-    return Grouped(first, days, counted, others if len(largest) > most else None)
+        if name in counted and 0 <= (day - first).days < days:
+            counted[name][(day - first).days] += count
+    for day, count in others:
+        if 0 <= (day - first).days < days:
+            left[(day - first).days] += count
+    # What is fetched meanwhile is in the later of two queries only.
+    none_below = [max(count, 0) for count in left]
+    return Grouped(first, days, counted, none_below if len(largest) > most else None)
 
 
 def each_day_of_groups(

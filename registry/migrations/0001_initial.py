@@ -854,6 +854,7 @@ class Migration(migrations.Migration):
             model_name="download",
             name="file",
             field=models.ForeignKey(
+                db_index=False,
                 on_delete=django.db.models.deletion.CASCADE,
                 related_name="downloads",
                 to="registry.packagefile",
@@ -1219,6 +1220,10 @@ class Migration(migrations.Migration):
             model_name="download",
             index=models.Index(fields=["day"], name="downloads_of_a_day"),
         ),
+        migrations.AddIndex(
+            model_name="download",
+            index=models.Index(fields=["file", "day", "count"], name="counts_of_a_file"),
+        ),
         migrations.AddConstraint(
             model_name="download",
             constraint=models.UniqueConstraint(fields=("file", "day"), name="one_count_a_day"),
@@ -1261,7 +1266,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="packagefile",
-            index=models.Index(fields=["package", "-version_key"], name="versions_of_a_package"),
+            index=models.Index(
+                fields=["package", "-version_key", "version"], name="versions_of_a_package"
+            ),
         ),
         migrations.AddIndex(
             model_name="packagefile",

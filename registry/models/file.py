@@ -96,7 +96,10 @@ class PackageFile(models.Model):
         ]
         indexes = [
             models.Index(fields=["package", "-uploaded_at"], name="files_of_a_package"),
-            models.Index(fields=["package", "-version_key"], name="versions_of_a_package"),
+            # With the version, so that a page of versions ends where it is full.
+            models.Index(
+                fields=["package", "-version_key", "version"], name="versions_of_a_package"
+            ),
             # What an account keeps, and which packages of it: counted without a look at the rows.
             models.Index(
                 fields=["account", "package", "size_bytes", "deleted_at"],

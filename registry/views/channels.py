@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -60,7 +61,9 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
     packages = access.visible_packages(identity, found.account).filter(Exists(standing))
     name = found.account.name
     belongs = access.reads_privately(identity, found.account)
-    indexes = list(PublishedIndex.objects.filter(channel=found))
+    marks = _waiting(found)
+    indexes = list(PublishedIndex.objects.filter(channel=found).annotate(any_waits=Exists(marks)))
+    waits = not indexes or indexes[0].any_waits
     holding = holdings(identity, found.account, [found], belongs=belongs, indexes=indexes)[found.pk]
     happened = activity.of_account(
         identity, found.account, channel=found, most=_MOST_CHANGES, belongs=belongs
@@ -78,7 +81,7 @@ def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
         "may_copy": not identity.is_anonymous,
         "holding": holding,
         "platforms": [(subdir, holding.subdirs[subdir]) for subdir in in_order(holding.subdirs)],
-        "index": _index_state(identity, found, indexes),
+        "index": _index_state(identity, found, indexes, marks if waits else marks.none()),
         "notices": notices.live_notices().filter(channel=found),
         "happenings": rows_of(name, happened.rows),
         **packages_part(request, packages, files),
@@ -109,8 +112,16 @@ class _IndexState:
     waiting_since: datetime | None = None
 
 
+def _waiting(channel: Channel) -> QuerySet[StaleMark]:
+    marks = StaleMark.objects.filter(channel=channel, stage__lt=StaleMark.Stage.SUMMARIES)
+    return marks.exclude(subdir="")
+
+
 def _index_state(
-    identity: Identity, channel: Channel, indexes: list[PublishedIndex]
+    identity: Identity,
+    channel: Channel,
+    indexes: Sequence[PublishedIndex],
+    waiting: QuerySet[StaleMark],
 ) -> _IndexState:
     """The published index, with nothing that only tells of packages the viewer can't see."""
     published = [
@@ -121,9 +132,7 @@ def _index_state(
     known = access.visible_packages(identity, channel.account).order_by().values("name")
     marks = {
         row["subdir"]: row
-        for row in StaleMark.objects.filter(channel=channel, stage__lt=StaleMark.Stage.SUMMARIES)
-        .exclude(subdir="")
-        .filter(Q(package_name="") | Q(package_name__in=known))
+        for row in waiting.filter(Q(package_name="") | Q(package_name__in=known))
         .values("subdir")
         .annotate(count=Count("pk"), since=Min("marked_at"))
     }

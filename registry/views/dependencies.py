@@ -28,7 +28,7 @@ def dependencies(request: HttpRequest, account: str, package: str) -> HttpRespon
     context = {
         **package_context(identity, found, "dependencies", _("Dependencies")),
         "newest": newest,
-        "needed": dependents.dependencies_of(identity, found) if newest else [],
+        "needed": dependents.dependencies_of(identity, found, newest) if newest else [],
         **_walk(request, identity, found),
     }
     return render(request, "registry/dependencies.html", context)
@@ -78,7 +78,8 @@ def _walk(request: HttpRequest, identity: Identity, package: Package) -> dict[st
     if at != package.name and not neighbours.is_known(identity, at):
         raise NotFound
     depth = int(form.value("depth") or 1)
-    around = neighbours.around(identity, package.account, at, depth)
+    known = package if at == package.name else None
+    around = neighbours.around(identity, package.account, at, depth, known)
     return {
         "at": at,
         "depth": depth,

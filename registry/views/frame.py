@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from accounts.authentication import identify_session
 from accounts.identity import Identity
 from accounts.models import Account
-from accounts.rights import manageable_accounts
+from accounts.rights import may_administer
 from accounts.roles import Permission, permission_covers
 from registry import access
 from registry.models import Channel, ChannelFile, Package, PackageFile
@@ -77,18 +77,11 @@ def account_context(identity: Identity, account: Account, current: str) -> dict[
 
 
 def _rights(identity: Identity, account: Account) -> tuple[bool, bool]:
-    """Whether they may publish anything there, and whether they administer it; one query."""
+    """Whether they may publish anything there, and whether they administer it."""
     if identity.is_anonymous:
         return False, False
-    administered = manageable_accounts(identity).filter(pk=OuterRef("pk"))
-    held = (
-        access.publishable_accounts(identity)
-        .filter(pk=account.pk)
-        .annotate(is_administered=Exists(administered))
-        .values_list("is_administered", flat=True)
-        .first()
-    )
-    return held is not None, bool(held)
+    administers = may_administer(identity, account)
+    return administers or access.writes_anything(identity, account), administers
 
 
 def package_context(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KT
@@ -33,6 +33,8 @@ def in_order(subdirs: Iterable[str]) -> list[str]:
     others = len(_PLATFORM_RANK) - 1
     return sorted(subdirs, key=lambda subdir: (_PLATFORM_RANK.get(subdir, others), subdir))
 
+
+_File = TypeVar("_File", bound=PackageFile)
 
 # --- Packages ----------------------------------------------------------------------------------
 
@@ -139,16 +141,23 @@ def _about_file(package: Package, file: PackageFile) -> About:
     return About(**said_by(Newcomer(package, file.version, license_name, file.about)))
 
 
-def newest_first(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:
+def newest_first(files: QuerySet[_File]) -> QuerySet[_File]:
     """By the order of versions (CEP 33)."""
     return files.order_by("-version_key", "-pk")
 
 
-def newest_of(files: QuerySet[PackageFile]) -> PackageFile | None:
+def newest_of(files: QuerySet[_File]) -> _File | None:
     """The newest file of the newest version that is meant for everybody; where there is none, of
     the newest at all."""
     ordered = newest_first(files)
     return ordered.exclude(version__iregex=PRERELEASE).first() or ordered.first()
+
+
+def newest_and_size(files: QuerySet[PackageFile]) -> tuple[PackageFile | None, int]:
+    """`newest_of`, and the bytes of all; one query."""
+    sizes = files.order_by().values("package").annotate(total=Sum("size_bytes"))
+    newest = newest_of(files.annotate(bytes_of_all=Subquery(sizes.values("total"))))
+    return newest, vars(newest)["bytes_of_all"] if newest is not None else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext
@@ -70,7 +70,7 @@ def _install(
 def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
     identity, found = _found(request, account, package)
     files = access.visible_files(identity, found)
-    newest = listing.newest_of(files)
+    newest, size_bytes = listing.newest_and_size(files)
     context = package_context(identity, found, "overview")
     about = listing.about(found, newest)
     context |= {
@@ -91,7 +91,7 @@ def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
     context |= {
         "matrix": listing.matrix(shown.rows),
         "has_more_versions": shown.has_after,
-        "size_bytes": files.aggregate(total=Sum("size_bytes"))["total"],
+        "size_bytes": size_bytes,
         "channels": channels,
         "has_badges": has_badges(found, channels),
         "downloads": [count for _day, count in by_day],

@@ -18,7 +18,7 @@ from tests.cast import Person
 from tests.registry.api.world import World
 from tests.registry.views.browsers import HELLO, Browsers, text_of
 
-# The frame of a page takes five of them for who is signed in.
+# The frame of a page takes four of them for who is signed in.
 LISTS = {
     "/": 12,
     "/search": 12,
@@ -27,10 +27,10 @@ LISTS = {
     f"{HELLO}/versions": 12,
     f"{HELLO}/files": 12,
     f"{HELLO}/channels": 12,
-    "/acme/channels/main": 18,
+    "/acme/channels/main": 14,
     "/acme/activity": 12,
-    HELLO: 16,
-    f"{HELLO}/1.0": 15,
+    HELLO: 13,
+    f"{HELLO}/1.0": 12,
 }
 
 
@@ -85,6 +85,7 @@ def test_a_page_asks_the_same_few_questions_however_much_there_is(
     full_world: World, browsers: Browsers
 ) -> None:
     for who, browser in browsers.items():
+        browser.get("/docs")  # the first view of a session notes it
         for path, most in LISTS.items():
             with CaptureQueriesContext(connection) as queries:
                 assert browser.get(path).status_code == 200
