@@ -245,6 +245,11 @@ def settings_start(request: HttpRequest, account: str) -> HttpResponse:
     return redirect(entries[0].path.format(account=found.name))
 
 
+def to_row(row: str, page_name: str, *args: str) -> HttpResponse:
+    """To a page, at one of its rows: its id, which takes the focus with a tabindex of -1."""
+    return redirect(f"{reverse(page_name, args=args)}#{row}")
+
+
 def page_of(request: HttpRequest, rows: QuerySet[Row], *, count: int | None = None) -> Page[Row]:
     """The page of ``rows`` that the query names; one that isn't there leads to the nearest.
 

@@ -24,6 +24,7 @@ from accounts.views.frame import (
     page,
     page_of,
     settings_frame,
+    to_row,
 )
 from portal.errors import Conflict, InvalidInput, NotFound
 
@@ -216,7 +217,8 @@ def group_member_add(request: HttpRequest, account: str, group: str) -> HttpResp
                 gettext("%(who)s is now in %(group)s.")
                 % {"who": added.user.username, "group": found.name},
             )
-            return redirect("accounts:group", organization.account.name, found.name)
+            row = f"member-{added.user.username}"
+            return to_row(row, "accounts:group", organization.account.name, found.name)
     return _render(request, found, member_form=form)
 
 

@@ -29,6 +29,7 @@ from accounts.views.frame import (
     page,
     page_of,
     settings_frame,
+    to_row,
 )
 from portal.errors import Conflict, InvalidInput, NotFound
 from portal.spreadsheets import csv_lines, download
@@ -156,7 +157,8 @@ def member_add(request: HttpRequest, account: str) -> HttpResponse:
             show_refusal(form, refusal)
         else:
             messages.success(request, _now(added))
-            return redirect("accounts:members", organization.account.name)
+            row = f"member-{added.user.username}"
+            return to_row(row, "accounts:members", organization.account.name)
     return _render(request, identity, organization, add_form=form)
 
 
@@ -177,7 +179,8 @@ def member_invite(request: HttpRequest, account: str) -> HttpResponse:
                 request,
                 gettext("%(who)s is invited. The link is in the mail.") % {"who": sent.addressee},
             )
-            return redirect("accounts:members", organization.account.name)
+            row = f"invitation-{sent.pk}"
+            return to_row(row, "accounts:members", organization.account.name)
     return _render(request, identity, organization, invite_form=form)
 
 

@@ -16,7 +16,15 @@ from accounts.forms import TypedNameForm, show_refusal
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
-from accounts.views.frame import act_of, administered, form_page, page, page_of, settings_frame
+from accounts.views.frame import (
+    act_of,
+    administered,
+    form_page,
+    page,
+    page_of,
+    settings_frame,
+    to_row,
+)
 from portal.errors import Conflict, InvalidInput, NotFound
 from registry import access, notices, publishing
 from registry import channels as acts
@@ -142,7 +150,7 @@ def notice_add(request: HttpRequest, account: str, channel: str) -> HttpResponse
     form = NoticeForm(request.POST, auto_id="notice_%s")
     if form.is_valid():
         try:
-            notices.add_notice(
+            added = notices.add_notice(
                 by=identity,
                 channel=found,
                 message=form.cleaned_data["message"],
@@ -152,15 +160,17 @@ def notice_add(request: HttpRequest, account: str, channel: str) -> HttpResponse
             )
         except (Conflict, InvalidInput) as refusal:
             show_refusal(form, refusal)
-    if form.errors:
-        return _render(request, found, notice_form=form)
-    messages.success(
-        request,
-        gettext("The draft is kept. Nobody is shown it until it is published.")
-        if form.cleaned_data["is_draft"]
-        else gettext("conda shows it to those who use %(channel)s.") % {"channel": found.name},
-    )
-    return _page_of(found)
+        else:
+            messages.success(
+                request,
+                gettext("The draft is kept. Nobody is shown it until it is published.")
+                if form.cleaned_data["is_draft"]
+                else gettext("conda shows it to those who use %(channel)s.")
+                % {"channel": found.name},
+            )
+            where = [found.account.name, found.name]
+            return to_row(f"notice-{added.pk}", "registry:channel-change", *where)
+    return _render(request, found, notice_form=form)
 
 
 @act_of("registry:channel-change", "notice")

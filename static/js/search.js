@@ -28,6 +28,9 @@
       const answer = await fetch(`${url}&part=results`, { signal: asked.signal });
       if (!answer.ok || answer.redirected) return form.submit();
       results.innerHTML = await answer.text();
+      // A region that comes with its words is not read by all readers, the page's own is.
+      const said = results.querySelector("[data-said], .empty")?.innerText.trim();
+      document.dispatchEvent(new CustomEvent("say", { detail: said }));
       window.history.replaceState(null, "", url);
       document.querySelector("#site-search").value = field.value;
     } catch (error) {

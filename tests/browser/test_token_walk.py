@@ -171,6 +171,7 @@ def test_groups_and_members_need_no_script(
     page.get_by_label("Name of a member").fill("rita")
     page.get_by_role("button", name="Add to the group").click()
     expect(page.get_by_text("rita is now in builders.")).to_be_visible()
+    expect(page.locator("#member-rita")).to_be_focused()
     page.get_by_role("button", name="Remove rita").click()
     page.get_by_role("link", name="Delete group").click()
     page.get_by_label("Type builders to go on").fill("builders")

@@ -41,6 +41,24 @@ _COVERED = """() => {
   return box.top >= edge.top && box.bottom <= edge.bottom ? document.activeElement.outerHTML : "";
 }"""
 
+# What live regions say from now on, a change at a time.
+_LISTEN = """() => {
+  window.spoken = [];
+  const regions = "[role=status], [role=alert], [aria-live]";
+  new MutationObserver((changes) => {
+    const heard = new Set(changes.map(({ target }) =>
+      (target.closest ? target : target.parentElement).closest(regions)).filter(Boolean));
+    for (const { addedNodes } of changes) for (const node of addedNodes) {
+      if (node.matches?.(regions)) heard.add(node);
+      node.querySelectorAll?.(regions).forEach((region) => heard.add(region));
+    }
+    for (const region of heard) {
+      const words = region.innerText.trim();
+      if (words) window.spoken.push(words);
+    }
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
+
 
 @pytest.fixture
 def acme(transactional_db: None) -> Organization:
@@ -105,6 +123,43 @@ def test_going_back_finds_the_filters_and_the_place(acme: Organization, page: Pa
     expect(page.get_by_label("Name or words")).to_have_value("zlib")
     assert page.url.endswith("q=zlib&sort=name")
     page.wait_for_function("window.scrollY > 100")
+
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.goto("/acme/xz/files?platform=noarch&sort=size")
+    page.evaluate("window.scrollTo(0, 200)")
+    page.get_by_role("rowheader").get_by_role("link", name="xz-1.0-0.conda").click()
+    expect(page.get_by_role("heading", name="xz-1.0-0.conda", level=1)).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Platform")).to_have_value("noarch")
+    assert page.url.endswith("platform=noarch&sort=size")
+    page.wait_for_function("window.scrollY > 100")
+
+
+def test_live_regions_speak_once_per_act(acme: Organization, page: Page) -> None:
+    def spoken(words: str) -> list[str]:
+        page.wait_for_function(
+            "words => window.spoken.some((one) => one.includes(words))", arg=words
+        )
+        said: list[str] = page.evaluate("window.spoken.splice(0)")
+        return said
+
+    page.goto("/search")
+    page.evaluate(_LISTEN)
+    page.get_by_label("Name or words").press_sequentially("zlib", delay=20)
+    assert spoken("packages") == ["30 packages"]
+    page.get_by_label("Name or words").fill("zlib-07")
+    expect(page.locator("#results .row-title")).to_have_count(1)
+    assert len(spoken("package")) == 1
+
+    sign_in(page, "olga", goal="/acme/settings/access/new?template=upload")
+    page.evaluate(_LISTEN)
+    page.get_by_label("nightly/07").check()
+    assert len(spoken("nightly/07 of acme")) == 1
+    page.get_by_label("Name", exact=True).fill("ci")
+    page.goto("/acme/xz")
+    page.evaluate(_LISTEN)
+    page.get_by_role("button", name="Copy").first.click()
+    assert spoken("Copied") == ["Copied to the clipboard."]
 
 
 def test_a_late_answer_does_not_overwrite_a_newer_one(acme: Organization, page: Page) -> None:
