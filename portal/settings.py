@@ -86,9 +86,7 @@ JOBS_KEPT = timedelta(days=30)
 
 # What says to the dashboard that it needs somebody (`accounts.attention`).
 ATTENTION_SOURCES = [
-    "registry.transfers.needs",
-    "registry.channel_transfers.needs",
-    "registry.package_invitations.needs",
+    "registry.attention.needs",
     "registry.quotas.needs",
     "accounts.security.needs",
 ]

@@ -17,6 +17,7 @@ class RegistryConfig(AppConfig):
             housekeeping,
             jobs,
             package_invitations,
+            refused_uploads,
             replacing,
             retention,
             search_index,
@@ -27,6 +28,7 @@ class RegistryConfig(AppConfig):
 
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("invitations to packages", package_invitations.sweep)
+        housekeeping.also_sweep("refused uploads", refused_uploads.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
         housekeeping.also_sweep("tokens that end soon", expiry.warn_of_ends)
         housekeeping.also_sweep("of deleted accounts", endings.sweep)

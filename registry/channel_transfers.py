@@ -19,7 +19,6 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
 from accounts import rights
-from accounts.attention import Need
 from accounts.emails import send_transfer_offered
 from accounts.identity import Identity
 from accounts.models import Account
@@ -46,12 +45,11 @@ from registry.models import (
 from registry.models.channel import MAIN
 from registry.refusing import closed_among, immutable_channels, package_locked
 from registry.rows import batched
-from registry.transfers import change_account, days_left, no_recipient, recipient, tell_both
+from registry.transfers import change_account, no_recipient, recipient, tell_both
 
 AT_ONCE = 500
 """Above so many files it is a job."""
 _TOLD = 3
-_MAX_NEEDS = 20
 _KIND = "channel.transfer"
 
 
@@ -220,26 +218,6 @@ def _held(transfer: ChannelTransfer) -> ChannelTransfer:
     if not is_open(held):
         raise Conflict(gettext("This transfer doesn't wait any more."))
     return held
-
-
-def needs(identity: Identity) -> list[Need]:
-    """What is offered to the accounts that they administer."""
-    rows = ChannelTransfer.objects.select_related("channel", "source", "target").filter(
-        state=ChannelTransfer.State.WAITING,
-        expires_at__gt=timezone.now(),
-        channel__account=F("source"),
-        target__in=rights.manageable_accounts(identity).values("pk"),
-    )
-    return [
-        Need(
-            icon="list",
-            title=gettext("%(source)s offers the channel %(channel)s to %(target)s")
-            % {"source": row.source.name, "channel": row.channel.name, "target": row.target.name},
-            facts=days_left(row),
-            url=f"/-/channel-transfers/{row.key}",
-        )
-        for row in rows.order_by("expires_at")[:_MAX_NEEDS]
-    ]
 
 
 # --- What it would do ----------------------------------------------------------------------------

@@ -14,18 +14,15 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.attention import Need
 from accounts.emails import send_package_invitation
 from accounts.identity import Identity
 from accounts.roles import Permission, permission_covers
 from portal.errors import Conflict, Forbidden, InvalidInput, NotFound
-from portal.templatetags.ui import ago
 from registry import access
 from registry.models import Collaborator, Package, PackageInvitation
 
 MAX_OPEN = 50
 """As many may wait for one package: they send mail to anybody."""
-_MAX_NEEDS = 20
 
 
 @transaction.atomic
@@ -176,27 +173,6 @@ def decline(*, by: Identity, invitation: PackageInvitation) -> None:
     held = _require_theirs(by, invitation)
     _log(by, held, "decline-invitation")
     held.delete()
-
-
-def needs(identity: Identity) -> list[Need]:
-    """Invitations to addresses of theirs."""
-    if identity.user is None:
-        return []
-    rows = PackageInvitation.objects.open().for_user(identity.user)
-    theirs = rows.select_related("package__account", "invited_by").order_by("expires_at")
-    return [
-        Need(
-            icon="mail",
-            title=gettext("%(who)s invites you to %(package)s")
-            % {
-                "who": row.invited_by.username,
-                "package": f"{row.package.account.name}/{row.package.name}",
-            },
-            facts=gettext("expires %(when)s") % {"when": ago(row.expires_at)},
-            url=f"/-/package-invitations/{row.key}",
-        )
-        for row in theirs[:_MAX_NEEDS]
-    ]
 
 
 def sweep() -> int:

@@ -49,6 +49,7 @@ from registry.entries import (
 )
 from registry.models import Channel, PackageFile
 from registry.reading import read_contents
+from registry.refused_uploads import noted
 from registry.refusing import (
     Offered,
     closed_among,
@@ -138,6 +139,13 @@ def open_destination(
     by: Identity, account_name: str, channel_name: str, ability: Ability = Ability.WRITE
 ) -> Destination:
     """Decide what can be decided about an upload before its body is read."""
+    with noted(by, account_name, channel_name):
+        return _open_destination(by, account_name, channel_name, ability)
+
+
+def _open_destination(
+    by: Identity, account_name: str, channel_name: str, ability: Ability
+) -> Destination:
     if by is not OPERATOR:
         switches.require(switches.Name.UPLOADS)
     try:
@@ -189,7 +197,19 @@ def take_in(
     replaces: bool = False,
 ) -> Published:
     """`publish_to`, for a file that was received before."""
-    destinations = [destination, *also]
+    with noted(by, destination.account.name, destination.channel_name, claims.filename or ""):
+        return _take_in(by, [destination, *also], incoming, claims, replaces=replaces)
+
+
+def _take_in(
+    by: Identity,
+    destinations: Sequence[Destination],
+    incoming: Incoming,
+    claims: Claims,
+    *,
+    replaces: bool,
+) -> Published:
+    destination = destinations[0]
     if len({each.account.pk for each in destinations}) > 1:
         raise ValueError("A file is published to channels of one account.")
     digests = Digests(incoming.sha256, incoming.md5, incoming.size_bytes)

@@ -7,27 +7,23 @@ of the one and enter those of the other.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from accounts import audit, rights
-from accounts.attention import Need
 from accounts.emails import send_transfer_offered
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.roles import Permission
 from accounts.scopes import Ability
 from portal.errors import Conflict, InvalidInput, NotFound
-from portal.templatetags.ui import thousands
 from registry import access, quotas, tree
 from registry.channels import change_channel, create_channel
 from registry.conda.layout import V3_SCHEMA
@@ -51,7 +47,6 @@ from registry.refusing import immutable_channels, package_locked
 from registry.rows import batched
 
 _AT_ONCE = 500
-_MAX_NEEDS = 20
 
 
 class _Row(NamedTuple):
@@ -564,32 +559,7 @@ def _new_channel(by: Identity, target: Account, like: Channel) -> Channel:
     return change_channel(by=by, channel=made, allows_v3=like.allows_v3)
 
 
-# --- What needs somebody, and where it went ------------------------------------------------------
-
-
-def needs(identity: Identity) -> list[Need]:
-    """What is offered to the accounts that they administer."""
-    rows = Transfer.objects.waiting().select_related("package", "source", "target")
-    theirs = rows.filter(target__in=rights.manageable_accounts(identity).values("pk"))
-    return [
-        Need(
-            icon="package",
-            title=gettext("%(source)s offers %(package)s to %(target)s")
-            % {
-                "source": row.source.name,
-                "package": row.package.name,
-                "target": row.target.name,
-            },
-            facts=days_left(row),
-            url=f"/-/transfers/{row.key}",
-        )
-        for row in theirs.order_by("expires_at")[:_MAX_NEEDS]
-    ]
-
-
-def days_left(transfer: Offer) -> str:
-    days = math.ceil((transfer.expires_at - timezone.now()) / timedelta(days=1))
-    return ngettext("%(days)s day left", "%(days)s days left", days) % {"days": thousands(days)}
+# --- Where it went -------------------------------------------------------------------------------
 
 
 def moved_to(by: Identity, account_name: str, package_name: str) -> Package | None:

@@ -72,6 +72,12 @@ _ENTRIES = (
     _Entry("storage", gettext_lazy("Storage"), "hard-drive", "/{account}/settings/storage"),
     _Entry("bin", gettext_lazy("Bin"), "trash-2", "/{account}/settings/bin"),
     _Entry(
+        "refused-uploads",
+        gettext_lazy("Refused uploads"),
+        "ban",
+        "/{account}/settings/refused-uploads",
+    ),
+    _Entry(
         "organizations",
         gettext_lazy("Organizations"),
         "building-2",

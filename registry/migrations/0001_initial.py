@@ -1640,4 +1640,53 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="RefusedUpload",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("place", models.CharField(max_length=200)),
+                ("filename", models.CharField(blank=True, max_length=255)),
+                ("slug", models.CharField(max_length=40)),
+                ("sentence", models.CharField(max_length=500)),
+                ("count", models.PositiveIntegerField(default=1)),
+                ("refused_at", models.DateTimeField()),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "target",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.account",
+                    ),
+                ),
+                (
+                    "token",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="accounts.token",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["account", "-refused_at"], name="refused_of_an_account")
+                ],
+            },
+        ),
     ]

@@ -18,6 +18,7 @@ from registry.models.package import Package, Release
 from registry.models.package_invitation import PackageInvitation
 from registry.models.patch import Patch, PatchChunk, PatchedRecord
 from registry.models.quota import AccountQuota
+from registry.models.refused_upload import RefusedUpload
 from registry.models.retention import RetentionRule
 from registry.models.stage import Stage
 from registry.models.transfer import ChannelTransfer, MovedChannel, MovedPackage, Transfer
@@ -49,6 +50,7 @@ __all__ = [
     "PatchedRecord",
     "PublishedIndex",
     "Record",
+    "RefusedUpload",
     "Release",
     "Removal",
     "RetentionRule",

@@ -56,7 +56,7 @@ def test_somebody_without_an_account_signs_up_and_accepts(
     assert unproven.client.post(f"{address}/accept").status_code == 403
 
     nora = Person(make_user("nora", email="nora@example.org"))
-    assert "olga invites you to acme/hello" in text_of(nora.client.get("/dashboard"))
+    assert "olga invites you to hello of acme" in text_of(nora.client.get("/dashboard"))
     answer = nora.client.post(f"{address}/accept", follow=True)
     assert "You may now work on hello." in text_of(answer)
     held = Collaborator.objects.get(package__name="hello", user=nora.user)
