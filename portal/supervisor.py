@@ -41,6 +41,16 @@ class Child:
     failures: int = 0
 
 
+def exit_code_of(work: Callable[[], object]) -> int:
+    """Do work once in a process of its own, and wait for it: what it loads and holds is gone
+    then, and not in each child that is forked later."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+    code = process.exitcode or 0
+    return code if code >= 0 else 128 - code
+
+
 class Supervisor:
     """Runs each child as a process; one that ends by itself is started again.
 

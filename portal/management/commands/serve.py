@@ -7,24 +7,23 @@ import fcntl
 import hashlib
 import importlib
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.management.commands import collectstatic
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connections
-from django.db.backends.postgresql import base as postgresql
 from django.db.utils import OperationalError
 from whitenoise.storage import (  # type: ignore[import-untyped]  # has no types
     CompressedManifestStaticFilesStorage,
 )
 
 from portal import checks, env, webserver
-from portal.supervisor import Child, Supervisor
+from portal.supervisor import Child, Supervisor, exit_code_of
 
 _NEVER_SERVED = ["redoc"]  # megabytes to compress; the API is shown by Swagger
 
@@ -43,10 +42,9 @@ class Command(BaseCommand):
         # First of all, so that a second start by mistake touches nothing.
         listener = listen(settings.LISTEN_HOST, settings.LISTEN_PORT)
         prepare_data_folder()
-        prepare_database()
-        prepare_static_files()
-        self._say_where()
-        _end_connections()
+        # Here there is no connection to the database yet, and none before the children are there.
+        if code := exit_code_of(self._prepare):
+            sys.exit(code)
 
         children = [
             Child("web", partial(webserver.run, f"fd://{listener.fileno()}", supervised=True))
@@ -54,6 +52,17 @@ class Command(BaseCommand):
         if not web_only:
             children.append(Child("worker", partial(call_command, "worker")))
         Supervisor(children).run()
+
+    def _prepare(self) -> None:
+        try:
+            prepare_database()
+            prepare_static_files()
+            self._say_where()
+        except CommandError as error:
+            self.stderr.write(f"CommandError: {error}")
+            sys.exit(error.returncode)
+        except KeyboardInterrupt:
+            sys.exit(130)
 
     def _say_where(self) -> None:
         # Named in a string: the portal stands below the accounts and imports nothing of them.
@@ -68,14 +77,6 @@ class Command(BaseCommand):
             self.stdout.write(f"           {link}")
         self.stdout.write("Ctrl-C stops it.")
         self.stdout.flush()
-
-
-def _end_connections() -> None:
-    """What is forked from here must not share them, nor threads that keep them."""
-    for connection in connections.all(initialized_only=True):
-        connection.close()
-        if connection.vendor == "postgresql":
-            cast(postgresql.DatabaseWrapper, connection).close_pool()
 
 
 def listen(host: str, port: int) -> socket.socket:
