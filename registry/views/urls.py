@@ -50,6 +50,7 @@ from registry.views import (
     site,
     site_accounts,
     storage,
+    taking_away,
     transfers,
     undo,
     uploads,
@@ -254,6 +255,12 @@ urlpatterns: list[URLPattern] = [
     path("<account:account>/settings/admin", account_admin.admin, name="account-admin"),
     path("<account:account>/settings/admin/rename", account_admin.rename, name="account-rename"),
     path("<account:account>/settings/admin/delete", account_admin.delete, name="account-delete"),
+    path("<account:account>/settings/admin/files.csv", taking_away.files_csv, name="account-files"),
+    path(
+        "<account:account>/settings/admin/files.sh",
+        taking_away.files_script,
+        name="account-files-script",
+    ),
     path("<account:account>/settings/storage", storage.storage, name="storage"),
     path("<account:account>/settings/storage.csv", storage.storage_csv, name="storage-csv"),
     path(

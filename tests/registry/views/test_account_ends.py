@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -191,3 +194,56 @@ def test_a_deleted_person_leaves_what_they_did_for_others(
     log = admin.client.get("/acme/settings/log")
     assert log.status_code == 200
     assert Event.objects.filter(actor_name="olga", actor=None).exists()
+
+
+def test_all_files_of_an_account_can_be_taken_along(
+    world: World, owner: Person, maintainer: Person, tmp_path: Path
+) -> None:
+    file = PackageFile.objects.get(filename="hello-1.0-0.conda")
+    lines = owner.client.get(f"{ADMIN}/files.csv").getvalue().decode().splitlines()
+    assert lines[0] == "subdir,filename,bytes,sha256,address"
+    assert any(
+        line.startswith(f"noarch,hello-1.0-0.conda,{file.size_bytes},{file.sha256},http")
+        and line.endswith("/conda/acme/noarch/hello-1.0-0.conda")
+        for line in lines
+    )
+    assert any("/conda/acme/label/secret/noarch/buried-1.0-0.conda" in line for line in lines)
+    assert maintainer.client.get(f"{ADMIN}/files.csv").status_code == 403
+
+    # The script, with a curl that copies what it is asked for by its last segment.
+    script = tmp_path / "files.sh"
+    script.write_bytes(owner.client.get(f"{ADMIN}/files.sh").getvalue())
+    bearer = {"Authorization": f"Bearer {owner.token('all').secret}"}
+    for built in PackageFile.objects.all():
+        body = owner.client.get(f"/conda/acme/noarch/{built.filename}", headers=bearer)
+        if body.status_code == 200:
+            (tmp_path / built.filename).write_bytes(body.getvalue())
+    curl = tmp_path / "curl"
+    curl.write_text(
+        '#!/bin/sh\nmkdir -p acme/noarch\nfor last; do :; done\ncp "$(basename "$last")" "$6"\n'
+    )
+    curl.chmod(0o755)
+    (tmp_path / "buried-1.0-0.conda").touch()  # other bytes than were announced
+    run = subprocess.run(
+        ["/bin/sh", "files.sh"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "CONDARIUM_TOKEN": "cph-of-hers"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1, run.stderr
+    assert "buried" in run.stdout + run.stderr
+    assert not (tmp_path / "acme/noarch/buried-1.0-0.conda").exists()
+    (tmp_path / "acme/noarch/buried-1.0-0.conda").touch()
+    again = subprocess.run(
+        ["/bin/sh", "files.sh"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "CONDARIUM_TOKEN": "cph-of-hers"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    fetched = tmp_path / "acme/noarch/hello-1.0-0.conda"
+    assert hashlib.sha256(fetched.read_bytes()).hexdigest() == file.sha256
