@@ -107,7 +107,7 @@ def make_rich_world() -> Rich:
             account=acme.account,
             action="file.publish",
             target=f"linux-64/{FILENAME}",
-            detail={"sha256": "0" * 64, "channels": [CHANNEL, "main"]},
+            detail={"sha256": "0" * 64, "channel": CHANNEL},
         )
     key = olga.client.session.session_key
     session, _ = UserSession.objects.get_or_create(
