@@ -20,10 +20,12 @@ from registry.models import (
     Binned,
     Channel,
     ChannelFile,
+    ChannelTransfer,
     Collaborator,
     Download,
     Package,
     PackageFile,
+    PackageInvitation,
     Patch,
     RetentionRule,
 )
@@ -47,6 +49,7 @@ FILENAME = f"{NAME}-{VERSION}-{BUILD}.conda"
 CHANNEL = "a/channel:of/" + "as-many-characters-as-there-may-be/" * 3 + "x" * 10
 PERSON = "a-person-with-a-name-as-long-as-it-may-be-to-be-looked-at-really"
 KEY = "k" * 43
+OFFER_KEY = "o" * 22
 README = """
 Works with `everything`. ![logo](https://elsewhere.example.org/logo.png) <script>alert(1)</script>
 
@@ -126,6 +129,7 @@ def make_rich_world() -> Rich:
             "notice": notice.pk, "patch": patch.pk, "session": session.pk, "job": job.key,
             "file": file.pk, "binned": binned.file.pk, "badge": "version", "field": "summary",
             "rest": NAME, "page": "tokens", "name": "uploads", "main": main.pk,
+            "offer": OFFER_KEY,
         },
     )  # fmt: skip
 
@@ -196,6 +200,25 @@ def _give_out(acme: Organization, olga: Person, long_person: Person) -> tuple[in
     make_invitation(
         globex, "olga@example.org", key=KEY, expires_at=soon, invited_by=long_person.user
     )
+    _offer_to(acme, olga, long_person, globex)
     initech = make_organization("initech", owner=long_person.user)
     add_member(initech, olga.user)
     return token.pk, invitation.pk
+
+
+def _offer_to(acme: Organization, olga: Person, long_person: Person, globex: Organization) -> None:
+    """A channel of acme's to globex, and a package of globex's to olga."""
+    ChannelTransfer.objects.create(
+        key=OFFER_KEY,
+        channel=Channel.objects.get(account=acme.account, name="nightly/2064"),
+        source=acme.account,
+        target=globex.account,
+        offered_by=olga.user,
+        offered_by_name=olga.name,
+    )
+    PackageInvitation.objects.create(
+        key=OFFER_KEY,
+        package=Package.objects.create(account=globex.account, name="y" * 64),
+        email="olga@example.org",
+        invited_by=long_person.user,
+    )

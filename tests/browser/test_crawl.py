@@ -172,6 +172,8 @@ def _address(name: str, pattern: URLPattern, arguments: dict[str, Any]) -> str:
         more["file"] = arguments["binned"]
     if name.startswith("registry:site-index-"):
         more["channel"] = arguments["main"]
+    if name.startswith(("registry:channel-transfer", "registry:package-invitation")):
+        more["key"] = arguments["offer"]
     if name in {"registry:job", "registry:site-job"} or name.startswith(
         ("registry:job-", "registry:site-job-")
     ):
