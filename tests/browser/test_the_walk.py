@@ -29,7 +29,7 @@ from tests.servers import PROJECT, LiveServer, PreparedData, run_commands
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 _CLIENTS = PROJECT / ".venv-clients" / "bin"
-_MAKE_WORLD = "from tests.browser.walk_world import make_world; make_world()"
+MAKE_WORLD = "from tests.browser.walk_world import make_world; make_world()"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def host(tmp_path: Path, prepared_data: PreparedData) -> Iterator[LiveServer]:
     # In pictures the address is the one that the documents begin with.
     port = 8080 if pictures.WANTED else None
     server = LiveServer(tmp_path / "host", data=prepared_data, port=port)
-    run_commands(["shell", "--no-imports", "-c", _MAKE_WORLD], env=server.env)
+    run_commands(["shell", "--no-imports", "-c", MAKE_WORLD], env=server.env)
     with server:
         yield server
 
