@@ -16,8 +16,8 @@ from accounts.models import Account
 from accounts.scopes import Ability
 from accounts.views.frame import administered
 from portal import spreadsheets
-from registry.channel_urls.paths import channel_url
-from registry.models import ChannelFile, PackageFile
+from registry.models import Channel, ChannelFile, PackageFile
+from registry.views.install import download_url
 
 _HEADER = ["subdir", "filename", "bytes", "sha256", "address"]
 
@@ -33,8 +33,9 @@ def _files(account: Account) -> Iterator[tuple[str, str, int, str, str]]:
         .values_list("subdir", "filename", "size_bytes", "sha256", "channel_name")
     )
     for subdir, filename, size, sha256, channel in rows.iterator():
-        where = channel_url(account.name, channel, subdir, filename) if channel else ""
-        yield subdir, filename, size, sha256, f"{settings.BASE_URL}{where}" if where else ""
+        place = Channel(account=account, name=channel or "")
+        address = f"{settings.BASE_URL}{download_url(place, subdir, filename)}"
+        yield subdir, filename, size, sha256, address if channel else ""
 
 
 @login_required
