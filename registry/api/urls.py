@@ -1,5 +1,6 @@
 from django.urls import path
 
+from registry.api.views import bin as bins
 from registry.api.views import channels, files, notices, packages, patches, retention, storage
 
 app_name = "registry-api"
@@ -7,6 +8,7 @@ app_name = "registry-api"
 _account = "accounts/<str:account>"
 _package = f"{_account}/packages/<str:package>"
 _rule = f"{_account}/retention/<int:rule>"
+_binned = f"{_account}/bin/<str:subdir>/<str:filename>"
 _file = f"{_account}/files/<str:subdir>/<str:filename>"
 
 urlpatterns = [
@@ -23,6 +25,9 @@ urlpatterns = [
     path(_rule, retention.OneRule.as_view(), name="retention-rule"),
     path(f"{_rule}/preview", retention.Preview.as_view(), name="retention-preview"),
     path(f"{_rule}/run", retention.RunNow.as_view(), name="retention-run"),
+    path(f"{_account}/bin", bins.Bin.as_view(), name="bin"),
+    path(_binned, bins.OneBinned.as_view(), name="binned"),
+    path(f"{_binned}/restore", bins.Restore.as_view(), name="bin-restore"),
     path(f"{_account}/storage", storage.Storage.as_view(), name="storage"),
     path(f"{_account}/storage/packages", storage.StoredPackages.as_view(), name="stored-packages"),
     path(f"{_account}/storage/unlisted", storage.UnlistedFiles.as_view(), name="unlisted-files"),
