@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from registry import indexing
 from registry.channels import create_channel
-from registry.models import Channel, Package
+from registry.models import Channel, ChannelTransfer, Package, Transfer
 from registry.placement import add_to_channel
 from tests.browser.looks import look_at
 from tests.browser.test_token_walk import arrived_at, sign_in
@@ -44,6 +44,20 @@ def test_a_package_goes_to_another_account(page: Page) -> None:
     page.goto(home)
     look_at(page, "package-archived")
 
+    page.goto(f"{home}/settings/lock")
+    page.get_by_label("Why").fill("Release freeze")
+    page.get_by_role("button", name=f"Lock {_LONG}").click()
+    expect(page.get_by_text("is locked.", exact=False).first).to_be_visible()
+    look_at(page, "package-locked")
+    page.get_by_role("button", name=f"Unlock {_LONG}").click()
+    expect(page.get_by_text("can be changed again")).to_be_visible()
+
+    page.goto(f"/acme/settings/channels/transfer/{secret.name}?target=gus")
+    look_at(page, "channel-transfer-summary")
+    page.get_by_label("Type").fill(secret.name)
+    page.get_by_role("button", name="Offer it to gus").click()
+    arrived_at(page, f"acme offers the channel {secret.name} to gus")
+
     page.goto(f"{home}/settings/admin")
     page.get_by_role("link", name=f"Transfer {_LONG}").click()
     page.get_by_label("To account").fill("nobody-here")
@@ -62,7 +76,12 @@ def test_a_package_goes_to_another_account(page: Page) -> None:
     page.context.clear_cookies()
     sign_in(page, "gus")
     look_at(page, "dashboard-offered")
-    page.get_by_role("link", name="Look").first.click()
+    page.goto("/gus/settings/refused-uploads")
+    look_at(page, "refused-uploads")
+    channels = ChannelTransfer.objects.get()
+    page.goto(f"/-/channel-transfers/{channels.key}")
+    look_at(page, "channel-transfer-offered")
+    page.goto(f"/-/transfers/{Transfer.objects.get().key}")
     arrived_at(page, f"acme offers {_LONG} to gus")
     look_at(page, "transfer-offered")
     page.get_by_role("button", name=f"Accept {_LONG}").click()
