@@ -119,8 +119,9 @@ CHANGES = [*WRITES, *PEOPLE]
 
 
 def everything() -> dict[str, object]:
-    """How many rows there are of each kind, and which bytes; tokens and sessions aside."""
-    passing = {"Token", "Session"}
+    """How many rows there are of each kind, and which bytes; tokens, sessions, and what tells of
+    refusals aside."""
+    passing = {"Token", "Session", "RefusedUpload"}
     counts: dict[str, object] = {
         model.__name__: model._default_manager.count()
         for model in apps.get_models()
