@@ -219,6 +219,10 @@ class RotationInput(Input):
     )
 
 
+class MadeBeforeInput(Input):
+    made_before = serializers.DateTimeField(help_text="With the offset from UTC.")
+
+
 class AccountQuery(Input):
     kind = serializers.ChoiceField(choices=Account.Kind.choices, required=False)
     q = serializers.CharField(

@@ -28,6 +28,11 @@ urlpatterns = [
         name="group-member",
     ),
     path(f"{_account}/tokens", views.Tokens.as_view(), name="tokens"),
+    path(
+        f"{_account}/tokens/revoke-made-before",
+        views.TokensMadeBefore.as_view(),
+        name="tokens-made-before",
+    ),
     path(f"{_account}/tokens/<int:token>", views.OneToken.as_view(), name="token"),
     path(
         f"{_account}/tokens/<int:token>/rotate", views.TokenRotation.as_view(), name="token-rotate"

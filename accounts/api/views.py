@@ -379,6 +379,26 @@ class OneToken(Endpoint):
 
 
 @extend_schema(tags=["tokens"])
+class TokensMadeBefore(Endpoint):
+    @extend_schema(
+        operation_id="tokens_revoke_made_before",
+        request=shapes.MadeBeforeInput,
+        responses=shapes.TokenSerializer(many=True),
+    )
+    def post(self, _request: Request, account: str) -> Response:
+        """Revoke all tokens of the account that were made before, and say which ones they were.
+
+        The token that asks for it goes, too, if it is one of them.
+        """
+        found = find_account(account)
+        rights.require_admin(self.identity, found, Ability.MANAGE_TOKENS)
+        border = self.sent(shapes.MadeBeforeInput)["made_before"]
+        gone = tokens.revoke_made_before(by=self.identity, account=found, border=border)
+        rows = Token.objects.filter(pk__in=[token.pk for token in gone])
+        return self.page(rows.select_related("created_by"), shapes.TokenSerializer)
+
+
+@extend_schema(tags=["tokens"])
 class TokenRotation(Endpoint):
     @extend_schema(
         operation_id="tokens_rotate",

@@ -1,7 +1,16 @@
 from django.urls import path
 
 from registry.api.views import bin as bins
-from registry.api.views import channels, files, notices, packages, patches, retention, storage
+from registry.api.views import (
+    channels,
+    files,
+    notices,
+    packages,
+    patches,
+    retention,
+    storage,
+    transfers,
+)
 
 app_name = "registry-api"
 
@@ -33,6 +42,10 @@ urlpatterns = [
     path(f"{_account}/storage/unlisted", storage.UnlistedFiles.as_view(), name="unlisted-files"),
     path(f"{_account}/packages", packages.Packages.as_view(), name="packages"),
     path(_package, packages.OnePackage.as_view(), name="package"),
+    path(f"{_package}/transfer", transfers.PackageTransfer.as_view(), name="package-transfer"),
+    path(f"{_account}/transfers", transfers.Transfers.as_view(), name="transfers"),
+    path("transfers/<str:key>/accept", transfers.Accept.as_view(), name="transfer-accept"),
+    path("transfers/<str:key>/decline", transfers.Decline.as_view(), name="transfer-decline"),
     path(f"{_package}/latest-version", packages.LatestVersion.as_view(), name="latest-version"),
     path(f"{_package}/total-downloads", packages.TotalDownloads.as_view(), name="total-downloads"),
     path(f"{_package}/collaborators", packages.Collaborators.as_view(), name="collaborators"),

@@ -25,6 +25,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from portal.openapi import document
+from registry.models import Package
+from registry.transfers import offer
 from tests.registry.api.test_who_may import TABLE
 from tests.registry.api.world import World
 
@@ -147,7 +149,11 @@ def test_no_made_up_request_gets_an_answer_that_is_not_documented(
     method, _, path = label.partition(" ")
     operation = schema[path][method]
     headers = {"Authorization": f"Bearer {world.owner.token('all').secret}"}
-    real = {**REAL, **world.ids}
+    real: dict[str, object] = {**REAL, **world.ids}
+    if "{key}" in path:
+        package = Package.objects.get(account__name="acme", name="hello")
+        owner = world.owner
+        real["key"] = offer(by=owner.identity, package=package, target_name=owner.name).key
 
     def ask(examples: int, *, made_up_path: bool) -> None:
         @settings(

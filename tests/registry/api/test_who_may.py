@@ -36,6 +36,8 @@ HIDE = {"is_private": True}
 WRITE = {"permission": "write"}
 TO_DEV = {"account": "acme", "channel": "dev"}
 TO_SVEN = {"account": "sven"}
+TRANSFER = {"account": "sven", "keeps_collaborators": True}
+LONG_AGO = {"made_before": "2020-01-01T00:00:00Z"}
 NEXT_WEEK = (datetime.now(UTC) + timedelta(days=7)).isoformat()
 EDIT = {"depends": ["python >=3.10"]}
 NOTICE = {"channel": "main", "message": "Moves on Monday", "expires_at": NEXT_WEEK}
@@ -97,6 +99,8 @@ TABLE = [Row(*row) for row in (
     ("POST",   f"{_A}/tokens", TOKEN,                     "401 403 403 403 201 201", "403 403 403 201 201 403 403 201"),
     ("DELETE", f"{_A}/tokens/{{token}}", None,            "401 403 403 403 204 204", "403 403 403 204 204 403 403 204"),
     ("POST",   f"{_A}/tokens/{{token}}/rotate", {},       "401 403 403 403 201 201", "403 403 403 201 201 403 403 201"),
+    ("POST",   f"{_A}/tokens/revoke-made-before", LONG_AGO,
+                                                          "401 403 403 403 200 200", "403 403 403 200 200 403 200 200"),
     ("GET",    "/accounts/olga/tokens", None,             "401 403 403 403 403 200", "200 403 403 200 200 403 200 403"),
     ("POST",   "/accounts/olga/tokens", TOKEN,            "401 403 403 403 403 201", "403 403 403 201 201 403 403 403"),
     ("GET",    f"{_A}/events", None,                      "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
@@ -160,6 +164,14 @@ TABLE = [Row(*row) for row in (
     ("PATCH",  f"{_A}/packages/hello", TEXT,              "401 403 403 200 200 200", "403 200 403 200 200 403 403 200"),
     ("DELETE", f"{_A}/packages/hello", None,              "401 403 403 403 204 204", "403 204 403 204 204 403 403 204"),
     ("PATCH",  f"{_A}/packages/hidden", HIDE,             "404 404 403 403 200 200", "403 404 404 200 200 403 403 200"),
+    ("GET",    f"{_A}/packages/hello/transfer", None,     "401 403 403 403 404 404", "403 403 403 403 404 403 403 404"),
+    ("POST",   f"{_A}/packages/hello/transfer", TRANSFER, "401 403 403 403 201 201", "403 403 403 403 201 403 403 201"),
+    ("POST",   f"{_A}/packages/hidden/transfer", TRANSFER,
+                                                          "404 404 403 403 201 201", "403 404 404 403 201 403 403 201"),
+    ("DELETE", f"{_A}/packages/hello/transfer", None,     "401 403 403 403 404 404", "403 403 403 403 404 403 403 404"),
+    ("GET",    f"{_A}/transfers", None,                   "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
+    ("POST",   "/transfers/missing/accept", None,         "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
+    ("POST",   "/transfers/missing/decline", None,        "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
     ("GET",    f"{_A}/packages/hello/collaborators", None,
                                                           "401 403 200 200 200 200", "200 403 403 200 200 403 200 200"),
     ("GET",    f"{_A}/packages/hidden/collaborators", None,
