@@ -120,6 +120,7 @@ def package_context(
         # What a token is called is for those who work here.
         "shows_token": held is not None,
         "may_write": may_write,
+        "may_change_files": may_write and package.locked_at is None,
         "may_administer": may_administer_it,
         "tabs": [
             {

@@ -137,3 +137,21 @@ def test_retention_leaves_a_locked_package_alone_and_previews_say_why(
     file = PackageFile.objects.get(filename="hello-1.0-0.conda")
     page = owner.client.get(f"/acme/files/remove?file={file.pk}&from=main")
     assert "hello of acme is locked since" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    "page", ["files", "versions", "1.0", "files/noarch/hello-1.0-0.conda"]
+)
+def test_pages_of_a_locked_package_offer_no_acts_on_its_files(
+    world: World, owner: Person, page: str
+) -> None:
+    def offered() -> list[str]:
+        html = owner.client.get(f"/acme/hello/{page}").text
+        return [word for word in ("/files/move", "/files/remove", "/delete", "/replace") if word in html]
+
+    before = offered()
+    assert before
+
+    owner.client.post(f"{LOCK}/lock")
+
+    assert offered() == []
