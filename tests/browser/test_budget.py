@@ -50,9 +50,13 @@ new PerformanceObserver((list) => {
   }
 }).observe({type: "layout-shift", buffered: true});
 """
-# Two frames after the scripts are done, what was to move has moved.
-_AT_REST = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
-  () => requestIdleCallback(() => done(window.seen)))))"""
+# Two frames after the scripts are done, what was to move has moved; the largest paint is told of
+# when the browser has presented it.
+_AT_REST = """() => new Promise((done) => {
+  const look = () => requestIdleCallback(() => window.seen.paint ? done(window.seen) : next());
+  const next = () => requestAnimationFrame(() => requestAnimationFrame(look));
+  next();
+})"""
 
 
 @dataclass

@@ -109,7 +109,7 @@ def test_the_same_without_a_script(
 ) -> None:
     page = page_without_script
     sign_in(page, "olga", goal="/acme/xz/settings/collaborators")
-    page.get_by_label("Name", exact=True).fill("sven")
+    page.get_by_label("Name or e-mail").fill("sven")
     page.get_by_role("button", name="Add person").click()
     page.get_by_role("link", name="Remove sven").click()
     page.get_by_role("button", name="Remove sven").click()

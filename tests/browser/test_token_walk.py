@@ -120,6 +120,7 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     look_at(page, "token-rotated")
     assert page.locator(".secret pre").inner_text() != copied
     page.get_by_role("link", name="I have copied it").click()
+    arrived_at(page, "Access tokens")
     look_at(page, "access-rotated")
     page.get_by_role("link", name="ci-xz", exact=True).click()
     arrived_at(page, "ci-xz")

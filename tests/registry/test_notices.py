@@ -198,7 +198,8 @@ def test_asking_is_cheap(
 
     with django_assert_num_queries(2):
         assert len(told(channel)) == 3
-    with django_assert_num_queries(2):  # and one for the former names of accounts
+    # And one each for the former names of accounts and the former places of channels.
+    with django_assert_num_queries(3):
         get(private_channel.url("notices.json"))
 
 
