@@ -204,7 +204,7 @@ def _shown(collaborator: Collaborator) -> HttpResponse:
 _MAY_NOW = {
     Permission.READ: gettext_lazy("%(who)s may now read %(package)s."),
     Permission.WRITE: gettext_lazy("%(who)s may now write %(package)s."),
-    Permission.ADMIN: gettext_lazy("%(who)s may now admin %(package)s."),
+    Permission.ADMIN: gettext_lazy("%(who)s is now an admin of %(package)s."),
 }
 
 

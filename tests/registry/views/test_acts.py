@@ -73,7 +73,7 @@ def test_a_group_is_added_from_those_of_the_organization(world: World, owner: Pe
         f"{_COLLABORATORS}/add-group", {"group": "builders", "permission": "admin"}, follow=True
     )
 
-    assert "The group builders may now admin hello." in words(added)
+    assert "The group builders is now an admin of hello." in words(added)
 
 
 def test_the_page_says_who_can_already_and_why(
