@@ -147,7 +147,8 @@ def test_pages_of_a_locked_package_offer_no_acts_on_its_files(
 ) -> None:
     def offered() -> list[str]:
         html = owner.client.get(f"/acme/hello/{page}").text
-        return [word for word in ("/files/move", "/files/remove", "/delete", "/replace") if word in html]
+        acts = ("/files/move", "/files/remove", "/delete", "/replace")
+        return [act for act in acts if act in html]
 
     before = offered()
     assert before
