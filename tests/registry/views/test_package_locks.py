@@ -139,9 +139,7 @@ def test_retention_leaves_a_locked_package_alone_and_previews_say_why(
     assert "hello of acme is locked since" in text_of(page)
 
 
-@pytest.mark.parametrize(
-    "page", ["files", "versions", "1.0", "files/noarch/hello-1.0-0.conda"]
-)
+@pytest.mark.parametrize("page", ["files", "versions", "1.0", "files/noarch/hello-1.0-0.conda"])
 def test_pages_of_a_locked_package_offer_no_acts_on_its_files(
     world: World, owner: Person, page: str
 ) -> None:
