@@ -6,11 +6,12 @@ what a known account sent is noted: few rows for each, the same refusal once a m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -19,6 +20,8 @@ from accounts.models import Account
 from accounts.rights import role_in
 from portal.errors import Refusal
 from registry.models import Collaborator, RefusedUpload
+
+log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=7)
 MAX_OF_AN_ACCOUNT = 50
@@ -35,11 +38,13 @@ def noted(by: Identity, account_name: str, channel_name: str, filename: str = ""
     except Refusal as refusal:
         # Not theirs to mend: a full or a closed site, or a part of it that is away.
         if refusal.status < _FAULTS and not transaction.get_connection().needs_rollback:
-            _note(by, account_name, channel_name, filename, refusal)
+            try:
+                _note(by, account_name, channel_name, filename, refusal)
+            except DatabaseError:  # whoever was refused is told so all the same
+                log.warning("a refused upload could not be noted", exc_info=True)
         raise
 
 
-@transaction.atomic
 def _note(by: Identity, account_name: str, channel_name: str, filename: str, why: Refusal) -> None:
     account = by.account
     if account is None:
@@ -58,17 +63,20 @@ def _note(by: Identity, account_name: str, channel_name: str, filename: str, why
     if sum(now - row.refused_at < _AGAIN for row in known) >= MAX_A_MINUTE:
         return
     surplus = [row.pk for row in known[MAX_OF_AN_ACCOUNT - 1 :]]
-    RefusedUpload.objects.filter(pk__in=surplus).delete()
-    RefusedUpload.objects.create(
-        account=account,
-        token=by.token,
-        target=_told(by, account_name),
-        place=place,
-        filename=filename[:255],
-        slug=why.slug,
-        sentence=why.detail[:500],
-        refused_at=now,
-    )
+    target = _told(by, account_name)
+    # Not before: a flood of refused uploads must not keep those waiting who write.
+    with transaction.atomic():
+        RefusedUpload.objects.filter(pk__in=surplus).delete()
+        RefusedUpload.objects.create(
+            account=account,
+            token=by.token,
+            target=target,
+            place=place,
+            filename=filename[:255],
+            slug=why.slug,
+            sentence=why.detail[:500],
+            refused_at=now,
+        )
 
 
 def _told(by: Identity, account_name: str) -> Account | None:

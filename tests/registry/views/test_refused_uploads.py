@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry import refused_uploads
@@ -75,3 +77,26 @@ def test_the_same_refusal_is_one_row_and_nobody_fills_the_table(
 
     RefusedUpload.objects.update(refused_at=timezone.now() - refused_uploads.KEPT)
     assert refused_uploads.sweep() == refused_uploads.MAX_A_MINUTE
+
+
+def test_a_flood_of_the_same_refusals_writes_nothing(world: World, owner: Person) -> None:
+    other = build_conda("hello", "1.0", files={"else.txt": b"else"})
+    token = owner.token("all").secret
+    assert put_package(other, ChannelAddress("acme", "dev"), token=token) == 409
+
+    with CaptureQueriesContext(connection) as asked:
+        assert put_package(other, ChannelAddress("acme", "dev"), token=token) == 409
+
+    about = [query["sql"] for query in asked if "refusedupload" in query["sql"]]
+    assert [sql.split()[0] for sql in about] == ["SELECT"]
+
+
+def test_who_is_refused_is_told_so_though_it_can_not_be_noted(world: World, owner: Person) -> None:
+    other = build_conda("hello", "1.0", files={"else.txt": b"else"})
+    token = owner.token("all").secret
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE UNIQUE INDEX nothing_twice ON registry_refusedupload (account_id)")
+    assert put_package(other, ChannelAddress("acme", "dev"), token=token) == 409
+    assert put_package(other, ChannelAddress("acme"), token=token) == 409
+
+    assert RefusedUpload.objects.count() == 1
