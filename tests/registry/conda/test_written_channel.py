@@ -10,6 +10,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -98,7 +99,9 @@ def build(package: dict[str, Any]) -> Archive:
     return Archive(stem + extension, data, index, package.get("removed", False))
 
 
+@cache
 def archives() -> list[Archive]:
+    """The packages, built once: the members of a zip carry the time at which they were added."""
     return sorted((build(package) for package in PACKAGES), key=lambda archive: archive.filename)
 
 
