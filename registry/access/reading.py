@@ -1,0 +1,291 @@
+"""Who may know of what, and read it. Finding and authorizing are one step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from accounts.identity import Identity
+from accounts.models import Account, Organization, User
+from accounts.rights import manageable_accounts, memberships_in_force, role_in
+from accounts.roles import Permission
+from accounts.scopes import Ability
+from portal.errors import NotFound
+from registry.access.limits import within_channel_limit, within_package_limit
+from registry.access.permissions import collaborations_of, package_permission, publishable_names
+from registry.models import Channel, ChannelFile, MovedChannel, Package, PackageFile, Removal
+
+
+def find_account(name: str) -> Account:
+    """The account of that name, however it is capitalised. Accounts are known to everybody."""
+    account = (
+        Account.objects.select_related("user", "organization").filter(name=name.lower()).first()
+    )
+    if account is None:
+        raise NotFound
+    return account
+
+
+def reads_privately(identity: Identity, account: Account) -> bool:
+    """Whether they may see what is private in the account, as far as the role goes."""
+    return identity.can(Ability.DOWNLOAD) and role_in(identity, account) is not None
+
+
+def _joined(identity: Identity, user: User) -> list[int] | QuerySet[Organization, Any]:
+    """The accounts that they belong to."""
+    if identity.standing is not None:
+        return identity.standing.joined
+    in_force = memberships_in_force(user).values("organization")
+    return Organization.objects.filter(pk__in=in_force).values_list("account")
+
+
+def _belongs(identity: Identity, account: Account) -> bool:
+    """Whether it is known already that they belong to the account, which is not suspended."""
+    standing = identity.standing
+    return standing is not None and account.pk in standing.open_accounts
+
+
+def visible_channels(identity: Identity, account: Account) -> QuerySet[Channel]:
+    if _belongs(identity, account):
+        return Channel.objects.filter(account=account).select_related("account")
+    return readable_channels(identity).filter(account=account).select_related("account")
+
+
+def readable_channels(identity: Identity) -> QuerySet[Channel]:
+    """The channels of all accounts that they may know of."""
+    visible = Q(visibility=Channel.Visibility.PUBLIC)
+    acting = identity.account
+    if acting is not None and identity.can(Ability.DOWNLOAD):
+        private = Q(account__in=_accounts_in_force(identity, acting))
+        if identity.token is not None and identity.token.channels:
+            private &= Q(name__in=identity.token.channels)
+        visible |= private
+    return Channel.objects.filter(visible)
+
+
+def _accounts_in_force(identity: Identity, acting: Account) -> list[int] | QuerySet[Account, Any]:
+    """Their own account and those they belong to, as far as none is suspended."""
+    if identity.standing is not None:
+        return identity.standing.open_accounts
+    belonging = Q(pk=acting.pk)
+    if identity.user is not None:
+        belonging |= Q(pk__in=_joined(identity, identity.user))
+    return Account.objects.filter(belonging, suspended_at=None).values_list("pk")
+
+
+def readable_files(identity: Identity) -> QuerySet[PackageFile]:
+    """Files in channels that they may read, of all accounts; their packages are asked of apart."""
+    readable = readable_channels(identity).values("pk")
+    standing = ChannelFile.objects.filter(file=OuterRef("pk"), channel__in=readable)
+    return PackageFile.objects.staying().filter(Exists(standing))
+
+
+def may_read_channel(identity: Identity, channel: Channel) -> bool:
+    return not channel.is_private or (
+        within_channel_limit(identity, channel.name) and reads_privately(identity, channel.account)
+    )
+
+
+def may_read_channel_by_role(identity: Identity, channel: Channel) -> bool:
+    """Like `may_read_channel`, whatever the scopes: an upload token need not download."""
+    return not channel.is_private or role_in(identity, channel.account) is not None
+
+
+def find_channel(identity: Identity, account_name: str, channel_name: str) -> Channel:
+    """The channel, if they may know of it; one query for a public one."""
+    channel = (
+        Channel.objects.select_related("account")
+        .filter(account__name=account_name.lower(), name=channel_name)
+        .first()
+    )
+    if channel is None or not may_read_channel(identity, channel):
+        raise NotFound
+    return channel
+
+
+def find_channel_to_read(identity: Identity, account_name: str, channel_name: str) -> Channel:
+    """`find_channel` for clients, which read a channel that was given away at its old address,
+    too: there was never another one for them."""
+    try:
+        return find_channel(identity, account_name, channel_name)
+    except NotFound:
+        moved = moved_channel(account_name, channel_name)
+        if moved is None or not may_read_channel(identity, moved):
+            raise
+        return moved
+
+
+def moved_channel(account_name: str, channel_name: str) -> Channel | None:
+    """Which channel of another account stood here once."""
+    row = (
+        MovedChannel.objects.select_related("channel__account")
+        .filter(account__name=account_name.lower(), name=channel_name)
+        .first()
+    )
+    return row.channel if row is not None else None
+
+
+def sees_members_index(identity: Identity, channel: Channel) -> bool:
+    """Whether a public channel is shown to them with its private packages."""
+    return (
+        not channel.is_private
+        and not identity.is_anonymous
+        and within_channel_limit(identity, channel.name)
+        and reads_privately(identity, channel.account)
+    )
+
+
+def visible_packages(identity: Identity, account: Account | None = None) -> QuerySet[Package]:
+    """Packages they may know of.
+
+    Public ones that stand in a public channel, or stood in one and now stand in none (its page
+    then says where it went), and all of their accounts and of those they collaborate on.
+    """
+    packages = Package.objects.select_related("account").filter(deleted_at=None)
+    if account is not None:
+        packages = packages.filter(account=account)
+        if _belongs(identity, account):
+            return packages
+    somewhere = ChannelFile.objects.filter(file__package=OuterRef("pk"))
+    in_public = somewhere.filter(channel__visibility=Channel.Visibility.PUBLIC)
+    stood_in_public = Removal.objects.filter(
+        channel__account=OuterRef("account"),
+        channel__visibility=Channel.Visibility.PUBLIC,
+        package_name=OuterRef("name"),
+    )
+    known = Q(Exists(in_public)) | (~Q(Exists(somewhere)) & Q(Exists(stood_in_public)))
+    visible = Q(is_private=False) & known
+    acting = identity.account
+    if acting is not None and identity.can(Ability.DOWNLOAD):
+        private = Q(account=acting)
+        if identity.user is not None:
+            private |= Q(account__in=_joined(identity, identity.user))
+            private |= collaborations_of(identity, Permission.READ)
+        if identity.token is not None and identity.token.packages:
+            # Patterns are matched in Python; tokens have few, and accounts' packages have names.
+            names = _names_within_limit(identity, private)
+            private &= Q(pk__in=names)
+        visible |= private
+    return packages.filter(visible)
+
+
+def perhaps_visible(identity: Identity) -> Q:
+    """What holds for all `visible_packages`, and costs little to ask of many."""
+    perhaps = Q(is_private=False)
+    if identity.account is not None and identity.can(Ability.DOWNLOAD):
+        perhaps |= Q(account=identity.account)
+        if identity.user is not None:
+            joined = Organization.objects.filter(memberships__user=identity.user)
+            perhaps |= Q(account__in=joined.values("account"))
+            perhaps |= collaborations_of(identity, Permission.READ)
+    return perhaps
+
+
+def _names_within_limit(identity: Identity, condition: Q) -> list[int]:
+    rows = Package.objects.filter(condition).values_list("pk", "name").distinct()
+    return [pk for pk, name in rows.iterator() if within_package_limit(identity, name)]
+
+
+def written_packages(identity: Identity) -> QuerySet[Package]:
+    """The packages that they may write, of all accounts."""
+    written = Q(account__in=manageable_accounts(identity).values("pk"))
+    if identity.user is not None:
+        written |= collaborations_of(identity, Permission.WRITE)
+    return Package.objects.filter(written, deleted_at=None).select_related("account")
+
+
+def find_package(identity: Identity, account_name: str, package_name: str) -> Package:
+    package = (
+        visible_packages(identity)
+        .filter(account__name=account_name.lower(), name=package_name)
+        .first()
+    )
+    if package is None:
+        raise NotFound
+    return package
+
+
+def find_package_to_write(identity: Identity, account_name: str, package_name: str) -> Package:
+    """`find_package`, for acts of those who may write it: their token need not download."""
+    package = (
+        Package.objects.select_related("account")
+        .filter(account__name=account_name.lower(), name=package_name, deleted_at=None)
+        .first()
+    )
+    if package is None:
+        raise NotFound
+    writes = identity.can(Ability.WRITE) and publishable_names(
+        identity, package.account, {package.name}
+    )
+    return package if writes else find_package(identity, account_name, package_name)
+
+
+def may_download(identity: Identity, file: PackageFile, channel: Channel) -> bool:
+    """Whether the bytes are theirs to fetch through ``channel``, which they may read."""
+    if not (file.package.is_private or channel.is_private):
+        return True
+    if not within_package_limit(identity, file.name):
+        return False
+    return (
+        not file.package.is_private
+        or reads_privately(identity, channel.account)
+        or (
+            identity.can(Ability.DOWNLOAD)
+            and package_permission(identity, file.package) is not None
+        )
+    )
+
+
+def _sees_beyond_channels(identity: Identity) -> bool:
+    """Whether those who may write a package are shown its files in channels they can't read, and
+    in none, so that they can move them. A token limited to channels stays within them."""
+    limited = identity.token is not None and bool(identity.token.channels)
+    return not limited and (identity.can(Ability.READ) or identity.can(Ability.WRITE))
+
+
+def _shown_files(identity: Identity, account: Account) -> Q:
+    """Of files of visible packages: those in channels they may read; all, where they may write."""
+    readable = ChannelFile.objects.filter(
+        file=OuterRef("pk"), channel__in=visible_channels(identity, account).values("pk")
+    )
+    shown = Q(Exists(readable))
+    if _sees_beyond_channels(identity) and account.suspended_at is None:
+        if identity.standing is not None and account.pk in identity.standing.administered:
+            return Q()
+        shown |= Q(account__in=manageable_accounts(identity).values("pk"))
+        if identity.user is not None:
+            written = Package.objects.filter(account=account).filter(
+                collaborations_of(identity, Permission.WRITE)
+            )
+            shown |= Q(package__in=written.values("pk"))
+    return shown
+
+
+def visible_files(identity: Identity, package: Package) -> QuerySet[PackageFile]:
+    """Files of a visible package: those in channels they may read; all, for who may write."""
+    return (
+        PackageFile.objects.staying()
+        .filter(package=package)
+        .filter(_shown_files(identity, package.account))
+    )
+
+
+def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[PackageFile]:
+    """The `visible_files` of all packages of the account, without asking for each of them."""
+    return (
+        PackageFile.objects.staying()
+        .filter(account=account, package__in=visible_packages(identity, account).values("pk"))
+        .filter(_shown_files(identity, account))
+        .select_related("account", "package")
+    )
+
+
+def find_file(identity: Identity, account_name: str, subdir: str, filename: str) -> PackageFile:
+    account = find_account(account_name)
+    file = (
+        visible_files_of_account(identity, account).filter(subdir=subdir, filename=filename).first()
+    )
+    if file is None:
+        raise NotFound
+    return file
