@@ -8,7 +8,6 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
@@ -30,15 +29,7 @@ def open_invitations(identity: Identity) -> QuerySet[Invitation]:
 
 def expiring_tokens(identity: Identity) -> QuerySet[Token]:
     """The live tokens of accounts they administer that end soon."""
-    now = timezone.now()
-    return Token.objects.filter(
-        account__in=manageable_accounts(identity),
-        revoked_at=None,
-        expires_at__gt=now,
-        expires_at__lte=now + settings.TOKEN_WARNING,
-        # Whoever rotated it has done what there was to do.
-        replaced_by=None,
-    )
+    return Token.objects.ending_soon().filter(account__in=manageable_accounts(identity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +54,20 @@ def further_needs(identity: Identity) -> list[Need]:
 def header(request: HttpRequest) -> dict[str, Any]:
     """For the header of who is signed in; asks the database only where it is drawn."""
 
-    def count() -> int:
-        identity = identify_session(request)
-        invitations = open_invitations(identity).order_by().values("pk")
-        expiring = expiring_tokens(identity).order_by().values("pk")
-        return invitations.union(expiring, all=True).count()
-
-    def organizations() -> list[str]:
+    def standing() -> Standing | None:
         identity = identify_session(request)
         if identity.user is None:
-            return []
+            return None
         # Without one they posted, and are shown what was wrong with it.
-        standing = identity.standing or Standing(identity.user)
-        return standing.organizations[:_MAX_IN_MENU]
+        return identity.standing or Standing(identity.user)
+
+    known = SimpleLazyObject(standing)
+
+    def count() -> int:
+        return known.invitations + known.ending_tokens if known else 0
+
+    def organizations() -> list[str]:
+        return known.organizations[:_MAX_IN_MENU] if known else []
 
     return {
         "needs_you_count": SimpleLazyObject(count),

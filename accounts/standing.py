@@ -1,4 +1,4 @@
-"""What somebody is in organizations, read once for a page.
+"""What somebody is in organizations and what waits for them, read once for a page.
 
 Pages ask many questions that hang on it, and each would bring the same conditions along. Acts don't
 use it: what they are let do follows from what holds when they do it.
@@ -8,65 +8,141 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from django.db.models import BooleanField, CharField, Exists, ExpressionWrapper, F, Q, Value
+from django.conf import settings
+from django.db.models import (
+    BooleanField,
+    Case,
+    CharField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.db.models.expressions import Combinable
+from django.utils.module_loading import import_string
 
 from accounts.factors import any_of
-from accounts.models import GroupMember, Membership, User
+from accounts.models import GroupMember, Invitation, Membership, Token, User
 from accounts.roles import Role
 
 _MANAGING = (Role.OWNER, Role.ADMIN)
+_MEMBER, _GROUP, _NAMED, _INVITED, _ENDING = range(5)
+_NO, _YES = Value(False), Value(True)  # columns, not arguments
+_EMPTY = Value("", output_field=CharField())
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A membership, or with a key the membership in a group."""
+class _Row:
+    """A membership, one in a group, a right held by name somewhere in an account, or a count."""
 
-    group_id: int
+    kind: int
+    key: int
     account_id: int
     account: str
-    role: str
+    right: str
     is_in_force: bool
     is_suspended: bool
 
 
 class Standing:
-    """The places that a user has; the database is asked when it is first of interest."""
+    """What a user is and has; the database is asked when it is first of interest."""
 
     def __init__(self, user: User) -> None:
         self._user = user
 
     @cached_property
-    def _places(self) -> list[_Place]:
+    def _rows(self) -> list[_Row]:
+        first, *others = [
+            self._memberships(),
+            self._groups(),
+            *self._named(),
+            self._count(_INVITED, Invitation.objects.open().for_user(self._user)),
+            self._count(_ENDING, self._ending_tokens()),
+        ]
+        return [_Row(*row) for row in first.union(*others, all=True)]
+
+    def _memberships(self) -> QuerySet[Membership, Any]:
         account = "organization__account"
-        members = Membership.objects.filter(user=self._user).order_by()
-        within = GroupMember.objects.filter(user=self._user).order_by()
-        rows = members.values_list(
-            Value(0),
-            account,
-            f"{account}__name",
-            F("role"),
-            self._in_force("organization"),
-            self._suspended(account),
+        return (
+            Membership.objects.filter(user=self._user)
+            .order_by()
+            .values_list(
+                Value(_MEMBER),
+                Value(0),
+                account,
+                f"{account}__name",
+                F("role"),
+                self._in_force("organization"),
+                self._suspended(account),
+            )
         )
+
+    def _groups(self) -> QuerySet[GroupMember, Any]:
         account = "group__organization__account"
-        groups = within.values_list(
-            F("group"),
-            account,
-            f"{account}__name",
-            Value("", output_field=CharField()),
-            self._in_force("group__organization"),
-            self._suspended(account),
+        return (
+            GroupMember.objects.filter(user=self._user)
+            .order_by()
+            .values_list(
+                Value(_GROUP),
+                F("group"),
+                account,
+                f"{account}__name",
+                # What it gives over all packages; over chosen ones it is named there.
+                Case(When(group__all_packages=True, then=F("group__permission")), default=_EMPTY),
+                self._in_force("group__organization"),
+                self._suspended(account),
+            )
         )
-        return [_Place(*row) for row in rows.union(groups, all=True)]
+
+    def _named(self) -> list[QuerySet[Any, Any]]:
+        """In which accounts packages name them, or a group of theirs: the registry knows."""
+        collaborations: QuerySet[Any] = import_string(settings.COLLABORATIONS).objects.order_by()
+        by_group = self._in_force("group__organization")
+        return [
+            rows.values_list(
+                Value(_NAMED), Value(0), "package__account", _EMPTY, F("permission"), in_force, _NO
+            ).distinct()
+            for rows, in_force in (
+                (collaborations.filter(user=self._user), _YES),
+                (collaborations.filter(group__members__user=self._user), by_group),
+            )
+        ]
+
+    def _ending_tokens(self) -> QuerySet[Token]:
+        """Of the accounts in `administered`."""
+        administering = Membership.objects.filter(
+            self._in_force_rule("organization"), user=self._user, role__in=_MANAGING
+        )
+        return Token.objects.ending_soon().filter(
+            Q(account=self._user.account_id)
+            | Q(account__in=administering.values("organization__account")),
+            account__suspended_at=None,
+        )
+
+    @staticmethod
+    def _count(kind: int, rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+        counted: QuerySet[Any, Any] = (
+            rows.order_by()
+            .values(kind=Value(kind))
+            .annotate(number=Count("pk"))
+            .values_list("kind", "number", Value(0), _EMPTY, _EMPTY, _YES, _NO)
+        )
+        return counted
 
     def _in_force(self, organization: str) -> Combinable:
+        return ExpressionWrapper(self._in_force_rule(organization), output_field=BooleanField())
+
+    def _in_force_rule(self, organization: str) -> Q:
         """The rule of `accounts.rights.memberships_in_force`."""
-        rule = Q(**{f"{organization}__requires_second_factor": False}) | Q(
+        return Q(**{f"{organization}__requires_second_factor": False}) | Q(
             Exists(any_of(self._user))
         )
-        return ExpressionWrapper(rule, output_field=BooleanField())
 
     @staticmethod
     def _suspended(account: str) -> Combinable:
@@ -75,17 +151,30 @@ class Standing:
         )
 
     @property
+    def invitations(self) -> int:
+        """How many wait for them."""
+        return self._number(_INVITED)
+
+    @property
+    def ending_tokens(self) -> int:
+        """How many tokens that they look after end soon."""
+        return self._number(_ENDING)
+
+    def _number(self, kind: int) -> int:
+        return sum(row.key for row in self._rows if row.kind == kind)
+
+    @property
     def organizations(self) -> list[str]:
         """The names of all they belong to, also where that gives them nothing."""
-        return sorted(place.account for place in self._places if not place.group_id)
+        return sorted(row.account for row in self._rows if row.kind == _MEMBER)
 
     @cached_property
     def roles(self) -> dict[int, str]:
         """By the account of the organization, where their membership is in force."""
         return {
-            place.account_id: place.role
-            for place in self._places
-            if place.is_in_force and not place.group_id
+            row.account_id: row.right
+            for row in self._rows
+            if row.is_in_force and row.kind == _MEMBER
         }
 
     @cached_property
@@ -96,7 +185,7 @@ class Standing:
     @cached_property
     def open_accounts(self) -> list[int]:
         """Those of `joined` that are not suspended; of their own nobody is let in."""
-        shut = {place.account_id for place in self._places if place.is_suspended}
+        shut = {row.account_id for row in self._rows if row.is_suspended}
         return [pk for pk in self.joined if pk not in shut]
 
     @cached_property
@@ -108,4 +197,22 @@ class Standing:
     @cached_property
     def groups(self) -> list[int]:
         """The groups whose rights they have."""
-        return [place.group_id for place in self._places if place.group_id and place.is_in_force]
+        return [row.key for row in self._rows if row.kind == _GROUP and row.is_in_force]
+
+    @cached_property
+    def over_all(self) -> dict[int, set[str]]:
+        """By account, the permissions that groups give them on all of its packages."""
+        return self._rights(_GROUP)
+
+    @cached_property
+    def by_name(self) -> dict[int, set[str]]:
+        """By account, the permissions that they hold on some of its packages, which name them or
+        a group of theirs."""
+        return self._rights(_NAMED)
+
+    def _rights(self, kind: int) -> dict[int, set[str]]:
+        found: dict[int, set[str]] = {}
+        for row in self._rows:
+            if row.kind == kind and row.is_in_force and row.right:
+                found.setdefault(row.account_id, set()).add(row.right)
+        return found

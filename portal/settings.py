@@ -90,6 +90,8 @@ ATTENTION_SOURCES = [
     "registry.quotas.needs",
     "accounts.security.needs",
 ]
+# Where packages name people and groups (`accounts.standing`).
+COLLABORATIONS = "registry.models.Collaborator"
 # What the registry puts on pages about people, by the name of the part.
 PAGE_PARTS = {
     "token-limits": "registry.views.parts.token_limits",

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet, Value
+
 from accounts.identity import Identity
 from accounts.models import Account, Event
 from registry import access
@@ -96,7 +98,7 @@ def _known(
         and (channel is None or happening.channel in {channel.name, ""})
     ]
     if sees_all:
-        gone = _gone(account, told, [channel]) if channel is not None else set()
+        gone = _gone(account, told, channel) if channel is not None else set()
         yield from (
             one
             for one in told
@@ -117,8 +119,12 @@ def _public(
 ) -> Iterator[Happening]:
     names = {one.package for one in told if one.package}
     visible = access.visible_packages(viewer, account).filter(name__in=names)
-    known = set(visible.values_list("name", flat=True)) if names else set()
-    gone = _gone(account, told, readable.values())
+    # Asked at once: no subdir is called "".
+    found = visible.order_by().values_list(Value(""), "name")
+    removals = _removals(account, told, readable.values())
+    rows = set(found if removals is None else found.union(removals))
+    known = {name for subdir, name in rows if not subdir}
+    gone = {(subdir, name) for subdir, name in rows if subdir}
     for one in told:
         if one.kind == "file.delete":
             is_known = (one.subdir, one.filename) in gone
@@ -130,20 +136,25 @@ def _public(
             yield one
 
 
-def _gone(
+def _gone(account: Account, told: Iterable[Happening], channel: Channel) -> set[tuple[str, str]]:
+    rows = _removals(account, told, [channel])
+    return set() if rows is None else set(rows)
+
+
+def _removals(
     account: Account, told: Iterable[Happening], channels: Iterable[Channel]
-) -> set[tuple[str, str]]:
-    """Those of the deleted files that these channels say they once had."""
+) -> QuerySet[Removal, tuple[str, str]] | None:
+    """Those of the deleted files that these channels say they once had; none may be asked of."""
     filenames = {one.filename for one in told if one.kind == "file.delete" and one.filename}
     if not filenames:
-        return set()
+        return None
     rows = Removal.objects.filter(
         channel__account=account,
         channel__in=[one.pk for one in channels],
         subdir__in={one.subdir for one in told if one.subdir},
         filename__in=filenames,
     )
-    return set(rows.values_list("subdir", "filename"))
+    return rows.order_by().values_list("subdir", "filename")
 
 
 def _told(event: Event, *, names_token: bool) -> Happening | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import Exists, OuterRef, Q, Value
+
 from accounts.identity import Identity
 from accounts.models import Account
 from registry import access, dependents
@@ -16,7 +18,7 @@ from registry.models import Package
 
 MAX_DEPTH = 3
 MOST_NODES = 60
-_MOST_ROWS = 2000
+_MOST_ROWS = 4000
 
 
 @dataclass(slots=True)
@@ -62,16 +64,14 @@ class _Finder:
         self.is_cut = False
 
     def find(self, name: str, depth: int) -> Neighbourhood:
-        self._look_up([name])
         before, after = [name], [name]
         for step in range(1, depth + 1):
-            left = self._who_needs(before)
-            right = self._what_is_needed(after)
+            left, right = self._edges_of(before, after)
             # The nearer ones come in first, and each side leaves room for the other.
             room = MOST_NODES - len(self._nodes)
             before = self._take(left, -step, room - min(len(right), room // 2))
             after = self._take(right, step, MOST_NODES - len(self._nodes))
-            self._look_up([*before, *after])
+        self._look_up(list(self._nodes))
         for source, target in sorted(self._edges):
             if source in self._nodes and target in self._nodes:
                 self._nodes[source].needs.append(target)
@@ -99,28 +99,30 @@ class _Finder:
             found = dependents.packages_called(self._viewer, wanted, self._account)
             self._packages |= {name: found.get(name, []) for name in wanted}
 
-    def _who_needs(self, names: list[str]) -> list[str]:
-        if not names:
-            return []
-        rows = dependents.edges_to(self._viewer, names).order_by("package_name")
-        pairs = list(rows.values_list("package_name", "name").distinct()[: _MOST_ROWS + 1])
-        self.is_cut |= len(pairs) > _MOST_ROWS
-        self._edges |= set(pairs[:_MOST_ROWS])
-        return [source for source, _ in pairs[:_MOST_ROWS]]
-
-    def _what_is_needed(self, names: list[str]) -> list[str]:
-        speaking: list[int] = []
-        for name in names:
-            packages = self._packages.get(name, [])
-            own = [one for one in packages if one.account_id == self._account.pk]
-            speaking += [one.pk for one in own or packages]
-        if not speaking:
-            return []
-        rows = dependents.visible_edges(self._viewer).filter(package__in=speaking).order_by("name")
-        pairs = list(rows.values_list("package_name", "name").distinct()[: _MOST_ROWS + 1])
-        self.is_cut |= len(pairs) > _MOST_ROWS
-        self._edges |= set(pairs[:_MOST_ROWS])
-        return [target for _, target in pairs[:_MOST_ROWS]]
+    def _edges_of(self, needed: list[str], needing: list[str]) -> tuple[list[str], list[str]]:
+        """Who needs one of the first names, and what the others need; one query."""
+        if not needed and not needing:
+            return [], []
+        edges = dependents.visible_edges(self._viewer).order_by()
+        own = access.visible_packages(self._viewer, self._account).filter(
+            name=OuterRef("package_name")
+        )
+        speaking = Q(package__account=self._account) | ~Exists(own)
+        columns = ("side", "package_name", "name")
+        forward = edges.filter(speaking, package_name__in=needing).annotate(side=Value(0))
+        backward = edges.filter(name__in=needed).annotate(side=Value(1))
+        # What is needed first, which is little: what many need would leave it no room.
+        found = forward.values_list(*columns).union(backward.values_list(*columns))
+        rows = list(found.order_by(*columns)[: _MOST_ROWS + 1])
+        self.is_cut |= len(rows) > _MOST_ROWS
+        sources, targets = set[str](), set[str]()
+        for side, source, target in rows[:_MOST_ROWS]:
+            self._edges.add((source, target))
+            if side:
+                sources.add(source)
+            else:
+                targets.add(target)
+        return sorted(sources), sorted(targets)
 
 
 def around(

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.utils.translation import gettext
 
 from accounts import audit
@@ -23,7 +23,7 @@ from accounts.models import Account
 from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
 from portal.templatetags.ui import filesize, thousands
-from registry.models import AccountQuota, ChannelFile, PackageFile
+from registry.models import AccountQuota, Channel, ChannelFile, PackageFile
 
 MAX_LIMIT = 2**60
 # From here on it needs somebody.
@@ -123,23 +123,18 @@ def usage_by_name(account: Account) -> Iterator[tuple[str, int, int]]:
 
 
 def largest_files(account: Account, most: int) -> list[PackageFile]:
-    """Two queries, the first of an index alone."""
-    rows = PackageFile.objects.present().filter(account=account).order_by("-size_bytes", "pk")
-    ids = list(rows.values_list("pk", flat=True)[:most])
-    found = PackageFile.objects.select_related("package").defer("index", "about").in_bulk(ids)
-    return [found[pk] for pk in ids if pk in found]
+    """They are found in an index alone, and then read."""
+    order = ("-size_bytes", "pk")
+    rows = PackageFile.objects.present().filter(account=account).order_by(*order)
+    found = PackageFile.objects.filter(pk__in=rows.values("pk")[:most]).order_by(*order)
+    return list(found.select_related("package").defer("index", "about"))
 
 
-def usage_by_channel(account: Account) -> dict[int, Usage]:
-    """What stands in each channel, by its key. A file in two channels is counted in both."""
-    found = (
-        ChannelFile.objects.filter(channel__account=account)
-        .order_by()
-        .values("channel")
-        .annotate(used_bytes=Sum("file__size_bytes"), used_files=Count("*"))
-        .values_list("channel", "used_bytes", "used_files")
-    )
-    return {channel: Usage(size, count) for channel, size, count in found}
+def usage_by_channel(account: Account) -> list[tuple[Channel, Usage]]:
+    """What stands in each channel. A file in two channels is counted in both."""
+    rows = Channel.objects.filter(account=account).order_by("name")
+    counted = rows.annotate(size=Sum("entries__file__size_bytes"), files=Count("entries"))
+    return [(row, Usage(row.size or 0, row.files)) for row in counted]
 
 
 def unlisted_files(account: Account) -> QuerySet[PackageFile]:
@@ -283,21 +278,29 @@ def _log(by: Identity, account: Account, before: Limits) -> None:
 def needs(identity: Identity) -> list[Need]:
     """The accounts they administer that are full, or nearly so."""
     theirs = manageable_accounts(identity).select_related("quota").order_by("name")
-    accounts = list(theirs[:_MAX_NEEDS])
-    known = {account.pk: _known_limits(account) for account in accounts}
-    limits = {pk: some for pk, some in known.items() if some.there_are_any}
-    if not limits:
-        return []
-    used = _usage_of(limits)
+    of_it = PackageFile.objects.present().filter(account=OuterRef("pk")).order_by()
+    sums = of_it.values("account").annotate(size=Sum("size_bytes"), number=Count("*"))
+    # Who has no limit is not counted.
+    limited = Q(pk__isnull=False) if default_limits().there_are_any else Q(quota__isnull=False)
+    accounts = theirs.annotate(
+        used_bytes=Case(When(limited, then=Subquery(sums.values("size")))),
+        used_files=Case(When(limited, then=Subquery(sums.values("number")))),
+    )[:_MAX_NEEDS]
+    full = [
+        (account, used, limits)
+        for account in accounts
+        if (limits := _known_limits(account)).there_are_any
+        and (used := Usage(account.used_bytes or 0, account.used_files or 0)).share_of(limits)
+        >= NEARLY_FULL
+    ]
     return [
         Need(
             icon="hard-drive",
             title=f"{account.name} has little room left",
-            facts=_in_words(used[account.pk], limits[account.pk]),
+            facts=_in_words(used, limits),
             url=f"/{account.name}/settings/storage",
         )
-        for account in accounts
-        if account.pk in limits and used[account.pk].share_of(limits[account.pk]) >= NEARLY_FULL
+        for account, used, limits in full
     ]
 
 

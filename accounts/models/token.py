@@ -17,6 +17,16 @@ class TokenQuerySet(models.QuerySet["Token"]):
             models.Q(expires_at=None) | models.Q(expires_at__gt=now)
         )
 
+    def ending_soon(self) -> Self:
+        """Live tokens whose end is near. Whoever rotated one has done what there was to do."""
+        now = timezone.now()
+        return self.filter(
+            revoked_at=None,
+            expires_at__gt=now,
+            expires_at__lte=now + settings.TOKEN_WARNING,
+            replaced_by=None,
+        )
+
 
 class Token(models.Model):
     """A secret for machines; only its hash is stored.

@@ -24,8 +24,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         .select_related("organization__account")
         .order_by("organization__account__name")
     )
-    organizations = list(memberships[:_MAX_SHOWN])
-    invited, ending = list(invitations[:_MAX_SHOWN]), list(expiring[:_MAX_SHOWN])
+    # What is known to be nothing is not asked for.
+    known = identity.standing
+    organizations = list(memberships[:_MAX_SHOWN]) if known and known.organizations else []
+    invited = list(invitations[:_MAX_SHOWN]) if known and known.invitations else []
+    ending = list(expiring[:_MAX_SHOWN]) if known and known.ending_tokens else []
     shown = part("dashboard", identity=identity)
     context = {
         **shown,
@@ -39,6 +42,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "organizations": organizations,
         "is_first_visit": not organizations
         and not shown["packages"]
+        and not ending
         and not Token.objects.filter(account=identity.account).exists(),
     }
     return render(request, "accounts/dashboard.html", context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
@@ -27,10 +29,19 @@ def collaborations_of(identity: Identity, needed: Permission) -> Q:
     named = Collaborator.objects.filter(
         Q(user=identity.user) | Q(group__in=groups), permission__in=levels
     )
-    over_all = groups.filter(all_packages=True, permission__in=levels)
+    standing = identity.standing
+    if standing is not None:
+        over_all = Q(account__in=_accounts_giving(standing.over_all, levels))
+        is_named = bool(_accounts_giving(standing.by_name, levels))
+        return over_all | Q(pk__in=named.values("package")) if is_named else over_all
+    over_all_groups = groups.filter(all_packages=True, permission__in=levels)
     return Q(pk__in=named.values("package")) | Q(
-        account__in=over_all.order_by().values("organization__account")
+        account__in=over_all_groups.order_by().values("organization__account")
     )
+
+
+def _accounts_giving(rights: Mapping[int, Collection[str]], levels: Collection[str]) -> list[int]:
+    return [account for account, held in rights.items() if not set(levels).isdisjoint(held)]
 
 
 def package_permission(identity: Identity, package: Package) -> str | None:
@@ -45,16 +56,40 @@ def permission_on(identity: Identity, account: Account, package_name: str) -> st
         return Permission.ADMIN
     if identity.user is None or account.suspended_at is not None:
         return None
-    over_all = groups_of(identity).filter(organization__account=account, all_packages=True)
-    named = Collaborator.objects.filter(
-        package__account=account, package__name=package_name
-    ).filter(Q(user=identity.user) | Q(group__in=groups_of(identity)))
-    permissions = over_all.order_by().values_list("permission", flat=True)
-    held = set(permissions.union(named.values_list("permission", flat=True)))
+    held = _held(identity, account, package_name)
     if role is not None:
         held.add(Permission.READ)
     order = [Permission.ADMIN, Permission.WRITE, Permission.READ]
     return next((p.value for p in order if p in held), None)
+
+
+def _held(identity: Identity, account: Account, package_name: str) -> set[str]:
+    """What groups give them, over all packages or this one, and what the package itself does."""
+    standing = identity.standing
+    named = _naming(identity, account).filter(package__name=package_name)
+    by_name = named.values_list("permission", flat=True)
+    if standing is not None:
+        over_all = standing.over_all.get(account.pk, set())
+        return over_all | set(by_name) if account.pk in standing.by_name else over_all
+    groups = groups_of(identity).filter(organization__account=account, all_packages=True)
+    return set(groups.order_by().values_list("permission", flat=True).union(by_name))
+
+
+def _naming(identity: Identity, account: Account) -> QuerySet[Collaborator]:
+    """Where packages of the account name them, or a group of theirs."""
+    theirs = Q(user=identity.user) | Q(group__in=groups_of(identity))
+    return Collaborator.objects.filter(theirs, package__account=account)
+
+
+def _writes_all(identity: Identity, account: Account) -> bool:
+    """Whether a group lets them write all packages of the account."""
+    levels = permissions_covering(Permission.WRITE)
+    if identity.standing is not None:
+        return account.pk in _accounts_giving(identity.standing.over_all, levels)
+    groups = groups_of(identity).filter(
+        organization__account=account, all_packages=True, permission__in=levels
+    )
+    return groups.exists()
 
 
 def may_package(identity: Identity, package: Package, needed: Permission) -> bool:
@@ -67,15 +102,12 @@ def writes_anything(identity: Identity, account: Account) -> bool:
     """Whether a group or a collaboration lets them publish there."""
     if identity.user is None or account.suspended_at is not None:
         return False
+    if _writes_all(identity, account):
+        return True
     levels = permissions_covering(Permission.WRITE)
-    return (
-        groups_of(identity)
-        .filter(organization__account=account, all_packages=True, permission__in=levels)
-        .exists()
-        or Collaborator.objects.filter(package__account=account, permission__in=levels)
-        .filter(Q(user=identity.user) | Q(group__in=groups_of(identity)))
-        .exists()
-    )
+    if identity.standing is not None:
+        return account.pk in _accounts_giving(identity.standing.by_name, levels)
+    return _naming(identity, account).filter(permission__in=levels).exists()
 
 
 def publishable_names(identity: Identity, account: Account, names: set[str]) -> set[str]:
@@ -85,15 +117,10 @@ def publishable_names(identity: Identity, account: Account, names: set[str]) -> 
         return names
     if identity.user is None or account.suspended_at is not None:
         return set()
-    levels = permissions_covering(Permission.WRITE)
-    over_all = groups_of(identity).filter(
-        organization__account=account, all_packages=True, permission__in=levels
-    )
-    if over_all.exists():
+    if _writes_all(identity, account):
         return names
-    named = Collaborator.objects.filter(
-        package__account=account, package__name__in=names, permission__in=levels
-    ).filter(Q(user=identity.user) | Q(group__in=groups_of(identity)))
+    levels = permissions_covering(Permission.WRITE)
+    named = _naming(identity, account).filter(package__name__in=names, permission__in=levels)
     return set(named.values_list("package__name", flat=True))
 
 

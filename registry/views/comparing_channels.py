@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -21,6 +21,8 @@ from registry.views.paging import PAGE_SIZE, Slice, links
 
 _CHANNELS_OFFERED = 200
 _MOST_VERSIONS = 20_000
+# Which of the two a row of a query is about.
+_BEFORE, _AFTER = Value(0), Value(1)
 
 
 @dataclass(slots=True)
@@ -37,6 +39,9 @@ class Row:
     name: str
     before: Side = field(default_factory=Side)
     after: Side = field(default_factory=Side)
+
+    def side(self, number: int) -> Side:
+        return self.after if number else self.before
 
     @property
     def is_newer(self) -> bool:
@@ -80,43 +85,42 @@ def _compared(
     second: Channel,
     form: CompareChannelsForm,
 ) -> dict[str, Any]:
-    """The packages in which they differ, a page of them; six queries."""
-    sides = ((first, second), (second, first))
-    differing = [_only_in(identity, here, there) for here, there in sides]
-    totals = [rows.count() for rows in differing]
-    after = form.value("after")
-    names: set[str] = set()
-    for rows in differing:
-        found = rows.filter(name__gt=after).values_list("name", flat=True).distinct()
-        names.update(found.order_by("name")[: PAGE_SIZE + 1])
-    ordered = sorted(names)[: PAGE_SIZE + 1]
+    """The packages in which they differ, a page of them; four queries, each about both sides."""
+    before, after = _only_in(identity, first, second), _only_in(identity, second, first)
+    start = form.value("after")
+    names = before.filter(name__gt=start).values_list("name")
+    names = names.union(after.filter(name__gt=start).values_list("name"))
+    ordered = [name for (name,) in names.order_by("name")[: PAGE_SIZE + 1]]
     shown = Slice([Row(name) for name in ordered[:PAGE_SIZE]], has_after=len(ordered) > PAGE_SIZE)
     by_name = {row.name: row for row in shown.rows}
-    for number, rows in enumerate(differing):
-        counted = rows.filter(name__in=by_name).values_list("name").annotate(count=Count("pk"))
-        for name, count in counted:
-            (by_name[name].after if number else by_name[name].before).only_here = count
-        _fill_newest(identity, sides[number][0], by_name, is_after=bool(number))
+    totals = {
+        row["side"]: row["count"]
+        for row in _counted(before.values(side=_BEFORE)).union(_counted(after.values(side=_AFTER)))
+    }
+    differing = [rows.filter(name__in=by_name) for rows in (before, after)]
+    counts = _counted(differing[0].values("name", side=_BEFORE))
+    for row in counts.union(_counted(differing[1].values("name", side=_AFTER))):
+        by_name[row["name"]].side(row["side"]).only_here = row["count"]
+    _fill_newest(identity, first, second, by_name)
     return {
         "before": first,
         "after": second,
         "rows": shown.rows,
-        "only_before": totals[0],
-        "only_after": totals[1],
+        "only_before": totals.get(0, 0),
+        "only_after": totals.get(1, 0),
         **links(request, shown, [row.name for row in shown.rows]),
     }
 
 
-def _fill_newest(
-    identity: Identity, channel: Channel, rows: dict[str, Row], *, is_after: bool
-) -> None:
-    versions = (
-        _entries(identity, channel)
-        .filter(name__in=rows)
-        .values_list("name", "file__version_key", "file__version")
-        .distinct()
-    )
-    for name, key, version in versions[:_MOST_VERSIONS].iterator():
-        side = rows[name].after if is_after else rows[name].before
+def _counted(rows: QuerySet[ChannelFile, Any]) -> QuerySet[ChannelFile, Any]:
+    return rows.annotate(count=Count("pk"))
+
+
+def _fill_newest(identity: Identity, first: Channel, second: Channel, rows: dict[str, Row]) -> None:
+    columns = ("name", "file__version_key", "file__version")
+    before = _entries(identity, first).filter(name__in=rows).values_list(_BEFORE, *columns)
+    after = _entries(identity, second).filter(name__in=rows).values_list(_AFTER, *columns)
+    for number, name, key, version in before.union(after)[:_MOST_VERSIONS].iterator():
+        side = rows[name].side(number)
         if bytes(key) > side.version_key:
             side.newest, side.version_key = version, bytes(key)

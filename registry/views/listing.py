@@ -9,9 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
-from django.db.models import Count, F, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import (
+    Count,
+    DateTimeField,
+    F,
+    Min,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    TextField,
+    Value,
+)
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
@@ -51,44 +62,61 @@ class PackageRow:
 
 
 def package_rows(packages: Sequence[Package], files: QuerySet[PackageFile]) -> list[PackageRow]:
-    """What there is to say of these packages, as far as ``files`` tell; two queries."""
+    """What there is to say of these packages, as far as ``files`` tell; one query."""
     ids = [package.pk for package in packages]
     of_it = files.filter(package=OuterRef("pk")).order_by()
     newest = of_it.annotate(said=KT("about__summary")).order_by("-version_key", "-pk")
     stable = newest.exclude(version__iregex=PRERELEASE)
-    told = {
-        row["pk"]: dict(row)
-        for row in Package.objects.filter(pk__in=ids)
+    told = (
+        Package.objects.filter(pk__in=ids)
         .order_by()
-        .annotate(
-            newest=Coalesce(
+        .values_list(
+            "pk",
+            Value(""),
+            Coalesce(
                 Subquery(stable.values("version")[:1]), Subquery(newest.values("version")[:1])
             ),
-            said=Coalesce(Subquery(stable.values("said")[:1]), Subquery(newest.values("said")[:1])),
-            uploaded_at=Subquery(of_it.order_by("-uploaded_at").values("uploaded_at")[:1]),
+            Coalesce(Subquery(stable.values("said")[:1]), Subquery(newest.values("said")[:1])),
+            Subquery(of_it.order_by("-uploaded_at").values("uploaded_at")[:1]),
         )
-        .values("pk", "newest", "said", "uploaded_at")
-    }
+    )
+    nothing = Value(None, output_field=TextField())
+    subdirs = (
+        files.filter(package__in=ids)
+        .order_by()
+        .values_list(
+            "package_id", "subdir", nothing, nothing, Value(None, output_field=DateTimeField())
+        )
+    )
+    newest_of_each: dict[int, _Newest] = {}
     platforms: dict[int, set[str]] = {}
-    rows = files.filter(package__in=ids).order_by().values_list("package_id", "subdir").distinct()
-    for package_id, subdir in rows:
-        platforms.setdefault(package_id, set()).add(subdir)
+    for package_id, subdir, *facts in told.union(subdirs):
+        if subdir:
+            platforms.setdefault(package_id, set()).add(subdir)
+        else:
+            newest_of_each[package_id] = _Newest(*facts)
     return [
-        _row(package, told.get(package.pk, {}), platforms.get(package.pk, set()))
+        _row(package, newest_of_each.get(package.pk), platforms.get(package.pk, set()))
         for package in packages
     ]
 
 
-def _row(package: Package, told: dict[str, Any], platforms: set[str]) -> PackageRow:
-    version = told.get("newest")
-    if version is None:
+class _Newest(NamedTuple):
+    version: str | None
+    said: str | None
+    uploaded_at: datetime | None
+
+
+def _row(package: Package, newest: _Newest | None, platforms: set[str]) -> PackageRow:
+    if newest is None or newest.version is None:
         return PackageRow(package)
+    version = newest.version
     summary = (
         package.summary
         if version == package.latest_version or "summary" in package.pinned
-        else description_fields({"summary": told["said"]})["summary"]
+        else description_fields({"summary": newest.said})["summary"]
     )
-    return PackageRow(package, version, summary, told["uploaded_at"], in_order(platforms))
+    return PackageRow(package, version, summary, newest.uploaded_at, in_order(platforms))
 
 
 # --- One package -------------------------------------------------------------------------------

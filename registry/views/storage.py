@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -23,8 +24,8 @@ from portal.charts import Tile, Treemap
 from portal.errors import Refusal
 from portal.templatetags.ui import filesize, percent_of, thousands
 from registry import quotas
-from registry.bin import usage_of_bin
-from registry.models import Channel, Package
+from registry.bin import usage_of_bin_and
+from registry.models import Package
 from registry.quotas import Limits, Usage
 from registry.widening import delete_unlisted
 
@@ -39,16 +40,19 @@ _FILES_SHOWN = 10
 def storage(request: HttpRequest, account: str) -> HttpResponse:
     _identity, found = administered(request, account, Ability.READ)
     used, limits = quotas.usage_of(found), quotas.limits_of(found)
+    shown = _packages(request, found, used)
+    bin_used, unlisted = usage_of_bin_and(quotas.unlisted_files(found), found)
     context = {
         **settings_frame(request, found, "storage"),
         "meters": _meters(used, limits),
         "is_full": used.share_of(limits) >= 1,
         "used": used,
-        "channels": _channels(found),
-        "bin": usage_of_bin(found),
-        "unlisted": quotas.total_of(quotas.unlisted_files(found)),
-        "treemap": _treemap(found, used) if used.used_bytes else None,
-        "page": _packages(request, found, used),
+        "channels": quotas.usage_by_channel(found),
+        "bin": bin_used,
+        "unlisted": unlisted,
+        # It shows the largest, so it belongs to the first page of the list.
+        "treemap": _treemap(found, used, list(shown.object_list)) if shown.number == 1 else None,
+        "page": shown,
         "largest": quotas.largest_files(found, _FILES_SHOWN),
     }
     return render(request, "registry/storage.html", context)
@@ -82,12 +86,6 @@ def _tone(part: int, most: int | None) -> str:
     return "danger" if part >= most else "warning"
 
 
-def _channels(account: Account) -> list[dict[str, Any]]:
-    used = quotas.usage_by_channel(account)
-    rows = Channel.objects.filter(account=account).order_by("name")
-    return [{"channel": row, "used": used.get(row.pk, Usage(0, 0))} for row in rows]
-
-
 def _packages(request: HttpRequest, account: Account, used: Usage) -> Page[dict[str, Any]]:
     """The largest packages first, each with its part of all that is used."""
     shown = Paginator(quotas.usage_by_package(account), PAGE_SIZE).get_page(request.GET.get("page"))
@@ -99,16 +97,16 @@ def _packages(request: HttpRequest, account: Account, used: Usage) -> Page[dict[
     return shown
 
 
-def _treemap(account: Account, used: Usage) -> Treemap:
-    rows = list(quotas.usage_by_package(account)[:_TILES])
-    packages = Package.objects.in_bulk([row["package"] for row in rows])
+def _treemap(account: Account, used: Usage, largest: Sequence[dict[str, Any]]) -> Treemap | None:
+    if not used.used_bytes:
+        return None
     tiles = [
         Tile(
-            packages[row["package"]].name,
+            row["package"].name,
             row["used_bytes"],
-            reverse("registry:files", args=[account.name, packages[row["package"]].name]),
+            reverse("registry:files", args=[account.name, row["package"].name]),
         )
-        for row in rows
+        for row in largest[:_TILES]
     ]
     rest = used.used_bytes - sum(tile.number for tile in tiles)
     if rest > 0:

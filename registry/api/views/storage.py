@@ -16,7 +16,6 @@ from registry import access, quotas
 from registry.api import serializers as shapes
 from registry.api import storage_serializers as storage_shapes
 from registry.api.views.files import shown_files
-from registry.models import Channel
 from registry.quotas import Usage
 
 
@@ -34,16 +33,14 @@ class Storage(_Administered):
         """How much the account keeps and may keep, and in which channels that stands."""
         found = self.administered(account)
         used, limits = quotas.usage_of(found), quotas.limits_of(found)
-        by_channel = quotas.usage_by_channel(found)
-        channels = Channel.objects.filter(account=found).order_by("name")
         shown = {
             "account": found.name,
             **_counted(used),
             "max_bytes": limits.max_bytes,
             "max_files": limits.max_files,
             "channels": [
-                {"channel": row.name, **_counted(by_channel.get(row.pk, Usage(0, 0)))}
-                for row in channels
+                {"channel": channel.name, **_counted(kept)}
+                for channel, kept in quotas.usage_by_channel(found)
             ],
             "unlisted": _counted(quotas.total_of(quotas.unlisted_files(found))),
         }

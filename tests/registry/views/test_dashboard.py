@@ -60,5 +60,5 @@ def test_the_dashboard_asks_little(
         make_token(world.organization.account)
     owner.client.get("/dashboard")
 
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(12):
         owner.client.get("/dashboard")

@@ -117,7 +117,7 @@ def test_lists_page_without_a_gap_and_cost_the_same(needy_world: World, anonymou
     many_edges(needy_world.organization.account, 110, name="needy")
     for path, number in before.items():
         assert queries(path) <= number + 1, path
-        assert number <= (14 if "depth" in path else 12), path
+        assert number <= 9, path
 
     seen: list[str] = []
     path = NEEDED_BY

@@ -74,7 +74,7 @@ def test_each_page_is_there_with_few_queries(
     root: Person, name: str, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     root.client.get("/-/site/")
-    with django_assert_max_num_queries(16 if name in {"", "storage"} else 12):
+    with django_assert_max_num_queries(12):
         answer = root.client.get(f"/-/site/{name}")
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
