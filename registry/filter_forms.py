@@ -19,6 +19,7 @@ from registry.statistics import Grouping
 PLAIN = {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
 _ANY = ("", gettext_lazy("Any"))
 DOWNLOADS_DAYS = (30, 90, 365)
+PACKAGE_SORTS = ("name", "updated", "downloads")
 
 
 class FilterForm(forms.Form):
@@ -54,6 +55,11 @@ class PackagesForm(FilterForm):
         required=False,
         max_length=64,
         widget=forms.TextInput(attrs={**PLAIN, "type": "search"}),
+    )
+    sort = forms.ChoiceField(
+        required=False,
+        choices=[(sort, sort) for name in PACKAGE_SORTS for sort in (name, f"-{name}")],
+        widget=forms.HiddenInput,
     )
     after = _position()
     before = _position()

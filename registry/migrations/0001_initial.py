@@ -416,6 +416,8 @@ class Migration(migrations.Migration):
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
                 ("archived_at", models.DateTimeField(blank=True, null=True)),
                 ("archive_note", models.CharField(blank=True, max_length=300)),
+                ("fetched_publicly", models.PositiveBigIntegerField(default=0)),
+                ("fetched", models.PositiveBigIntegerField(default=0)),
             ],
             options={
                 "ordering": ["name"],
@@ -1302,6 +1304,22 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="package",
             index=models.Index(fields=["name"], name="packages_by_name"),
+        ),
+        migrations.AddIndex(
+            model_name="package",
+            index=models.Index(fields=["account", "-fetched", "name"], name="packages_by_fetches"),
+        ),
+        migrations.AddIndex(
+            model_name="package",
+            index=models.Index(
+                fields=["account", "-fetched_publicly", "name"], name="packages_by_public_fetches"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="packagefile",
+            index=models.Index(
+                fields=["account", "-uploaded_at", "-id"], name="newest_of_an_account"
+            ),
         ),
         migrations.AddConstraint(
             model_name="package",

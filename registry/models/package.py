@@ -56,6 +56,10 @@ class Package(Described):
     locked_at = models.DateTimeField(null=True, blank=True)
     locked_by_name = models.CharField(max_length=64, blank=True)
     lock_note = models.CharField(max_length=200, blank=True)
+    # How often its files were fetched in 30 days: those in public channels, and those in any. As of
+    # the last count (`registry.fetches`): lists are sorted by it.
+    fetched_publicly = models.PositiveBigIntegerField(default=0)
+    fetched = models.PositiveBigIntegerField(default=0)
 
     if TYPE_CHECKING:
         account_id: int
@@ -74,6 +78,11 @@ class Package(Described):
             ),
             # Who needs a name asks which accounts have it.
             models.Index(fields=["name"], name="packages_by_name"),
+            # The list of an account, by how much is fetched.
+            models.Index(fields=["account", "-fetched", "name"], name="packages_by_fetches"),
+            models.Index(
+                fields=["account", "-fetched_publicly", "name"], name="packages_by_public_fetches"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -18,38 +15,14 @@ from accounts.views.frame import act_of
 from portal.errors import NotFound
 from registry import access
 from registry import activity as activities
-from registry.filter_forms import ActivityForm, PackagesForm, PositionForm
-from registry.models import Package, PackageFile
+from registry.filter_forms import ActivityForm, PositionForm
 from registry.models.channel import MAIN
 from registry.views.charts import uploads_calendar
 from registry.views.frame import account_context, to, viewer
 from registry.views.happenings import rows_of
 from registry.views.install import channel_variants
-from registry.views.listing import package_rows
+from registry.views.package_lists import sorted_packages_part
 from registry.views.paging import links, position, slice_of
-
-
-def packages_part(
-    request: HttpRequest, packages: QuerySet[Package], files: QuerySet[PackageFile]
-) -> dict[str, Any]:
-    """The context of ``registry/packages_part.html``: a filtered page of packages."""
-    form = PackagesForm(request.GET)
-    words = form.value("q")
-    if words:
-        packages = packages.filter(name__contains=words)
-    shown = slice_of(
-        packages,
-        ["name"],
-        after=position(form.value("after")),
-        before=position(form.value("before")),
-    )
-    names = [package.name for package in shown.rows]
-    return {
-        "form": form,
-        "words": words,
-        "rows": package_rows(shown.rows, files),
-        **links(request, shown, names),
-    }
 
 
 @require_safe
@@ -57,13 +30,14 @@ def account(request: HttpRequest, account: str) -> HttpResponse:
     identity = viewer(request)
     found = access.find_account(account)
     main = access.visible_channels(identity, found).filter(name=MAIN).first()
+    belongs = access.reads_privately(identity, found)
     packages = access.visible_packages(identity, found)
     files = access.visible_files_of_account(identity, found)
     context = {
         **account_context(identity, found, "packages"),
         "main": main,
         "variants": channel_variants(identity, main) if main is not None else [],
-        **packages_part(request, packages, files),
+        **sorted_packages_part(request, packages, files, belongs=belongs),
     }
     return render(request, "registry/account.html", context)
 

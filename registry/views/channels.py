@@ -19,11 +19,11 @@ from registry.conda.subdirs import NOARCH
 from registry.filter_forms import PositionForm
 from registry.holdings import holdings
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
-from registry.views.accounts import packages_part
 from registry.views.frame import account_context, viewer
 from registry.views.happenings import rows_of
 from registry.views.install import channel_url, channel_variants
 from registry.views.listing import in_order
+from registry.views.package_lists import packages_part
 from registry.views.paging import links, position, slice_of
 
 # What clients fetch, in the order of the page's columns.

@@ -59,10 +59,14 @@ class PackageRow:
     summary: str = ""
     updated_at: datetime | None = None
     platforms: list[str] = field(default_factory=list)
+    downloads: int = 0
 
 
-def package_rows(packages: Sequence[Package], files: QuerySet[PackageFile]) -> list[PackageRow]:
-    """What there is to say of these packages, as far as ``files`` tell; one query."""
+def package_rows(
+    packages: Sequence[Package], files: QuerySet[PackageFile], *, fetched: str = ""
+) -> list[PackageRow]:
+    """What there is to say of these packages, as far as ``files`` tell; one query. ``fetched`` is
+    the field of how often they were downloaded, where that is shown."""
     ids = [package.pk for package in packages]
     of_it = files.filter(package=OuterRef("pk")).order_by()
     newest = of_it.annotate(said=KT("about__summary")).order_by("-version_key", "-pk")
@@ -95,9 +99,12 @@ def package_rows(packages: Sequence[Package], files: QuerySet[PackageFile]) -> l
             platforms.setdefault(package_id, set()).add(subdir)
         else:
             newest_of_each[package_id] = _Newest(*facts)
-    return [
+    rows = (
         _row(package, newest_of_each.get(package.pk), platforms.get(package.pk, set()))
         for package in packages
+    )
+    return [
+        replace(row, downloads=getattr(row.package, fetched)) if fetched else row for row in rows
     ]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
@@ -34,6 +37,7 @@ _RELEASES_SHOWN = 5
 _PEOPLE_SHOWN = 10
 _CHANNELS_SHOWN = 8
 _DAYS = 90
+_MOST_COLUMNS = 200
 
 
 def _found(request: HttpRequest, account: str, package: str) -> tuple[Identity, Package]:
@@ -126,19 +130,11 @@ def _links(about: listing.About) -> list[dict[str, str]]:
     return [{"label": label, "url": url} for label, url in named if url]
 
 
-def _channels_with(
-    identity: Identity, package: Package, files: QuerySet[PackageFile]
-) -> list[Channel]:
-    """The channels that the viewer may know of and that hold any of ``files``."""
-    inside = Channel.objects.filter(entries__file__in=files.order_by().values("pk"))
-    found = access.visible_channels(identity, package.account).filter(pk__in=inside.values("pk"))
-    return sorted(found, key=preference)
-
-
 def _channels_and_holders(
     identity: Identity, package: Package, files: QuerySet[PackageFile], newest: PackageFile
 ) -> tuple[list[Channel], list[Channel]]:
-    """`_channels_with`, and those of them that hold ``newest``; the one to install from first."""
+    """The channels that the viewer may know of and that hold any of ``files``, and those of them
+    that hold ``newest``; the one to install from first."""
     inside = Channel.objects.filter(entries__file__in=files.order_by().values("pk"))
     holding = ChannelFile.objects.filter(channel=OuterRef("pk"), file=newest)
     found = (
@@ -197,14 +193,26 @@ def file_rows(
 # --- Channels ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """How many files of a version stand in a channel, and what can be done about it."""
+
+    channel: Channel
+    count: int
+    put_url: str = ""
+    move_url: str = ""
+    remove_url: str = ""
+
+
 @require_safe
 def package_channels(request: HttpRequest, account: str, package: str) -> HttpResponse:
-    """Which versions stand in which channel."""
+    """Which versions stand in which channel; who may write it puts them elsewhere from here."""
     identity, found = _found(request, account, package)
+    context = package_context(identity, found, "channels", gettext("Channels"))
     form = PositionForm(request.GET)
     files = access.visible_files(identity, found)
     shown = listing.releases(files, after=form.value("after"), before=form.value("before"))
-    channels = _channels_with(identity, found, files)
+    channels = _columns(identity, found, files, may_change=context["may_change_files"])
     counts: dict[tuple[str, int], int] = {}
     entries = visible_entries(identity, found.account).filter(
         file__in=files.filter(version__in=[release.version for release in shown.rows])
@@ -214,13 +222,67 @@ def package_channels(request: HttpRequest, account: str, package: str) -> HttpRe
     for standing, channel_id in entries.values_list("file__version", "channel"):
         counts[standing, channel_id] = counts.get((standing, channel_id), 0) + 1
     rows = [
-        (release, [(channel, counts.get((release.version, channel.pk), 0)) for channel in channels])
+        (
+            release,
+            [
+                _cell(
+                    found,
+                    release.version,
+                    channel,
+                    counts.get((release.version, channel.pk), 0),
+                    may_change=context["may_change_files"],
+                )
+                for channel in channels
+            ],
+        )
         for release in shown.rows
     ]
-    context = {
-        **package_context(identity, found, "channels", gettext("Channels")),
+    context |= {
         "channels": channels,
         "rows": rows,
         **links(request, shown, [release.version for release in shown.rows]),
     }
     return render(request, "registry/package_channels.html", context)
+
+
+def _columns(
+    identity: Identity, package: Package, files: QuerySet[PackageFile], *, may_change: bool
+) -> Sequence[Channel]:
+    """The channels that hold any of it; for who may change that, some of the others too."""
+    inside = ChannelFile.objects.filter(
+        channel=OuterRef("pk"), file__in=files.order_by().values("pk")
+    )
+    channels = access.visible_channels(identity, package.account).annotate(holds=Exists(inside))
+    if not may_change:
+        return sorted(channels.filter(holds=True), key=preference)
+    found = list(channels.order_by("-holds", "name")[:_MOST_COLUMNS])
+    others = [channel for channel in found if not channel.holds and not channel.is_locked]
+    return (
+        sorted((channel for channel in found if channel.holds), key=preference)
+        + sorted(others, key=preference)[:_CHANNELS_SHOWN]
+    )
+
+
+def _cell(
+    package: Package, version: str, channel: Channel, count: int, *, may_change: bool
+) -> _Cell:
+    """Each act leads to its preview, filled in. A locked channel takes and gives nothing, and
+    what an immutable one has stays."""
+    if not may_change or channel.is_locked or (count and channel.is_immutable):
+        return _Cell(channel, count)
+
+    def address(page: str, **query: str) -> str:
+        named = {"package": package.name, "all": "1", "version": version, **query}
+        url = reverse(f"registry:{page}", args=[package.account.name])
+        return f"{url}?{urlencode(named)}"
+
+    if not count:
+        return _Cell(channel, 0, put_url=address("files-copy", to=channel.name))
+    # Where to is asked there; all that is known of taking out is known here.
+    here = {"channel": channel.name}
+    return _Cell(
+        channel,
+        count,
+        move_url=address("files-move", **here),
+        remove_url=address("files-remove", **here, **{"from": channel.name}),
+    )

@@ -55,7 +55,10 @@ def _beyond(order: Sequence[str], position: Position) -> Q:
         comparison = "lt" if name.startswith("-") else "gt"
         condition |= same & Q(**{f"{field}__{comparison}": value})
         same &= Q(**{field: value})
-    return condition
+    # Implied, but an index of several fields is entered by it where the page begins.
+    first = order[0].removeprefix("-")
+    side = "lte" if order[0].startswith("-") else "gte"
+    return condition & Q(**{f"{first}__{side}": position[0]})
 
 
 def position(name: str) -> Position | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -106,6 +107,34 @@ def test_who_may_not_write_is_shown_nothing_to_choose(
         page = browsers[who].get(FILES).content.decode()
         assert "data-row" not in page
         assert "bulk-bar" not in page
+
+
+def test_versions_are_put_moved_and_taken_out_from_the_channels_of_a_package(
+    three: list[PackageFile], browsers: Browsers
+) -> None:
+    page = "/acme/hello/channels"
+    for who in ("anonymous", "stranger", "reader"):
+        assert "/acme/files/" not in browsers[who].get(page).content.decode()
+
+    def acts(browser: Client) -> dict[str, str]:
+        found = browser.get(page).content.decode()
+        links = re.findall(r'href="(/acme/files/[^"]+)"[^>]*>.*?visually-hidden">([^<]+)<', found)
+        return {label: html.unescape(address) for address, label in links}
+
+    browser = browsers["maintainer"]
+    offered = acts(browser)
+    assert "Put 1.0 into dev" in offered
+    preview = browser.get(offered["Put 1.0 into dev"])
+    assert "1 file" in words(preview)
+    assert browser.post(offered["Put 1.0 into dev"]).status_code == 302
+    assert {"Move 1.0 out of dev into another channel", "Remove 1.0 from dev"} <= set(acts(browser))
+    assert browser.post(acts(browser)["Remove 1.0 from dev"]).status_code == 302
+    assert "Put 1.0 into dev" in acts(browser)
+
+    Channel.objects.filter(name="dev").update(is_locked=True)
+    assert not [label for label in acts(browser) if "dev" in label]
+    Channel.objects.filter(name="main").update(is_immutable=True)
+    assert not [label for label in acts(browser) if " main" in label and "Put" not in label]
 
 
 def test_sorted_pages_meet_without_a_gap(world: World, maintainer: Person) -> None:

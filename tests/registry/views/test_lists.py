@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account
+from registry import fetches
 from registry.conda.version import sort_key
-from registry.models import Channel, ChannelFile, Package, PackageFile
+from registry.models import Channel, ChannelFile, Download, Package, PackageFile
 from tests.cast import Person
-from tests.registry.api.world import World
+from tests.registry.api.world import World, publish
 from tests.registry.views.browsers import HELLO, Browsers, text_of
 
 LISTS = (
@@ -88,12 +90,12 @@ def _walk(browser: Client, path: str, pattern: str, label: str = "next") -> list
     pages: list[list[str]] = []
     query = ""
     while len(pages) < 20:
-        page = browser.get(path + query).content.decode()
+        page = browser.get(query if query.startswith("/") else path + query).content.decode()
         pages.append(re.findall(pattern, page))
         link = re.search(rf'rel="{label}" href="(\?[^"]*)"', page)
         if link is None:
             break
-        query = link[1].replace("&amp;", "&")
+        query = path.partition("?")[0] + link[1].replace("&amp;", "&")
     return pages
 
 
@@ -138,6 +140,59 @@ def test_versions_stand_in_their_own_order(full_world: World, anonymous: Client)
 
     assert shown[:3] == ["2.119", "2.118", "2.117"]
     assert anonymous.get(f"{HELLO}/versions?after=2.0").content.decode().count("1.0</a>") == 1
+
+
+NAMES = r'<th scope="row"><a href="/acme/([\w.-]+)"'
+
+
+def test_packages_of_an_account_are_sorted_as_one_likes(
+    full_world: World, owner: Person, browsers: Browsers
+) -> None:
+    today = timezone.now().date()
+    fetched = {"package-007": 30, "package-003": 20, "hello": 20, "buried": 50, "hidden": 40}
+    files = {file.name: file for file in PackageFile.objects.filter(name__in=fetched)}
+    for name, count in fetched.items():
+        Download.objects.create(file=files[name], day=today, count=count)
+        Download.objects.create(file=files[name], day=today - timedelta(days=30), count=1000)
+    # One file of hello stands where only members look, and is the newest of all.
+    newest = publish(owner, "acme", "secret", "hello", "9.0")
+    Download.objects.create(file=newest, day=today, count=5)
+    PackageFile.objects.filter(name="package-009").update(
+        uploaded_at=timezone.now() - timedelta(minutes=1)
+    )
+    PackageFile.objects.exclude(name__in=["package-009", "hello"]).update(
+        uploaded_at=timezone.now() - timedelta(days=1)
+    )
+    PackageFile.objects.filter(name="hello").exclude(pk=newest.pk).update(
+        uploaded_at=timezone.now() - timedelta(days=2)
+    )
+    assert fetches.note_fetches() == 5
+    assert fetches.note_fetches() == 0
+
+    def first(who: str, sort: str) -> list[str]:
+        page = browsers[who].get("/acme", {"sort": sort}).content.decode()
+        return re.findall(NAMES, page)[:4]
+
+    publicly = ["package-007", "hello", "package-003", "package-000"]
+    assert first("anonymous", "-downloads") == first("stranger", "-downloads") == publicly
+    assert first("reader", "-downloads") == ["buried", "hidden", "package-007", "hello"]
+    assert first("anonymous", "-updated")[0] == "package-009"
+    assert first("anonymous", "updated")[0] == "hello"
+    assert first("reader", "-updated")[:2] == ["hello", "package-009"]
+    assert first("reader", "-name")[0] == "package-119"
+    for who, shown in (("anonymous", ">20<"), ("reader", ">25<")):
+        page = browsers[who].get("/acme", {"q": "hello", "sort": "-downloads"}).content.decode()
+        assert shown in page, who
+
+
+def test_sorted_packages_meet_without_a_gap(full_world: World, anonymous: Client) -> None:
+    for sort in ("-downloads", "downloads", "-updated", "updated", "-name"):
+        forward = _walk(anonymous, f"/acme?sort={sort}", NAMES)
+        names = [name for page in forward for name in page]
+        assert len(names) == len(set(names)) == 121, sort
+    for place in ("x", "1-", "-1", "9" * 40 + "-1", "99999999999999999-1", "1-1"):
+        for sort in ("downloads", "updated", "name"):
+            assert anonymous.get("/acme", {"sort": sort, "after": place}).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""Pages of packages: those of an account, which can be sorted, and those of a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+
+from registry.filter_forms import PackagesForm
+from registry.models import Package, PackageFile
+from registry.views.listing import package_rows
+from registry.views.paging import Position, Slice, links, slice_of
+
+# Which way a column is sorted when it is pressed first.
+_FIRST = {"name": "name", "updated": "-updated", "downloads": "-downloads"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def packages_part(
+    request: HttpRequest, packages: QuerySet[Package], files: QuerySet[PackageFile]
+) -> dict[str, Any]:
+    """The context of ``registry/packages_part.html``: a filtered page of packages by name."""
+    form = PackagesForm(request.GET)
+    shown, places = _by_name(form, _called(packages, form), "name")
+    return _part(request, form, shown, places, files)
+
+
+def sorted_packages_part(
+    request: HttpRequest,
+    packages: QuerySet[Package],
+    files: QuerySet[PackageFile],
+    *,
+    belongs: bool,
+) -> dict[str, Any]:
+    """The same, sorted as the viewer likes. ``belongs`` is what `access.reads_privately` says:
+    others are told of downloads of public files alone."""
+    form = PackagesForm(request.GET)
+    sort = form.value("sort") or "name"
+    fetched = "fetched" if belongs else "fetched_publicly"
+    if sort.endswith("updated"):
+        shown, places = _by_update(form, _called(files, form), sort)
+    elif sort.endswith("downloads"):
+        shown, places = _by_downloads(form, _called(packages, form), sort, fetched)
+    else:
+        shown, places = _by_name(form, _called(packages, form), sort)
+    return {
+        **_part(request, form, shown, places, files, fetched=fetched),
+        "sorts": _sorts(request, sort),
+        "leaves_out_empty": sort.endswith("updated"),
+    }
+
+
+def _called(rows: QuerySet[Any], form: PackagesForm) -> QuerySet[Any]:
+    words = form.value("q")
+    return rows.filter(name__contains=words) if words else rows
+
+
+def _part(
+    request: HttpRequest,
+    form: PackagesForm,
+    shown: Slice[Package],
+    places: Sequence[str],
+    files: QuerySet[PackageFile],
+    *,
+    fetched: str = "",
+) -> dict[str, Any]:
+    return {
+        "form": form,
+        "words": form.value("q"),
+        "rows": package_rows(shown.rows, files, fetched=fetched),
+        **links(request, shown, places),
+    }
+
+
+def _sorts(request: HttpRequest, current: str) -> dict[str, dict[str, str]]:
+    """For each column the address that sorts by it, and how it is sorted now."""
+    found = {}
+    for name, first in _FIRST.items():
+        query = request.GET.copy()
+        for part in ("after", "before", "done"):
+            query.pop(part, None)
+        turned = first.removeprefix("-") if first.startswith("-") else f"-{first}"
+        query["sort"] = turned if current == first else first
+        state = {name: "ascending", f"-{name}": "descending"}.get(current, "")
+        found[name] = {"url": f"?{query.urlencode()}", "state": state}
+    return found
+
+
+# --- Orders ------------------------------------------------------------------------------------
+
+
+def _by_name(
+    form: PackagesForm, packages: QuerySet[Package], sort: str
+) -> tuple[Slice[Package], list[str]]:
+    after, before = form.value("after"), form.value("before")
+    shown = slice_of(
+        packages,
+        [sort],
+        after=(after,) if after else None,
+        before=(before,) if before else None,
+    )
+    return shown, [package.name for package in shown.rows]
+
+
+def _by_downloads(
+    form: PackagesForm, packages: QuerySet[Package], sort: str, field: str
+) -> tuple[Slice[Package], list[str]]:
+    """Those that are fetched alike by name, in the same direction as an index has them."""
+    order = [f"-{field}", "name"] if sort.startswith("-") else [field, "-name"]
+    shown = slice_of(
+        packages,
+        order,
+        after=_numbered(form.value("after")),
+        before=_numbered(form.value("before")),
+    )
+    return shown, [f"{getattr(package, field)}-{package.name}" for package in shown.rows]
+
+
+def _numbered(text: str) -> Position | None:
+    number, _dash, name = text.partition("-")
+    if not (number.isascii() and number.isdigit() and len(number) < 19 and name):
+        return None
+    return int(number), name
+
+
+def _by_update(
+    form: PackagesForm, files: QuerySet[PackageFile], sort: str
+) -> tuple[Slice[Package], list[str]]:
+    """Packages by the newest of their files that the viewer sees: the files are walked along, and
+    each that has a newer one is passed over. A package without any is not among them."""
+    newer = files.filter(package=OuterRef("package")).filter(
+        Q(uploaded_at__gt=OuterRef("uploaded_at"))
+        | Q(uploaded_at=OuterRef("uploaded_at"), pk__gt=OuterRef("pk"))
+    )
+    sign = "-" if sort.startswith("-") else ""
+    shown = slice_of(
+        files.filter(~Exists(newer.order_by()))
+        .select_related("package__account")
+        .defer("index", "about", "run_exports", "findings", "channeldata_flags"),
+        [f"{sign}uploaded_at", f"{sign}pk"],
+        after=_timed(form.value("after")),
+        before=_timed(form.value("before")),
+    )
+    places = [f"{(file.uploaded_at - _EPOCH) // _TICK}-{file.pk}" for file in shown.rows]
+    return Slice([file.package for file in shown.rows], shown.has_before, shown.has_after), places
+
+
+_TICK = timedelta(microseconds=1)
+
+
+def _timed(text: str) -> Position | None:
+    ticks, _dash, number = text.partition("-")
+    if not all(part.isascii() and part.isdigit() and len(part) < 18 for part in (ticks, number)):
+        return None
+    try:
+        return _EPOCH + int(ticks) * _TICK, int(number)
+    except OverflowError:
+        return None
