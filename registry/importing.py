@@ -12,12 +12,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts import audit
 from accounts.identity import Identity
@@ -41,13 +42,18 @@ from registry.publishing import (
 )
 from registry.refusing import refuse_locked, refuse_other_bytes, refused_by
 
-# A commit waits for the disk; but SQLite takes a thousand values in a query, and who else
-# publishes should not wait for long.
-_FILES_PER_COMMIT = 900
+# A commit waits for the disk, and asks some sixty queries however many files it is for; but who
+# else publishes should not wait for long.
+_FILES_PER_COMMIT = 2000
 _BYTES_PER_COMMIT = 512 * 1024**2
 # So much is read before it is needed: those who read never wait for those who write.
 _BATCHES_AHEAD = 2
+# The log of changes is written into the database each so many pages of it, usually a thousand:
+# that is one commit, which then waits twice more, and writes what the next one changes again.
+_PAGES_PER_CHECKPOINT = 8000
 _FETCHES_AT_ONCE = 8
+# Whoever stops an import waits for no more of its tidying; what is left then is swept.
+_TIDYING_SECONDS = 0.3
 _REFUSALS_TOLD = 10_000
 
 
@@ -122,8 +128,27 @@ def import_files(
     now and then; ``progress`` is that of all sources, where this is one of several. What ``by``
     may not do, and a store or a source that fails, is raised.
     """
-    with _Import(by, destination, source, link=link, tick=tick) as work:
+    with (
+        _checkpoints_put_off(),
+        _Import(by, destination, source, link=link, tick=tick) as work,
+    ):
         return work.run(readers, progress)
+
+
+@contextmanager
+def _checkpoints_put_off() -> Iterator[None]:
+    if connection.vendor != "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_autocheckpoint")
+        (usual,) = cursor.fetchone()
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_PAGES_PER_CHECKPOINT}")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA wal_autocheckpoint={int(usual)}")
 
 
 @dataclass(slots=True)
@@ -201,9 +226,12 @@ class _Import:
         self._scratch.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._source.close()
+        end = time.monotonic() + _TIDYING_SECONDS
         for path in self._scratch.parent.glob(f"{self._scratch.name}*"):
+            if kind is KeyboardInterrupt and time.monotonic() > end:
+                break
             path.unlink(missing_ok=True)
 
     def run(self, readers: int, progress: Progress | None) -> Progress:
