@@ -29,6 +29,7 @@ from registry.conda.current import (
 )
 from registry.conda.layout import Part
 from registry.models import Channel, CurrentFile, CurrentVersion, StaleMark, bulk
+from registry.models.prepared import Prepared
 from registry.rows import BATCH, Audience, batched
 
 _NAMES = 500
@@ -44,6 +45,25 @@ Targets = list[Node]
 class _Record(msgspec.Struct):
     depends: list[str] = []
 
+
+_LEADING = Prepared(
+    lambda channel_id, subdir: CurrentVersion.objects.filter(
+        channel=channel_id, subdir=subdir, targets__isnull=False
+    ).values_list("package_name", "version_key", "is_newest", "targets"),
+    int,
+    str,
+)
+# For everybody, and for members.
+_OLDER_LISTED = [
+    Prepared(
+        lambda channel_id, subdir, members_only=members_only: CurrentFile.objects.filter(
+            channel=channel_id, subdir=subdir, members_only=members_only, is_newest=False
+        ).values_list("package_name", "repodata_key"),
+        int,
+        str,
+    )
+    for members_only in (False, True)
+]
 
 _RECORD = msgspec.json.Decoder(dict[str, _Record])
 _FACTS = msgspec.msgpack.Decoder(VersionFacts)
@@ -360,11 +380,8 @@ class _Graph:
 
 def _follow(audience: Audience) -> _Graph:
     """Where everything leads to, as ``audience`` sees it that sees all; notes what is not yet."""
-    rows = _noted(audience).filter(targets__isnull=False)
     graph = _Graph({}, {})
-    for name, version, is_newest, targets in rows.values_list(
-        "package_name", "version_key", "is_newest", "targets"
-    ).iterator(chunk_size=BATCH):
+    for name, version, is_newest, targets in _LEADING.rows(audience.channel.pk, audience.subdir):
         if is_newest:
             graph.newest[name] = _TARGETS.decode(bytes(targets or b""))
         else:
@@ -427,8 +444,8 @@ def _list(
 ) -> set[str]:
     """List these names anew, and others whose older versions are listed otherwise now: those."""
     there: dict[str, set[bytes]] = {}
-    columns = _listed(audience).filter(is_newest=False).values_list("package_name", "repodata_key")
-    for name, key in columns.iterator(chunk_size=BATCH):
+    listed = _OLDER_LISTED[audience.members_only]
+    for name, key in listed.rows(audience.channel.pk, audience.subdir):
         there.setdefault(name, set()).add(bytes(key))
     wanted = _keys_of(audience, older)
     changed = {

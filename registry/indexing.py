@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from portal import failpoints, processes
+from portal import failpoints
 from registry import storage, summaries, tree
 from registry.generations import (
     REPODATA,
@@ -33,7 +33,9 @@ from registry.generations import (
     write_documents,
     write_shards,
 )
+from registry.leases import hold
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
+from registry.models.prepared import Prepared
 from registry.rows import Change, audiences, batched, touched_keys
 
 log = logging.getLogger(__name__)
@@ -181,16 +183,15 @@ def lease(channel_id: int, subdir: str) -> Iterator[tuple[PublishedIndex, str] |
         if index is None:
             yield None
             return
-        with _held(index, "lease") as worker:
+        with hold(index, "lease") as worker:
             yield None if worker is None else (index, worker)
 
 
 def _index_of(channel_id: int, subdir: str) -> PublishedIndex | None:
-    if not Channel.objects.filter(pk=channel_id).exists():
-        return None
-    index, _ = PublishedIndex.objects.get_or_create(
-        channel_id=channel_id, subdir=subdir, members_only=False
-    )
+    here: dict[str, Any] = {"channel_id": channel_id, "subdir": subdir, "members_only": False}
+    index = PublishedIndex.objects.filter(**here).order_by().first()
+    if index is None and Channel.objects.filter(pk=channel_id).exists():
+        index, _ = PublishedIndex.objects.get_or_create(**here)
     return index
 
 
@@ -222,53 +223,6 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
 # Whether this thread, and with it its connection, is in such a block: the end of one within
 # another would have the rest of the outer one wait.
 _relaxed = threading.local()
-
-
-@contextmanager
-def _held(index: PublishedIndex, lease_name: str) -> Iterator[str | None]:
-    """Hold one of an index's leases while the block runs: gives the name that it is held under,
-    or None when another worker has it. What a killed process of this machine held is free."""
-    worker = processes.new_holder()
-    holder, until = f"{lease_name}_holder", f"{lease_name}_until"
-    rows = PublishedIndex.objects.filter(pk=index.pk)
-    mine = rows.filter(**{holder: worker})
-    free = Q(**{until: None}) | Q(**{f"{until}__lt": timezone.now()})
-    last = getattr(index, holder)
-    if processes.holder_has_ended(last):
-        free |= Q(**{holder: last})
-    if not rows.filter(free).update(**{holder: worker, until: _lease_end()}):
-        yield None
-        return
-    try:
-        with _renewed(mine, until):
-            yield worker
-    finally:
-        mine.update(**{holder: "", until: None})
-
-
-def _lease_end() -> datetime:
-    return timezone.now() + timedelta(seconds=settings.INDEX_LEASE_SECONDS)
-
-
-@contextmanager
-def _renewed(mine: QuerySet[PublishedIndex], until: str) -> Iterator[None]:
-    """Keep the lease while the work takes longer than it lasts."""
-    done = threading.Event()
-
-    def renew() -> None:
-        try:
-            while not done.wait(settings.INDEX_LEASE_SECONDS / 3):
-                mine.update(**{until: _lease_end()})
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 # --- One generation ----------------------------------------------------------------------------
@@ -349,7 +303,7 @@ def publish_summaries(channel_id: int, subdir: str) -> bool:
     index = _index_of(channel_id, subdir)
     if index is None:
         return False
-    with _without_waiting_for_the_disk(), _held(index, "summaries_lease") as worker:
+    with _without_waiting_for_the_disk(), hold(index, "summaries_lease") as worker:
         return worker is not None and _publish_summaries(index)
 
 
@@ -416,11 +370,22 @@ def _marks(index: PublishedIndex, stage: Stage) -> QuerySet[StaleMark]:
 def _read_marks(
     index: PublishedIndex, stage: Stage, *, only: Iterable[int] | None = None
 ) -> list[_Mark]:
-    marks = _marks(index, stage)
-    if only is not None:
-        marks = marks.filter(pk__in=only)
-    rows = marks.values_list("pk", "package_name", "filename", "removed")
-    return [_Mark(*row) for row in rows]
+    if only is None:
+        rows = _MARKS.rows(index.channel_id, index.subdir, stage.value)
+    else:
+        marks = _marks(index, stage).filter(pk__in=only)
+        rows = list(marks.values_list("pk", "package_name", "filename", "removed"))
+    return [_Mark(pk, name, filename, bool(removed)) for pk, name, filename, removed in rows]
+
+
+_MARKS = Prepared(
+    lambda channel_id, subdir, stage: StaleMark.objects.filter(
+        channel=channel_id, subdir=subdir, stage=stage
+    ).values_list("pk", "package_name", "filename", "removed"),
+    int,
+    str,
+    int,
+)
 
 
 def _refreshed(index: PublishedIndex) -> Channel:
@@ -526,7 +491,8 @@ def _switch_members(index: PublishedIndex, generations: list[Generation]) -> Non
         channel=index.channel_id, subdir=index.subdir, members_only=True
     )
     if not generations:
-        rows.delete()
+        if _MEMBERS.exists(index.channel_id, index.subdir):
+            rows.delete()
         return
     (members,) = generations
     rows.update_or_create(
@@ -540,6 +506,15 @@ def _switch_members(index: PublishedIndex, generations: list[Generation]) -> Non
             "published_at": timezone.now(),
         },
     )
+
+
+_MEMBERS = Prepared(
+    lambda channel_id, subdir: PublishedIndex.objects.filter(
+        channel=channel_id, subdir=subdir, members_only=True
+    ).values_list("pk")[:1],
+    int,
+    str,
+)
 
 
 # --- For the operator --------------------------------------------------------------------------

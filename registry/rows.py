@@ -9,11 +9,13 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import msgspec
+from django.db import connection
 from django.db.models import Exists, Expression, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 
 from registry.conda.layout import V3_SCHEMA, Part, removal_key, repodata_key
 from registry.models import Channel, ChannelFile, Package, Patch, Removal
+from registry.models.prepared import Prepared
 
 BATCH = 2000
 Item = TypeVar("Item")
@@ -36,7 +38,9 @@ class Audience:
     @cached_property
     def hides(self) -> bool:
         """Whether there may be files that this audience must not know of."""
-        return not self.channel.is_private and not self.members_only and self._private.exists()
+        if self.channel.is_private or self.members_only:
+            return False
+        return _PRIVATE.exists(self.channel.account_id)
 
     def hidden(self, names: Iterable[str]) -> set[str]:
         """Those of the package names that this audience must not know of."""
@@ -67,8 +71,7 @@ class Audience:
     @cached_property
     def is_patched(self) -> bool:
         """Whether the index says of any file something else than the file itself."""
-        patches = Patch.objects.filter(channel=self.channel, subdir=self.subdir, undone_at=None)
-        return patches.exists()
+        return _PATCHED.exists(self.channel.pk, self.subdir)
 
     @property
     def record(self) -> Expression | F:
@@ -106,6 +109,21 @@ class Audience:
 
 
 RECORD = F("record__json")
+_PRIVATE = Prepared(
+    lambda account_id: (
+        Package.objects.filter(account=account_id, is_private=True).order_by().values_list("pk")[:1]
+    ),
+    int,
+)
+_PATCHED = Prepared(
+    lambda channel_id, subdir: (
+        Patch.objects.filter(channel=channel_id, subdir=subdir, undone_at=None)
+        .order_by()
+        .values_list("pk")[:1]
+    ),
+    int,
+    str,
+)
 
 
 def _records(
@@ -118,7 +136,11 @@ def _records(
         repodata_key__lt=_REMOVED if stop is None else min(stop, _REMOVED),
     )
     ordered = rows.order_by("repodata_key").values_list("repodata_key", column)
-    for key, text in ordered.iterator(chunk_size=BATCH):
+    found: Iterator[tuple[bytes, bytes]] = ordered.iterator(chunk_size=BATCH)
+    if connection.vendor == "sqlite":  # they are bytes
+        yield from found
+        return
+    for key, text in found:
         yield bytes(key), bytes(text)
 
 

@@ -177,33 +177,62 @@ class _Cutter:
         self._last = b""
         # The part that was just opened: its first record has no comma before it.
         self._opened = -1
-        self._source: Iterator[tuple[bytes, bytes, int]] = iter(())
+        self._start = b""
+        self._stop: bytes | None = b""
 
     def feed(self, start: bytes, stop: bytes | None) -> None:
         """Go on with the pieces of a range that follows the one before."""
-        self._source = self._pieces(start, stop)
+        self._start, self._stop = start, stop
 
     def finished(self) -> Iterator[Text]:
         """The chunks that the pieces fed complete; the rest waits for more."""
-        for key, text, label in self._source:
-            if self._texts and self.cuts_at(key):
+        start, stop = self._start, self._stop
+        self._start = self._stop = b""
+        openings = [
+            opening
+            for opening in reversed(self._openings)
+            if start <= opening.key and (stop is None or opening.key < stop)
+        ]
+        parts = {int(opening.part) for opening in self._openings}
+        texts = self._texts
+        # A thousand pieces come by here for each change, and nearly all of them are records that
+        # begin no chunk: no call is made for those.
+        for key, text in self._read(start, stop) if start != stop else ():
+            while openings and openings[-1].key < key:
+                self._open(openings.pop())
+            part = key[0]
+            if part not in parts:
+                continue
+            if self._size >= self._min_bytes and texts and self.cuts_at(key):
                 yield self._take()
+                texts = self._texts
             if key <= self._last:
                 raise UnsortedPiecesError(f"{key!r} came after {self._last!r}.")
-            if not self._texts:
+            if not texts:
                 self._key = key
             self._last = key
-            if len(key) == 1:
-                self._opened = key[0]
-                if label >= 0:
-                    self._label = self._size + label
-                piece = text
-            else:
-                piece = text if key[0] == self._opened else b"," + text
-                self._opened = -1
-                self._records += key[0] < Part.REMOVED
-            self._texts.append(piece)
-            self._size += len(piece)
+            if part != self._opened:
+                texts.append(b",")
+                self._size += 1
+            self._opened = -1
+            texts.append(text)
+            self._size += len(text)
+            self._records += part < Part.REMOVED
+        while openings:
+            self._open(openings.pop())
+
+    def _open(self, opening: Opening) -> None:
+        """Go on with the text that opens a part; it begins no chunk but the first."""
+        if opening.key <= self._last:
+            raise UnsortedPiecesError(f"{opening.key!r} came after {self._last!r}.")
+        if not self._texts:
+            self._key = opening.key
+        self._last = opening.key
+        self._opened = int(opening.part)
+        if opening.label >= 0:
+            self._label = self._size + opening.label
+        self._texts.append(opening.text)
+        self._size += len(opening.text)
 
     def to_the_end(self) -> Iterator[Text]:
         yield from self.finished()
@@ -227,21 +256,3 @@ class _Cutter:
         text = Text(self._key, b"".join(self._texts), self._records, self._label)
         self._texts, self._size, self._records, self._label = [], 0, 0, -1
         return text
-
-    def _pieces(self, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes, int]]:
-        openings = [
-            opening
-            for opening in self._openings
-            if start <= opening.key and (stop is None or opening.key < stop)
-        ]
-        openings.reverse()
-        parts = {opening.part for opening in self._openings}
-        for key, text in self._read(start, stop):
-            while openings and openings[-1].key < key:
-                opening = openings.pop()
-                yield opening.key, opening.text, opening.label
-            if key[0] in parts:
-                yield key, text, -1
-        while openings:
-            opening = openings.pop()
-            yield opening.key, opening.text, opening.label

@@ -1,0 +1,91 @@
+"""Holding what only one worker at a time may do to an index, for as long as it takes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from portal import processes
+from registry.models import PublishedIndex
+from registry.models.prepared import Prepared
+
+
+@contextmanager
+def hold(index: PublishedIndex, lease_name: str) -> Iterator[str | None]:
+    """Hold one of an index's leases while the block runs: gives the name that it is held under,
+    or None when another worker has it. What a killed process of this machine held is free."""
+    worker = processes.new_holder()
+    queries = _queries_of(lease_name)
+    last = getattr(index, f"{lease_name}_holder")
+    left = last if processes.holder_has_ended(last) else worker
+    if not queries.take.update(index.pk, timezone.now(), left, worker, _lease_end()):
+        yield None
+        return
+    try:
+        with _renewed(index, lease_name, worker):
+            yield worker
+    finally:
+        queries.give_back.update(index.pk, worker)
+
+
+class _LeaseQueries(NamedTuple):
+    take: Prepared
+    give_back: Prepared
+
+
+@cache
+def _queries_of(lease_name: str) -> _LeaseQueries:
+    holder, until = f"{lease_name}_holder", f"{lease_name}_until"
+
+    def free(pk: int, now: datetime, left: str, *_: object) -> QuerySet[PublishedIndex]:
+        is_free = Q(**{until: None}) | Q(**{f"{until}__lt": now}) | Q(**{holder: left})
+        return PublishedIndex.objects.filter(is_free, pk=pk)
+
+    return _LeaseQueries(
+        Prepared(
+            free, int, datetime, str, str, datetime,
+            changes=lambda _pk, _now, _left, worker, end: {holder: worker, until: end},
+        ),
+        Prepared(
+            lambda pk, worker: PublishedIndex.objects.filter(pk=pk, **{holder: worker}), int, str,
+            changes=lambda *_: {holder: "", until: None},
+        ),
+    )  # fmt: skip
+
+
+def _lease_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.INDEX_LEASE_SECONDS)
+
+
+@contextmanager
+def _renewed(index: PublishedIndex, lease_name: str, worker: str) -> Iterator[None]:
+    """Keep the lease while the work takes longer than it lasts."""
+    done = threading.Event()
+
+    def renew() -> None:
+        # Most work is done by then, and not even a connection was made.
+        while not done.wait(settings.INDEX_LEASE_SECONDS / 3):
+            try:
+                mine = PublishedIndex.objects.filter(
+                    pk=index.pk, **{f"{lease_name}_holder": worker}
+                )
+                mine.update(**{f"{lease_name}_until": _lease_end()})
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

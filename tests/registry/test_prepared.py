@@ -1,0 +1,80 @@
+"""Queries whose words are kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from registry.models import Channel, PublishedIndex, StaleMark
+from registry.models.prepared import Prepared
+from tests.factories import make_organization
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def channel() -> Channel:
+    return Channel.objects.create(account=make_organization("acme").account, name="main")
+
+
+def test_a_prepared_query_finds_what_the_query_finds(channel: Channel) -> None:
+    for subdir in ("noarch", "linux-64", "noarch"):
+        StaleMark.objects.create(channel=channel, subdir=subdir, package_name=f"of-{subdir}")
+    prepared = Prepared(
+        lambda channel_id, subdir: StaleMark.objects.filter(
+            channel=channel_id, subdir=subdir
+        ).values_list("package_name", "removed"),
+        int,
+        str,
+    )
+    assert prepared.rows(channel.pk, "noarch") == [("of-noarch", True)] * 2
+    assert prepared.rows(channel.pk, "linux-64") == [("of-linux-64", True)]
+    assert prepared.exists(channel.pk, "linux-64")
+    assert not prepared.exists(channel.pk + 1, "linux-64")
+    assert prepared.rows(channel.pk, "%s' OR 1=1 --") == []
+
+
+def test_a_prepared_update_changes_the_rows_it_names(channel: Channel) -> None:
+    index = PublishedIndex.objects.create(channel=channel, subdir="noarch")
+    now = timezone.now()
+    take = Prepared(
+        lambda pk, before, *_: PublishedIndex.objects.filter(
+            Q(lease_until=None) | Q(lease_until__lt=before), pk=pk
+        ),
+        int, type(now), str, type(now),
+        changes=lambda _pk, _before, holder, until: {"lease_holder": holder, "lease_until": until},
+    )  # fmt: skip
+    until = now + timedelta(seconds=10)
+    assert take.update(index.pk, now, "one", until) == 1
+    assert take.update(index.pk, now, "two", until) == 0
+    index.refresh_from_db()
+    assert (index.lease_holder, index.lease_until) == ("one", until)
+    assert take.update(index.pk, until + timedelta(seconds=1), "two", until) == 1
+
+
+def test_the_words_are_worked_out_once(channel: Channel) -> None:
+    asked: list[object] = []
+
+    def make(channel_id: int) -> object:
+        asked.append(channel_id)
+        return StaleMark.objects.filter(channel=channel_id).values_list("pk")
+
+    prepared = Prepared(make, int)  # type: ignore[arg-type]  # it notes what it was asked with
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(3):
+            prepared.rows(channel.pk)
+    assert len(asked) == 1
+    assert len(queries) == 3
+
+
+def test_a_value_that_does_not_stand_in_the_query_as_it_is_is_no_value() -> None:
+    prepared = Prepared(
+        lambda channel_id, _subdir: StaleMark.objects.filter(channel=channel_id), int, str
+    )
+    with pytest.raises(ValueError, match="as it is"):
+        prepared.rows(1, "noarch")
