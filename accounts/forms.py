@@ -378,7 +378,9 @@ class RoleForm(forms.Form):
         super().__init__(*args, **kwargs)
         if not may_make_owners:
             roles = [choice for choice in Role.choices if choice[0] != Role.OWNER]
-            self.fields["role"] = forms.ChoiceField(choices=roles, initial=Role.MEMBER)
+            self.fields["role"] = forms.ChoiceField(
+                label=_("Role"), choices=roles, initial=Role.MEMBER
+            )
 
 
 class AddMemberForm(RoleForm):

@@ -178,13 +178,16 @@ def _account_in_path(request: HttpRequest) -> str:
 
 class Locality:
     """Shows pages in the reader's time zone and language: their profile's, else what their browser
-    says. What programs are answered stays in UTC and English."""
+    says. What programs are answered stays in UTC and English.
+
+    Scripts of our pages say that they are, in a header: what they are answered is shown."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if wants_problem(request):
+        is_script_of_ours = request.headers.get("X-Requested-With") == "XMLHttpRequest"
+        if wants_problem(request) and not is_script_of_ours:
             return self.get_response(request)
         # Without a session nobody is signed in, and asking would make each page vary by cookie.
         zone = language = ""

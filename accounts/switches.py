@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -31,7 +31,7 @@ MAX_MESSAGE: Final = 600
 
 class SwitchedOff(Unavailable):
     slug = "switched-off"
-    title = "This is closed for the time being"
+    title = gettext_noop("This is closed for the time being")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Literal
 
 from django.utils import formats
 
+from portal.templatetags.ui import day as day_words
+
 # Each has a colour and a dash of its own (``.series-1`` and so on).
 MOST_SERIES = 6
 
@@ -22,7 +24,7 @@ class Point:
 
     @classmethod
     def of_day(cls, day: date) -> Point:
-        return cls(formats.date_format(day, "j F Y"), datetime.combine(day, time(), UTC))
+        return cls(day_words(day), datetime.combine(day, time(), UTC))
 
     @property
     def seconds(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.utils import formats, timezone
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 
 class Refusal(Exception):
@@ -21,7 +21,7 @@ class Refusal(Exception):
     """
 
     slug = "refused"
-    title = "Refused"
+    title = gettext_noop("Refused")
     status = 400
 
     def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
@@ -34,7 +34,7 @@ class NotFound(Refusal):
     """Missing, or not to be known of: the two are told apart by nobody."""
 
     slug = "not-found"
-    title = "Not found"
+    title = gettext_noop("Not found")
     status = 404
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Forbidden(Refusal):
     """
 
     slug = "forbidden"
-    title = "You may not do this"
+    title = gettext_noop("You may not do this")
     status = 403
 
     def __init__(
@@ -65,7 +65,7 @@ class InvalidCredential(Refusal):
     """A credential was sent and is wrong, expired or revoked: on public routes too."""
 
     slug = "invalid-credential"
-    title = "The credential is not valid"
+    title = gettext_noop("The credential is not valid")
     status = 401
 
     def __init__(self, detail: str) -> None:
@@ -76,7 +76,7 @@ class CredentialNeeded(Refusal):
     """The act needs to know who is asking, and nobody said."""
 
     slug = "credential-needed"
-    title = "A credential is needed"
+    title = gettext_noop("A credential is needed")
     status = 401
 
     def __init__(self, detail: str = "Send a token: Authorization: Bearer <token>.") -> None:
@@ -87,7 +87,7 @@ class InvalidInput(Refusal):
     """What was sent is not what was asked for; ``errors`` names the fields."""
 
     slug = "invalid-input"
-    title = "The input is not valid"
+    title = gettext_noop("The input is not valid")
     status = 400
 
     def __init__(self, detail: str, errors: Mapping[str, list[str]] | None = None) -> None:
@@ -99,7 +99,7 @@ class Conflict(Refusal):
     """The state of things stands against it."""
 
     slug = "conflict"
-    title = "This is in the way"
+    title = gettext_noop("This is in the way")
     status = 409
 
 
@@ -107,7 +107,7 @@ class ServerFault(Refusal):
     """A bug of ours. It says nothing but where to find it in the log."""
 
     slug = "server-fault"
-    title = "Something went wrong here"
+    title = gettext_noop("Something went wrong here")
     status = 500
 
     def __init__(self, request_id: str) -> None:
@@ -130,7 +130,7 @@ class TooManyRequests(Refusal):
     """Too many attempts; the answer says when to try again."""
 
     slug = "too-many-requests"
-    title = "Too many attempts"
+    title = gettext_noop("Too many attempts")
     status = 429
 
     def __init__(self, *, retry_after_seconds: int) -> None:
@@ -145,7 +145,7 @@ class Unavailable(Refusal):
     """Not now: a part is missing or busy, and trying again helps."""
 
     slug = "unavailable"
-    title = "Not available right now"
+    title = gettext_noop("Not available right now")
     status = 503
 
     def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:

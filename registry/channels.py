@@ -40,7 +40,7 @@ def create_channel(
     try:
         check_channel_name(name)
     except InvalidChannelNameError as error:
-        raise InvalidChannelName(str(error)) from error
+        raise InvalidChannelName(error) from error
     try:
         with transaction.atomic():
             channel = Channel.objects.create(

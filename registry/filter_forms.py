@@ -159,9 +159,13 @@ class VersionsForm(FilterForm):
         super().__init__(data)
 
     def prepare(self) -> None:
-        self.fields["channel"] = forms.ChoiceField(required=False, choices=self._channels)
+        self.fields["channel"] = forms.ChoiceField(
+            label=_("Channel"), required=False, choices=self._channels
+        )
         self.fields["order"] = forms.ChoiceField(
-            required=False, choices=[("", _("By version")), ("date", _("By date"))]
+            label=_("Order"),
+            required=False,
+            choices=[("", _("By version")), ("date", _("By date"))],
         )
         self.fields["stable"].label = _("Without pre-releases")
 
@@ -181,7 +185,9 @@ class CompareForm(FilterForm):
     def prepare(self) -> None:
         for name, label in (("from", _("From")), ("to", _("To"))):
             self.fields[name] = forms.ChoiceField(label=label, required=False, choices=self._names)
-        self.fields["platform"] = forms.ChoiceField(required=False, choices=self._platforms)
+        self.fields["platform"] = forms.ChoiceField(
+            label=_("Platform"), required=False, choices=self._platforms
+        )
         self.order_fields(["from", "to", "platform"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.html import format_html
@@ -22,6 +22,9 @@ from registry.filter_forms import PLAIN
 from registry.models import Channel, Notice
 from registry.notices import MAX_MESSAGE_LENGTH
 from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH, Terms
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 _MONO = {**PLAIN, "class": "mono"}
 
@@ -65,7 +68,7 @@ class AddGroupForm(PermissionForm):
             field.choices = [("", field.empty_label), *((name, name) for name in offered)]
 
 
-def _address(label: str) -> forms.URLField:
+def _address(label: _StrOrPromise) -> forms.URLField:
     return forms.URLField(
         label=label,
         required=False,
@@ -99,11 +102,11 @@ class DescriptionForm(forms.Form):
         help_text=gettext_lazy("An SPDX expression, such as BSD-3-Clause."),
         widget=forms.TextInput(attrs=PLAIN),
     )
-    license_url = _address("License text")
-    home_url = _address("Home")
-    dev_url = _address("Development")
-    doc_url = _address("Documentation")
-    source_url = _address("Source")
+    license_url = _address(gettext_lazy("License text"))
+    home_url = _address(gettext_lazy("Home"))
+    dev_url = _address(gettext_lazy("Development"))
+    doc_url = _address(gettext_lazy("Documentation"))
+    source_url = _address(gettext_lazy("Source"))
 
 
 # --- Channels ----------------------------------------------------------------------------------
@@ -291,6 +294,7 @@ class PutForm(forms.Form):
     def __init__(self, *args: Any, channels: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["channel"] = forms.ChoiceField(
+            label=gettext_lazy("Channel"),
             choices=[(name, name) for name in channels],
             error_messages={
                 "invalid_choice": gettext_lazy("There is no channel %(value)s to put it into.")
@@ -357,7 +361,9 @@ class DestinationForm(forms.Form):
 
     def __init__(self, *args: Any, accounts: Iterable[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["account"] = forms.ChoiceField(choices=[(name, name) for name in accounts])
+        self.fields["account"] = forms.ChoiceField(
+            label=gettext_lazy("Account"), choices=[(name, name) for name in accounts]
+        )
         self.order_fields(["account", "channel"])
 
 

@@ -29,7 +29,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import audit, switches
 from accounts.authentication import identify_again
@@ -59,7 +59,7 @@ _LOOK_SECONDS = 1.0
 
 class TooManyJobs(Conflict):
     slug = "too-many-jobs"
-    title = "Too many jobs wait already"
+    title = gettext_noop("Too many jobs wait already")
 
 
 class Stopped(Exception):

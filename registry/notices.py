@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import audit
 from accounts.identity import Identity
@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 
 class TooManyNotices(Conflict):
     slug = "too-many-notices"
-    title = "The channel has notices enough"
+    title = gettext_noop("The channel has notices enough")
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import audit
 from accounts.identity import Identity
@@ -40,7 +40,7 @@ _MARKED_ONE_BY_ONE = 2000
 
 class InvalidPatch(Refusal):
     slug = "invalid-patch"
-    title = "Not a usable patch"
+    title = gettext_noop("Not a usable patch")
 
 
 @dataclass(frozen=True, slots=True)

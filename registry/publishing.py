@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import audit, switches
 from accounts.identity import OPERATOR, Identity
@@ -28,7 +29,7 @@ from registry.access import Destination
 from registry.conda.errors import InvalidChannelNameError, PackageError
 from registry.conda.facts import Digests, FileFacts, file_facts
 from registry.conda.layout import V3_SCHEMA
-from registry.conda.names import ArchiveFormat, check_channel_name
+from registry.conda.names import MAX_CHANNEL_NAME_LENGTH, ArchiveFormat, check_channel_name
 from registry.entering import (
     Key,
     KnownFile,
@@ -67,7 +68,7 @@ class InvalidPackage(Refusal):
     """What was sent can't be taken in; the slug says which way it is wrong."""
 
     slug = "invalid-package"
-    title = "Not a usable package"
+    title = gettext_noop("Not a usable package")
     status = 422
 
     def __init__(self, error: PackageError) -> None:
@@ -77,13 +78,35 @@ class InvalidPackage(Refusal):
 
 class DigestMismatch(Refusal):
     slug = "digest-mismatch"
-    title = "The bytes are not those that were announced"
+    title = gettext_noop("The bytes are not those that were announced")
     status = 422
 
 
 class InvalidChannelName(Refusal):
     slug = "invalid-channel-name"
-    title = "Not a channel name"
+    title = gettext_noop("Not a channel name")
+
+    def __init__(self, error: InvalidChannelNameError) -> None:
+        super().__init__(_channel_name_words(error))
+
+
+def _channel_name_words(error: InvalidChannelNameError) -> str:
+    """What the format says in English, for pages of other languages."""
+    words = {
+        "form": gettext(
+            "It must begin with a letter, consist of letters, digits, '_', '-', '.', '/' and ':', "
+            "and be at most %(most)s characters long."
+        )
+        % {"most": MAX_CHANNEL_NAME_LENGTH},
+        "segments": gettext("Between its slashes must stand names, other than '.' and '..'."),
+        "reserved": gettext(
+            "'nolabel', 't' and 'label' have a meaning of their own for clients: choose another "
+            "name."
+        ),
+        "subdir": gettext("Clients would take its end for a subdir: choose another name."),
+    }
+    given = gettext("The channel name is %(name)s.") % {"name": error.quoted}
+    return f"{given} {words[error.rule]}"
 
 
 class Outcome(Enum):
@@ -153,7 +176,7 @@ def _open_destination(
     except InvalidChannelNameError as error:
         # Who may not even see the account learns nothing from the form of a name.
         if not by.is_anonymous:
-            raise InvalidChannelName(str(error)) from error
+            raise InvalidChannelName(error) from error
     destination = access.open_destination(by, account_name, channel_name, ability)
     if destination.channel is not None:
         refuse_locked(destination.channel)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum, When
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import audit
 from accounts.attention import Need
@@ -33,7 +33,7 @@ _MAX_NEEDS = 20
 
 class QuotaExceeded(Refusal):
     slug = "quota-exceeded"
-    title = "The account has no room"
+    title = gettext_noop("The account has no room")
     status = 402
 
 

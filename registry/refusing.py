@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db.models import Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.identity import Identity
 from accounts.models import Account
@@ -27,32 +27,32 @@ _AT_ONCE = 500
 
 class FileExists(Conflict):
     slug = "file-exists"
-    title = "Another file has this name"
+    title = gettext_noop("Another file has this name")
 
 
 class FilenameRetired(Conflict):
     slug = "filename-retired"
-    title = "The name belongs to a deleted file"
+    title = gettext_noop("The name belongs to a deleted file")
 
 
 class ChannelLocked(Forbidden):
     slug = "channel-locked"
-    title = "The channel is locked"
+    title = gettext_noop("The channel is locked")
 
 
 class PackageArchived(Forbidden):
     slug = "package-archived"
-    title = "The package is archived"
+    title = gettext_noop("The package is archived")
 
 
 class PackageLocked(Forbidden):
     slug = "package-locked"
-    title = "The package is locked"
+    title = gettext_noop("The package is locked")
 
 
 class V3NotAllowed(Forbidden):
     slug = "newer-clients-only"
-    title = "The channel takes no packages for newer clients only"
+    title = gettext_noop("The channel takes no packages for newer clients only")
 
 
 # --- Channels ------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import storages
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from portal import processes
 from portal.errors import Refusal, Unavailable
@@ -38,13 +38,13 @@ _UPLOADS_AT_ONCE = 8
 
 class UploadTooLarge(Refusal):
     slug = "upload-too-large"
-    title = "The file is too large"
+    title = gettext_noop("The file is too large")
     status = 413
 
 
 class StorageFull(Refusal):
     slug = "storage-full"
-    title = "The storage is full"
+    title = gettext_noop("The storage is full")
     status = 507
 
 

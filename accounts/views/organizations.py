@@ -74,8 +74,9 @@ def organization_leave(request: HttpRequest, account: str, organization: str) ->
                 request, gettext("You have left %(account)s.") % {"account": left.account.name}
             )
         return redirect("accounts:organizations", found.name)
+    title = gettext("Leave %(name)s") % {"name": left.account.name}
     context = {
-        **settings_frame(request, found, "organizations", f"Leave {left.account.name}"),
+        **settings_frame(request, found, "organizations", title),
         "organization": left,
         "membership": held,
     }

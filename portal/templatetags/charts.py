@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 
 from django import template
-from django.utils import formats
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from portal.charts import Calendar, Chart
-from portal.templatetags.ui import thousands
+from portal.templatetags.ui import day, thousands
 
 register = template.Library()
 
@@ -97,10 +96,10 @@ def calendar(shown: Calendar) -> SafeString:
             _shade(number, top),
             (offset + start) // 7 * _CELL,
             (offset + start) % 7 * _CELL,
-            formats.date_format(day, "j F Y"),
+            day(date),
             thousands(number),
         )
-        for offset, (day, number) in enumerate(shown.days)
+        for offset, (date, number) in enumerate(shown.days)
     ]
     weeks = (len(cells) + start + 6) // 7
     return format_html(

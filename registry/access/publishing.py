@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts.identity import Identity
 from accounts.models import Account
@@ -28,7 +28,7 @@ from registry.models import Channel, Package
 
 class ChannelGivenAway(Conflict):
     slug = "channel-given-away"
-    title = "The channel belongs to another account now"
+    title = gettext_noop("The channel belongs to another account now")
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,9 +161,14 @@ class InvalidSubdirError(PackageError):
 
 
 class InvalidChannelNameError(PackageError):
-    """No channel name (CEP 26)."""
+    """No channel name (CEP 26). ``quoted`` is what was given, ``rule`` what it is held against."""
 
     slug = "invalid-channel-name"
+
+    def __init__(self, message: str, *, quoted: str, rule: str) -> None:
+        super().__init__(message)
+        self.quoted = quoted
+        self.rule = rule
 
 
 class FilenameMismatchError(PackageError):

@@ -115,28 +115,33 @@ def check_channel_name(text: object) -> str:
         or len(text) > MAX_CHANNEL_NAME_LENGTH
         or _CHANNEL_NAME.fullmatch(text) is None
     ):
-        raise InvalidChannelNameError(
-            f"The channel name is {quote(text)}. It must begin with a letter, consist of letters, "
-            f"digits, '_', '-', '.', '/' and ':', and be at most {MAX_CHANNEL_NAME_LENGTH} "
-            f"characters long."
+        raise _not_a_channel_name(
+            text,
+            "form",
+            f"It must begin with a letter, consist of letters, digits, '_', '-', '.', '/' and ':', "
+            f"and be at most {MAX_CHANNEL_NAME_LENGTH} characters long.",
         )
     segments = text.casefold().split("/")
     if not all(segments) or "." in segments or ".." in segments:
-        raise InvalidChannelNameError(
-            f"The channel name is {quote(text)}. Between its slashes must stand names, "
-            f"other than '.' and '..'."
-        )
+        words = "Between its slashes must stand names, other than '.' and '..'."
+        raise _not_a_channel_name(text, "segments", words)
     if text.casefold() == "nolabel" or "t" in segments or "label" in segments:
-        raise InvalidChannelNameError(
-            f"The channel name is {quote(text)}. 'nolabel', 't' and 'label' have a meaning of "
-            f"their own for clients: choose another name."
+        raise _not_a_channel_name(
+            text,
+            "reserved",
+            "'nolabel', 't' and 'label' have a meaning of their own for clients: choose another "
+            "name.",
         )
     if looks_like_subdir(segments[-1]):
-        raise InvalidChannelNameError(
-            f"The channel name is {quote(text)}. Clients would take its end for a subdir: "
-            f"choose another name."
-        )
+        words = "Clients would take its end for a subdir: choose another name."
+        raise _not_a_channel_name(text, "subdir", words)
     return text
+
+
+def _not_a_channel_name(text: object, rule: str, words: str) -> InvalidChannelNameError:
+    given = quote(text)
+    message = f"The channel name is {given}. {words}"
+    return InvalidChannelNameError(message, quoted=given, rule=rule)
 
 
 @dataclass(frozen=True, slots=True, order=True)

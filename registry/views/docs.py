@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.views.decorators.http import require_safe
 
 from portal.errors import NotFound
@@ -58,7 +58,7 @@ def docs_page(request: HttpRequest, page: str) -> HttpResponse:
         "account_name": _account_name(request),
         "crumbs": [
             {"label": gettext("Documentation"), "url": reverse("registry:docs")},
-            {"label": pages[place].title},
+            {"label": pages[place].title, "lang": "en"},
         ],
         "menu_sections": _menu(shelves, current=page),
     }
@@ -91,6 +91,7 @@ def _menu(shelves: tuple[documents.Shelf, ...], *, current: str) -> list[dict[st
             "entries": [
                 {
                     "label": page.title,
+                    "lang": "en",
                     "url": reverse("registry:docs-page", args=[page.slug]),
                     "current": page.slug == current,
                 }
@@ -104,7 +105,9 @@ def _menu(shelves: tuple[documents.Shelf, ...], *, current: str) -> list[dict[st
 def _with_copy_buttons(shown: Document) -> SafeString:
     def command(match: re.Match[str]) -> str:
         words = html.unescape(match[1]).rstrip("\n")
-        return render_to_string("components/command.html", {"command": words})
+        return render_to_string(
+            "components/command.html", {"command": words, "lang": get_language()}
+        )
 
     # What goes in was sanitized, and the component escapes what it is given.
     return mark_safe(_CODE_BLOCK.sub(command, shown.html))  # noqa: S308

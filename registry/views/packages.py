@@ -122,10 +122,10 @@ def _gone(package: Package) -> PackageFile | None:
 
 def _links(about: listing.About) -> list[dict[str, str]]:
     named = [
-        ("Home", about.home_url),
-        ("Documentation", about.doc_url),
-        ("Source", about.source_url),
-        ("Development", about.dev_url),
+        (gettext("Home"), about.home_url),
+        (gettext("Documentation"), about.doc_url),
+        (gettext("Source"), about.source_url),
+        (gettext("Development"), about.dev_url),
     ]
     return [{"label": label, "url": url} for label, url in named if url]
 

@@ -44,7 +44,7 @@
 
     async function look() {
       if (document.hidden) return true;
-      const answer = await fetch(place.dataset.follow, { redirect: "error" });
+      const answer = await fetch(place.dataset.follow, { redirect: "error", headers: { "X-Requested-With": "XMLHttpRequest" } });
       if (!answer.ok) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
       const over = fresh.querySelector("[data-over]") !== null;

@@ -25,7 +25,7 @@
     asked = new AbortController();
     results.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(`${url}&part=results`, { signal: asked.signal });
+      const answer = await fetch(`${url}&part=results`, { signal: asked.signal, headers: { "X-Requested-With": "XMLHttpRequest" } });
       if (!answer.ok || answer.redirected) return form.submit();
       results.innerHTML = await answer.text();
       // A region that comes with its words is not read by all readers, the page's own is.

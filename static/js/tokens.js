@@ -17,7 +17,7 @@
     const mine = ++last;
     let answer;
     try {
-      answer = await fetch(form.dataset.tokenForm, { method: "POST", body: new FormData(form) });
+      answer = await fetch(form.dataset.tokenForm, { method: "POST", body: new FormData(form), headers: { "X-Requested-With": "XMLHttpRequest" } });
     } catch {
       return; // Offline: the form still works, its answer says what is wrong.
     }

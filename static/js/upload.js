@@ -119,6 +119,7 @@
       request = new XMLHttpRequest();
       request.open("POST", form.action);
       request.setRequestHeader("Accept", "application/json");
+      request.setRequestHeader("X-Requested-With", "XMLHttpRequest"); // answered in the page's language
       const bar = row.element.querySelector("progress");
       const progress = (event) => {
         if (!event.lengthComputable || row.state !== "sending") return;

@@ -16,7 +16,7 @@ from accounts.models import Account, Event, Organization
 from registry import indexing
 from registry.models import Channel, Package, PackageFile
 from registry.notices import add_notice
-from tests.browser.test_crawl import inline_parts
+from tests.browser.crawling import inline_parts
 from tests.cast import Person
 from tests.factories import make_organization, make_token, make_user
 from tests.registry.api.world import publish

@@ -18,7 +18,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from accounts import membership
 from accounts.models import Organization
 from portal.catalogues import Entry, catalogues, compiled, entries
+from registry.conda.errors import InvalidChannelNameError
+from registry.conda.names import check_channel_name
 from registry.models import Channel
+from registry.publishing import InvalidChannelName
 from tests.cast import Person
 
 _PLACES = re.compile(r"%\(\w+\)[sdr]|%%|%[sd]|\{\w*\}|</?\w[^>]*>")
@@ -130,6 +133,31 @@ def test_what_programs_are_told_stays_english(owner: Person, acme: Organization)
     assert translation.get_language() == "en"
 
 
+@pytest.mark.parametrize("name", ["1st", "a//b", "label", "a/linux-64"])
+def test_what_is_no_channel_name_is_said_in_the_readers_language(german: Client, name: str) -> None:
+    posted = {"name": name, "visibility": "public"}
+    in_german = german.post("/acme/settings/channels/new", posted)
+    with pytest.raises(InvalidChannelNameError) as found:
+        check_channel_name(name)
+    in_english = str(InvalidChannelName(found.value))
+
+    assert in_english == str(found.value)
+    page = html.unescape(in_german.content.decode())
+    assert in_german.status_code == 422
+    assert f"Der Name des Channels ist '{name}'." in page
+    assert in_english.partition(". ")[2] not in page
+
+
+def test_what_scripts_of_pages_fetch_is_german_too(german: Client, acme: Organization) -> None:
+    scripted = {"Accept": "*/*", "X-Requested-With": "XMLHttpRequest"}
+    shown = german.get("/search?q=nothing-is-called-so&part=results", headers=scripted)
+    assert "Kein Paket passt zu" in shown.content.decode()
+
+    Channel.objects.create(account=acme.account, name="frozen", is_locked=True)
+    refused = german.post("/acme/upload?channel=frozen", headers=scripted)
+    assert "gesperrt" in refused.json()["detail"]
+
+
 def test_hidden_and_missing_look_alike_in_german_too(acme: Organization, stranger: Person) -> None:
     Channel.objects.create(account=acme.account, name="hushed", visibility="private")
 
@@ -157,3 +185,19 @@ def test_a_mail_speaks_the_language_of_who_gets_it(
     [message] = mail.outbox
     assert message.subject == "Du bist jetzt Admin von acme"
     assert "olga hat dich zu Admin von acme" in message.body
+
+
+def test_mails_about_signing_in_say_du(owner: Person) -> None:
+    visitor = Client(HTTP_ACCEPT="text/html")
+    visitor.cookies["language"] = "de"
+    for address in (owner.user.email, "nobody@example.org"):
+        visitor.post("/account/password/reset/", {"email": address})
+
+    reset, unknown = mail.outbox
+    assert reset.subject == "Wähle ein neues Passwort"
+    assert "/account/password/reset/key/" in reset.body
+    assert "für das Konto olga" in reset.body
+    assert unknown.subject == "Mit dieser Adresse gibt es kein Konto"
+    for message in mail.outbox:
+        assert not re.search(r"\b(Sie|Ihr\w*|Ihnen|[Bb]itte|Hello)\b", str(message.body))
+        assert not str(message.body).startswith("\n")
