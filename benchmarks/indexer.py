@@ -24,6 +24,7 @@ def main() -> None:
         "publish": _publish,
         "step": _step,
         "files": _files,
+        "condense": _condense,
     }
     for line in sys.stdin:
         asked = json.loads(line)
@@ -99,6 +100,23 @@ def _files(account: str, channel: str, subdir: str) -> dict[str, object]:
     )
     folder = Path(settings.DATA_FOLDER) / "files"
     return {name: str(folder / str(facts["key"])) for name, facts in index.files.items()}
+
+
+def _condense(account: str, channel: str, subdir: str) -> dict[str, object]:
+    """What the worker does when a subdir has been at rest for a while."""
+    from django.db.models import F
+    from django.utils import timezone
+
+    from registry import condensing
+    from registry.models import PublishedIndex
+
+    rows = PublishedIndex.objects.filter(channel=_channel_id(account, channel), subdir=subdir)
+    rows.update(documents_at=timezone.now() - 100 * condensing.AT_REST_AFTER)
+    cpu = time.process_time()
+    while not rows.filter(condensed_at__gt=F("documents_at")).exists():
+        if not condensing.condense_some():
+            raise RuntimeError(f"{channel}/{subdir} is not condensed.")
+    return {"cpu_seconds": time.process_time() - cpu}
 
 
 def _channel_id(account: str, channel: str) -> int:
