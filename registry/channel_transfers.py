@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
@@ -103,10 +103,18 @@ def target_of(by: Identity, channel: Channel, name: str) -> Account:
     return target
 
 
-def waiting_transfer(channel: Channel) -> ChannelTransfer | None:
+def waiting_transfers() -> QuerySet[ChannelTransfer]:
+    """Those that can be accepted."""
     rows = ChannelTransfer.objects.select_related("source", "target", "channel__account")
-    waiting = rows.filter(state=ChannelTransfer.State.WAITING, expires_at__gt=timezone.now())
-    return waiting.filter(channel=channel).first()
+    return rows.filter(
+        state=ChannelTransfer.State.WAITING,
+        expires_at__gt=timezone.now(),
+        channel__account=F("source"),
+    )
+
+
+def waiting_transfer(channel: Channel) -> ChannelTransfer | None:
+    return waiting_transfers().filter(channel=channel).first()
 
 
 @transaction.atomic

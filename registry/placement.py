@@ -94,8 +94,7 @@ def _put(held: Sequence[PackageFile], channel: Channel, by: Identity) -> set[int
     if not held:
         return set()
     refuse_changes(held)
-    if channel.account_id not in {one.account_id for one in hold_channels([channel.pk])}:
-        raise NotFound
+    _hold_own([channel])
     for refusal in refused_by(channel, held).values():
         raise refusal
     added: set[int] = set()
@@ -116,6 +115,13 @@ def _hold_present(files: Sequence[PackageFile]) -> list[PackageFile]:
     if any(file.account_id != accounts[file.pk] for file in found):  # it was given away meanwhile
         raise NotFound
     return found
+
+
+def _hold_own(channels: Sequence[Channel]) -> None:
+    """Hold channels, unless one was deleted or given to another account since it was found."""
+    known = {one.pk: one.account_id for one in hold_channels([one.pk for one in channels])}
+    if any(known.get(channel.pk) != channel.account_id for channel in channels):
+        raise NotFound
 
 
 def _refuse_foreign(file: PackageFile, channel: Channel) -> None:
@@ -140,7 +146,7 @@ def remove_files(*, by: Identity, files: Sequence[PackageFile], channel: Channel
 
 def _remove(by: Identity, held: Sequence[PackageFile], channel: Channel) -> set[int]:
     refuse_changes(held)
-    hold_channels([channel.pk])
+    _hold_own([channel])
     removed = take_out([Placed.of(file) for file in held], channel)
     _record(by, "file.remove", [file for file in held if file.pk in removed], channel)
     return removed
@@ -170,7 +176,7 @@ def move_files(
     for file in files:
         _refuse_foreign(file, to_channel)
     held = _hold_present(files)
-    hold_channels([from_channel.pk, to_channel.pk])
+    _hold_own([from_channel, to_channel])
     entries = ChannelFile.objects.filter(channel=from_channel, file__in=[f.pk for f in held])
     standing = set(entries.values_list("file_id", flat=True))
     moved = [file for file in held if file.pk in standing]
@@ -195,7 +201,7 @@ def exchange_files(
             for file in files:
                 _refuse_foreign(file, channel)
     held = _hold_present(list({file.pk: file for file in (*coming, *leaving)}.values()))
-    hold_channels([channel.pk for channel in (into, out_of) if channel is not None])
+    _hold_own([channel for channel in (into, out_of) if channel is not None])
     by_id = {file.pk: file for file in held}
     came = _add(by, [by_id[file.pk] for file in coming], into) if into else set()
     left = _remove(by, [by_id[file.pk] for file in leaving], out_of) if out_of else set()

@@ -271,6 +271,16 @@ def visible_files(identity: Identity, package: Package) -> QuerySet[PackageFile]
     )
 
 
+def shown_files(identity: Identity, account: Account) -> QuerySet[PackageFile]:
+    """Of packages of the account that they may know of, the files that they see: for lists of
+    packages, which were asked of already."""
+    return (
+        PackageFile.objects.staying()
+        .filter(account=account)
+        .filter(_shown_files(identity, account))
+    )
+
+
 def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[PackageFile]:
     """The `visible_files` of all packages of the account, without asking for each of them."""
     return (

@@ -1,11 +1,11 @@
-"""Shapes of what the REST API says of transfers of packages."""
+"""Shapes of what the REST API says of transfers of packages and channels."""
 
 from __future__ import annotations
 
 from rest_framework import serializers
 
 from accounts.api.endpoint import Input
-from registry.models import Transfer
+from registry.models import ChannelTransfer, Job, Transfer
 
 
 class TransferInput(Input):
@@ -27,3 +27,31 @@ class TransferSerializer(serializers.ModelSerializer[Transfer]):
             "key", "package", "account", "target", "keeps_collaborators", "offered_by",
             "offered_at", "expires_at",
         )  # fmt: skip
+
+
+class ChannelTransferInput(Input):
+    account = serializers.CharField(max_length=64, help_text="To whom it is offered.")
+
+
+class ChannelTransferSerializer(serializers.ModelSerializer[ChannelTransfer]):
+    channel = serializers.CharField(source="channel.name")
+    account = serializers.CharField(source="source.name", help_text="Whose it is.")
+    target = serializers.CharField(source="target.name", help_text="Who may accept it.")
+    offered_by = serializers.CharField(source="offered_by_name")
+
+    class Meta:
+        model = ChannelTransfer
+        fields = ("key", "channel", "account", "target", "offered_by", "offered_at", "expires_at")
+
+
+class StartedJobSerializer(serializers.ModelSerializer[Job]):
+    """What takes longer than a request; its page tells how far it is."""
+
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Job
+        fields = ("key", "title", "state", "url")
+
+    def get_url(self, job: Job) -> str:
+        return f"/-/jobs/{job.key}"

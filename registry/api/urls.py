@@ -2,6 +2,7 @@ from django.urls import path
 
 from registry.api.views import bin as bins
 from registry.api.views import (
+    channel_transfers,
     channels,
     files,
     notices,
@@ -46,6 +47,26 @@ urlpatterns = [
     path(f"{_account}/transfers", transfers.Transfers.as_view(), name="transfers"),
     path("transfers/<str:key>/accept", transfers.Accept.as_view(), name="transfer-accept"),
     path("transfers/<str:key>/decline", transfers.Decline.as_view(), name="transfer-decline"),
+    path(
+        f"{_account}/transfer-of-channel/<path:channel>",
+        channel_transfers.TransferOfChannel.as_view(),
+        name="channel-transfer",
+    ),
+    path(
+        f"{_account}/channel-transfers",
+        channel_transfers.ChannelTransfers.as_view(),
+        name="channel-transfers",
+    ),
+    path(
+        "channel-transfers/<str:key>/accept",
+        channel_transfers.AcceptChannel.as_view(),
+        name="channel-transfer-accept",
+    ),
+    path(
+        "channel-transfers/<str:key>/decline",
+        channel_transfers.DeclineChannel.as_view(),
+        name="channel-transfer-decline",
+    ),
     path(f"{_package}/latest-version", packages.LatestVersion.as_view(), name="latest-version"),
     path(f"{_package}/total-downloads", packages.TotalDownloads.as_view(), name="total-downloads"),
     path(f"{_package}/collaborators", packages.Collaborators.as_view(), name="collaborators"),

@@ -32,7 +32,7 @@ def account(request: HttpRequest, account: str) -> HttpResponse:
     main = access.visible_channels(identity, found).filter(name=MAIN).first()
     belongs = access.reads_privately(identity, found)
     packages = access.visible_packages(identity, found)
-    files = access.visible_files_of_account(identity, found)
+    files = access.shown_files(identity, found)
     context = {
         **account_context(identity, found, "packages"),
         "main": main,

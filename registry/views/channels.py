@@ -56,7 +56,7 @@ def channels(request: HttpRequest, account: str) -> HttpResponse:
 def channel(request: HttpRequest, account: str, channel: str) -> HttpResponse:
     identity = viewer(request)
     found = access.find_channel(identity, account, channel)
-    files = access.visible_files_of_account(identity, found.account).filter(entries__channel=found)
+    files = access.shown_files(identity, found.account).filter(entries__channel=found)
     standing = ChannelFile.objects.filter(channel=found, file__package=OuterRef("pk"))
     packages = access.visible_packages(identity, found.account).filter(Exists(standing))
     name = found.account.name

@@ -22,7 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def packages_part(
     request: HttpRequest, packages: QuerySet[Package], files: QuerySet[PackageFile]
 ) -> dict[str, Any]:
-    """The context of ``registry/packages_part.html``: a filtered page of packages by name."""
+    """The context of ``registry/packages_part.html``: a filtered page of packages by name.
+    ``files`` are those of `access.shown_files`."""
     form = PackagesForm(request.GET)
     shown, places = _by_name(form, _called(packages, form), "name")
     return _part(request, form, shown, places, files)
@@ -41,7 +42,7 @@ def sorted_packages_part(
     sort = form.value("sort") or "name"
     fetched = "fetched" if belongs else "fetched_publicly"
     if sort.endswith("updated"):
-        shown, places = _by_update(form, _called(files, form), sort)
+        shown, places = _by_update(form, packages, _called(files, form), sort)
     elif sort.endswith("downloads"):
         shown, places = _by_downloads(form, _called(packages, form), sort, fetched)
     else:
@@ -127,7 +128,7 @@ def _numbered(text: str) -> Position | None:
 
 
 def _by_update(
-    form: PackagesForm, files: QuerySet[PackageFile], sort: str
+    form: PackagesForm, packages: QuerySet[Package], files: QuerySet[PackageFile], sort: str
 ) -> tuple[Slice[Package], list[str]]:
     """Packages by the newest of their files that the viewer sees: the files are walked along, and
     each that has a newer one is passed over. A package without any is not among them."""
@@ -136,8 +137,10 @@ def _by_update(
         | Q(uploaded_at=OuterRef("uploaded_at"), pk__gt=OuterRef("pk"))
     )
     sign = "-" if sort.startswith("-") else ""
+    # Asked of each package that is come to: a list of them all would be made for each page.
+    known = packages.order_by().select_related(None).filter(pk=OuterRef("package"))
     shown = slice_of(
-        files.filter(~Exists(newer.order_by()))
+        files.filter(Exists(known), ~Exists(newer.order_by()))
         .select_related("package__account")
         .defer("index", "about", "run_exports", "findings", "channeldata_flags"),
         [f"{sign}uploaded_at", f"{sign}pk"],

@@ -9,7 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Account, Token
-from registry.models import Package
+from portal.errors import NotFound
+from registry import placement
+from registry.models import Channel, ChannelFile, Package, PackageFile
 from tests.cast import Person
 from tests.registry.api.world import World
 
@@ -65,6 +67,58 @@ def test_an_offer_that_ends_leaves_the_package_where_it_is(
     assert sent(taker, f"/api/v1/transfers/{offered['key']}/accept")[0] == 409
     assert taker.get(f"/api/v1/accounts/{stranger.name}/transfers").json()["results"] == []
     assert Package.objects.get(name="hello", deleted_at=None).account.name == "acme"
+
+
+def test_a_channel_is_offered_listed_and_taken_over(world: World, stranger: Person) -> None:
+    giver, taker = program_of(world.owner), program_of(stranger)
+    offer = "/api/v1/accounts/acme/transfer-of-channel/dev"
+    waiting = f"/api/v1/accounts/{stranger.name}/channel-transfers"
+
+    status, offered = sent(giver, offer, {"account": stranger.name})
+    assert status == 201
+    assert isinstance(offered, dict)
+    assert giver.get(offer).json() == offered
+    assert taker.get(waiting).json()["results"] == [offered]
+    assert sent(giver, f"/api/v1/channel-transfers/{offered['key']}/accept")[0] == 404
+    assert sent(taker, f"/api/v1/channel-transfers/{offered['key']}/decline")[0] == 204
+    assert giver.get(offer).status_code == 404
+    assert sent(giver, offer, {"account": stranger.name})[0] == 201
+    assert giver.delete(offer).status_code == 204
+    assert sent(giver, offer.replace("/dev", "/main"), {"account": stranger.name})[0] == 409
+
+    _, offered = sent(giver, offer, {"account": stranger.name})
+    assert isinstance(offered, dict)
+    status, taken = sent(taker, f"/api/v1/channel-transfers/{offered['key']}/accept")
+
+    assert status == 200
+    assert isinstance(taken, dict)
+    assert (taken["account"], taken["name"]) == (stranger.name, "dev")
+    assert Channel.objects.get(name="dev").account.name == stranger.name
+    assert sent(taker, f"/api/v1/channel-transfers/{offered['key']}/accept")[0] == 409
+    assert taker.get(waiting).json()["results"] == []
+
+
+def test_who_found_a_channel_before_it_was_given_away_changes_nothing_of_it(
+    world: World, stranger: Person
+) -> None:
+    owner = world.owner
+    file = PackageFile.objects.select_related("account", "package__account").get(name="hello")
+    found = Channel.objects.select_related("account")
+    dev, main = found.get(name="dev"), found.get(name="main")
+    placement.add_to_channel(by=owner.identity, file=file, channel=dev)
+    # As when both acts began at once, and this one had to wait.
+    Channel.objects.filter(pk=dev.pk).update(account=stranger.user.account)
+
+    for act in (
+        lambda: placement.remove_from_channel(by=owner.identity, file=file, channel=dev),
+        lambda: placement.add_to_channel(by=owner.identity, file=file, channel=dev),
+        lambda: placement.move_files(
+            by=owner.identity, files=[file], from_channel=dev, to_channel=main
+        ),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert ChannelFile.objects.filter(channel=dev, file=file).exists()
 
 
 def test_all_tokens_made_before_a_moment_are_revoked_and_told(world: World) -> None:

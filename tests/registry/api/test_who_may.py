@@ -37,6 +37,7 @@ WRITE = {"permission": "write"}
 TO_DEV = {"account": "acme", "channel": "dev"}
 TO_SVEN = {"account": "sven"}
 TRANSFER = {"account": "sven", "keeps_collaborators": True}
+CHANNEL_TRANSFER = {"account": "sven"}
 LONG_AGO = {"made_before": "2020-01-01T00:00:00Z"}
 NEXT_WEEK = (datetime.now(UTC) + timedelta(days=7)).isoformat()
 EDIT = {"depends": ["python >=3.10"]}
@@ -170,6 +171,15 @@ TABLE = [Row(*row) for row in (
                                                           "404 404 403 403 201 201", "403 404 404 403 201 403 403 201"),
     ("DELETE", f"{_A}/packages/hello/transfer", None,     "401 403 403 403 404 404", "403 403 403 403 404 403 403 404"),
     ("GET",    f"{_A}/transfers", None,                   "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
+    ("GET",    f"{_A}/transfer-of-channel/dev", None,     "401 403 403 403 404 404", "403 403 403 403 404 403 404 404"),
+    ("POST",   f"{_A}/transfer-of-channel/dev", CHANNEL_TRANSFER, "401 403 403 403 201 201", "403 403 403 403 201 403 201 201"),
+    ("POST",   f"{_A}/transfer-of-channel/secret", CHANNEL_TRANSFER,
+                                                          "404 404 403 403 201 201", "403 404 404 403 201 403 404 201"),
+    ("DELETE", f"{_A}/transfer-of-channel/dev", None,     "401 403 403 403 404 404", "403 403 403 403 404 403 404 404"),
+    ("GET",    f"{_A}/channel-transfers", None,           "401 403 403 403 200 200", "200 403 403 200 200 403 200 200"),
+    ("POST",   "/channel-transfers/missing/accept", None, "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
+    ("POST",   "/channel-transfers/missing/decline", None,
+                                                          "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
     ("POST",   "/transfers/missing/accept", None,         "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
     ("POST",   "/transfers/missing/decline", None,        "404 404 404 404 404 404", "404 404 404 404 404 404 404 404"),
     ("GET",    f"{_A}/packages/hello/collaborators", None,
