@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.core.paginator import Paginator
+from django.db.models import Count, Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.identity import ANONYMOUS, Identity
@@ -24,8 +26,6 @@ from registry.views.listing import package_rows
 _NEWEST_SHOWN = 10
 _POPULAR_SHOWN = 5
 _WEEK = 7
-# A release may have hundreds of files; older ones than these are not looked at for the first page.
-_FILES_LOOKED_AT = 200
 _NUMBERS_KEPT_SECONDS = 60
 _SHOWN = 20
 _CHOICES_SHOWN = 8
@@ -70,26 +70,34 @@ class _NewRelease:
     package: Package
     version: str
     uploaded_at: datetime
+    others: int
+    """How many other versions came in the last days."""
 
 
 def _newest(identity: Identity) -> list[_NewRelease]:
-    """The releases that came last, each once, however many files it has."""
-    packages = access.visible_packages(identity).order_by().values("pk")
-    files = (
-        access.readable_files(identity)
-        .filter(package__in=packages)
+    """The packages that something came to last, each once, however much it was."""
+    known = access.visible_packages(identity).order_by().select_related(None)
+    files = access.readable_files(identity)
+    newer = files.filter(package=OuterRef("package"), pk__gt=OuterRef("pk"))
+    newest = list(
+        files.filter(Exists(known.filter(pk=OuterRef("package"))), ~Exists(newer))
         .select_related("package__account")
         .only("version", "uploaded_at", "package__name", "package__is_private",
               "package__account__name")
-        .order_by("-pk")[:_FILES_LOOKED_AT]
+        .order_by("-pk")[:_NEWEST_SHOWN]
     )  # fmt: skip
-    found: dict[tuple[int, str], _NewRelease] = {}
-    for file in files:
-        release = _NewRelease(file.package, file.version, file.uploaded_at)
-        found.setdefault((file.package_id, file.version), release)
-        if len(found) == _NEWEST_SHOWN:
-            break
-    return list(found.values())
+    lately = files.filter(
+        package__in=[file.package_id for file in newest],
+        uploaded_at__gte=timezone.now() - timedelta(days=_WEEK),
+    )
+    versions = lately.order_by().values_list("package").annotate(Count("version", distinct=True))
+    counted = dict(versions) if newest else {}
+    return [
+        _NewRelease(
+            file.package, file.version, file.uploaded_at, counted.get(file.package_id, 1) - 1
+        )
+        for file in newest
+    ]
 
 
 # --- Search ------------------------------------------------------------------------------------

@@ -142,6 +142,24 @@ def test_versions_stand_in_their_own_order(full_world: World, anonymous: Client)
     assert anonymous.get(f"{HELLO}/versions?after=2.0").content.decode().count("1.0</a>") == 1
 
 
+def test_many_releases_of_a_package_take_one_line_of_the_first_page(
+    world: World, owner: Person, browsers: Browsers
+) -> None:
+    account = world.organization.account
+    main, secret = (Channel.objects.get(account=account, name=name) for name in ("main", "secret"))
+    publish(owner, "acme", "main", "other")
+    hello = Package.objects.get(account=account, name="hello")
+    make_files(account, hello, [f"2.{number}" for number in range(12)], main)
+    make_files(account, hello, ["3.0"], secret)
+    PackageFile.objects.filter(package=hello).update(uploaded_at=timezone.now())
+
+    said = text_of(browsers["stranger"].get("/"))
+    assert "acme/hello 2.11 and 12 more versions this week" in said
+    assert said.count("acme/hello") == 1
+    assert said.index("acme/hello") < said.index("acme/other 1.0")
+    assert "3.0 and 13 more versions this week" in text_of(browsers["reader"].get("/"))
+
+
 NAMES = r'<th scope="row"><a href="/acme/([\w.-]+)"'
 
 
