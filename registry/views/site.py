@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.db import connection
-from django.db.models import Count, Sum
+from django.db.models import Count, Max, OuterRef, Q, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -273,9 +273,49 @@ def site_jobs(request: HttpRequest) -> HttpResponse:
         "jobs": [job_facts(job) for job in shown.rows],
         "is_filtered": bool(state),
         "failed_jobs": _recently_failed(),
+        "kinds": _kinds(),
         **links(request, shown, [job.pk for job in shown.rows]),
     }
     return render(request, "registry/site_jobs.html", context)
+
+
+_KINDS = {
+    "files.move": _lazy("Move files"),
+    "files.copy": _lazy("Copy files"),
+    "files.remove": _lazy("Remove files from a channel"),
+    "files.delete": _lazy("Delete files"),
+    "channel.reindex": _lazy("Rebuild indexes"),
+    "channel.verify": _lazy("Verify indexes"),
+    "channel.copy_all": _lazy("Copy a channel"),
+    "channel.transfer": _lazy("Take a channel over"),
+}
+
+
+def _kinds() -> list[dict[str, Any]]:
+    """Of each kind of job that is kept: when one ended last, how long it took, and how many of
+    this week failed."""
+    since = timezone.now() - timedelta(days=7)
+    last = Job.objects.filter(kind=OuterRef("kind"), ended_at__isnull=False).order_by("-ended_at")
+    rows = (
+        Job.objects.filter(ended_at__isnull=False)
+        .order_by()
+        .values("kind")
+        .annotate(
+            last=Max("ended_at"),
+            began=Subquery(last.values("started_at")[:1]),
+            ended=Count("pk", filter=Q(ended_at__gte=since)),
+            failed=Count("pk", filter=Q(ended_at__gte=since, state=Job.State.FAILED)),
+        )
+    )
+    return [
+        {
+            **row,
+            "label": _KINDS.get(row["kind"], row["kind"]),
+            # One that was stopped before it began took no time.
+            "seconds": (row["last"] - row["began"]).total_seconds() if row["began"] else None,
+        }
+        for row in rows.order_by("kind")
+    ]
 
 
 def _job(key: str) -> Job:
@@ -382,8 +422,20 @@ def site_storage(request: HttpRequest) -> HttpResponse:
         "total": total,
         "free": free,
         "kept_days": settings.UNREFERENCED_BYTES_KEPT.days,
+        "checked": _last_check(),
     }
     return render(request, "registry/site_storage.html", context)
+
+
+def _last_check() -> Job | None:
+    """The last time that somebody had the stored index files of a channel compared with their
+    hashes, to the end."""
+    ended = (Job.State.DONE, Job.State.FAILED)
+    # Without a total nothing was looked at; with an error not everything.
+    checks = Job.objects.filter(
+        kind="channel.verify", state__in=ended, total__isnull=False, error=""
+    )
+    return checks.order_by("-ended_at").first()
 
 
 @site_page

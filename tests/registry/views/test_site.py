@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import switches
 from accounts.models import Account, Event
 from portal import env
-from registry import jobs, quotas
+from registry import channel_work, jobs, quotas
 from registry.models import Channel, Job
 from tests.cast import Person
 from tests.factories import make_user
 from tests.registry.api.world import World
-from tests.registry.views.browsers import Browsers
+from tests.registry.views.browsers import Browsers, text_of
 
 PAGES = ("", "accounts", "switches", "notices", "jobs", "index", "storage", "settings", "log")
 
@@ -79,6 +81,34 @@ def test_each_page_is_there_with_few_queries(
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
     assert root.client.get(f"/-/site/{name}?after=x&state=y&before=-1").status_code == 200
+
+
+def test_what_is_known_of_jobs_and_checks_is_told_and_no_more(
+    world: World, root: Person, owner: Person
+) -> None:
+    assert "no index was verified in the last 30 days" in text_of(
+        root.client.get("/-/site/storage")
+    )
+    assert "By kind" not in text_of(root.client.get("/-/site/jobs"))
+    main = Channel.objects.get(account=world.organization.account, name="main")
+    job = channel_work.start_verify(by=root.identity, channel=main)
+    jobs.run_due()
+    ended = timezone.now()
+    Job.objects.filter(pk=job.pk).update(
+        started_at=ended - timedelta(seconds=2.5), ended_at=ended, by_name="root-of-all"
+    )
+    failed = channel_work.start_verify(by=root.identity, channel=main)
+    Job.objects.filter(pk=failed.pk).update(
+        state=Job.State.FAILED, error="no disk", ended_at=ended - timedelta(days=1)
+    )
+
+    stored = text_of(root.client.get("/-/site/storage"))
+    assert "by root-of-all" in stored
+    assert "nothing was damaged." in stored
+    told = text_of(root.client.get("/-/site/jobs"))
+    assert "Verify indexes just now 2.5 s 2 1 (50 %)" in told
+    Job.objects.filter(pk=job.pk).update(failed=1)
+    assert "1 index was damaged, and made anew." in text_of(root.client.get("/-/site/storage"))
 
 
 def test_a_switch_is_thrown_and_put_back(root: Person, anonymous: Client) -> None:
