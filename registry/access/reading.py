@@ -176,8 +176,7 @@ def perhaps_visible(identity: Identity) -> Q:
     if identity.account is not None and identity.can(Ability.DOWNLOAD):
         perhaps |= Q(account=identity.account)
         if identity.user is not None:
-            joined = Organization.objects.filter(memberships__user=identity.user)
-            perhaps |= Q(account__in=joined.values("account"))
+            perhaps |= Q(account__in=_joined(identity, identity.user))
             perhaps |= collaborations_of(identity, Permission.READ)
     return perhaps
 
