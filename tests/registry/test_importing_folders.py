@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from accounts.models import Event, Organization
 from accounts.roles import Permission
@@ -382,3 +383,28 @@ def test_a_killed_import_goes_on_where_it_was(
     }
     assert set(blobs) == {built.sha256 for built in GOOD}
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in blobs.items())
+
+
+def test_ctrl_c_while_the_index_is_written_leaves_the_rest_for_another_time(
+    owner: Person, acme: Organization, tmp_path: Path
+) -> None:
+    source = folder_of(tmp_path / "source", *GOOD)
+
+    def press(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "run_exports_json" in sql and sql.startswith("SELECT"):
+            raise KeyboardInterrupt
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(press):
+        stopped = run(str(source), "acme")
+
+    assert stopped.code == 130
+    assert "Stopped. Run it again to go on." in stopped.err
+    assert StaleMark.objects.exists()
+    again = run(str(source), "acme")
+    assert again.code == 0, again.err
+    assert "3 were there" in again.out
+    assert not StaleMark.objects.exists()
+    assert set(listed(owner, ChannelAddress("acme"), "noarch")) == {
+        HELLO.filename, NEWER.filename,
+    }  # fmt: skip

@@ -132,12 +132,15 @@ class Command(ActingCommand):
         except CommandError as error:
             raise CommandError(str(error), returncode=_WRONG_USE) from error
         housekeeping.sweep_abandoned_uploads()
+        progress: Progress | None = None
+        is_stopped = False
         try:
             with _garbage_left_for_later():
                 progress = work()
         except KeyboardInterrupt:
-            self.stderr.write(f"\nStopped. {_AGAIN}")
-            sys.exit(130)
+            # Nothing more here: what it came through is held until this block ends, queries that
+            # were half read among it, which then find their connection closed and say so.
+            is_stopped = True
         except ReaderEnded as error:
             raise CommandError(
                 f"A process that reads archives was ended, most likely for want of memory. {_AGAIN}"
@@ -147,6 +150,9 @@ class Command(ActingCommand):
         except DatabaseError as error:
             what = str(error).strip().partition("\n")[0]
             raise CommandError(f"The database failed: {what}. {_AGAIN}") from error
+        if is_stopped:
+            self.stderr.write(f"\nStopped. {_AGAIN}")
+            sys.exit(130)
         if progress is None:
             return
         self._summarize(progress)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import QuerySet
 
 from registry import indexing
 from registry.models import Channel, StaleMark
@@ -28,6 +30,19 @@ class Command(BaseCommand):
         ids = list(channels.values_list("pk", flat=True))
         if not ids and account:
             raise CommandError(f"There is no channel of {options['what']}.")
+        is_stopped = False
+        try:
+            count = self._write(channels, ids)
+        except KeyboardInterrupt:
+            # Nothing more here: queries that were half read are held until this block ends, and
+            # would say then that their connection was closed.
+            is_stopped = True
+        if is_stopped:
+            self.stderr.write("\nStopped. Run it again, or leave the rest to a worker.")
+            sys.exit(130)
+        self.stdout.write(f"{count} subdirs of {len(ids)} channels are up to date.")
+
+    def _write(self, channels: QuerySet[Channel], ids: list[int]) -> int:
         count = indexing.mark_everything(channels)
         deadline = time.monotonic() + 3600
         while (pairs := self._waiting(ids)) and time.monotonic() < deadline:
@@ -36,7 +51,7 @@ class Command(BaseCommand):
                 time.sleep(0.2)  # another worker is at it
         if pairs:
             raise CommandError("Another worker holds an index and does not finish. Look at it.")
-        self.stdout.write(f"{count} subdirs of {len(ids)} channels are up to date.")
+        return count
 
     def _waiting(self, ids: list[int]) -> list[tuple[int, str]]:
         # What others changed meanwhile is the worker's, and may wait.
