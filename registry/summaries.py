@@ -23,7 +23,7 @@ from registry.conda.layout import Part
 from registry.conda.record import milliseconds
 from registry.conda.subdirs import NOARCH
 from registry.generations import Generation, info_of, write_document
-from registry.models import Channel, ChanneldataEntry, ChannelFile, Package
+from registry.models import Channel, ChanneldataEntry, ChannelFile, Package, bulk
 from registry.rows import BATCH, Audience, Change, batched, gathered, touched_keys
 
 CURRENT = "current_repodata.json"
@@ -113,7 +113,7 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
         )
     )
     decode = msgspec.json.decode
-    made: list[ChanneldataEntry] = []
+    made: list[tuple[str, str, bytes]] = []
     for name, group in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0)):
         exports: dict[str, object] = {}
         subdirs: set[str] = set()
@@ -140,13 +140,9 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
             run_exports=exports,
             traits=InstallTraits(**flags),
         )
-        made.append(
-            ChanneldataEntry(
-                channel=channel, package_name=name, subdirs=sorted(subdirs), entry=entry
-            )
-        )
+        made.append((name, msgspec.json.encode(sorted(subdirs)).decode(), entry))
     ChanneldataEntry.objects.filter(channel=channel, package_name__in=names).delete()
-    ChanneldataEntry.objects.bulk_create(made, batch_size=200)
+    bulk.insert(ChanneldataEntry, ("package_name", "subdirs", "entry"), made, channel_id=channel.pk)
 
 
 def _write_channeldata(audience: Audience, out: BinaryIO) -> None:
