@@ -120,7 +120,10 @@ _VISIBILITY_WORDS = {
 def _visibilities() -> list[tuple[str, str]]:
     """Worded when they are asked for: each reads them in their language."""
     return [
-        (visibility.value, format_html("<strong>{}</strong> {}", visibility.label, words))
+        (
+            visibility.value,
+            format_html("<span><strong>{}</strong> {}</span>", visibility.label, words),
+        )
         for visibility, words in _VISIBILITY_WORDS.items()
     ]
 
