@@ -21,7 +21,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from accounts import switches
 from accounts.authentication import identify_session
@@ -44,15 +44,15 @@ _LONG_WAIT_SECONDS = 60
 _HOURS = 24
 
 _PAGES = (
-    ("site", _lazy("Overview"), "activity"),
-    ("site-accounts", _lazy("Accounts"), "users"),
-    ("site-switches", _lazy("Switches"), "ban"),
-    ("site-notices", _lazy("Notices"), "bell"),
-    ("site-jobs", _lazy("Jobs"), "clock"),
-    ("site-index", _lazy("Index"), "layers"),
-    ("site-storage", _lazy("Storage"), "hard-drive"),
-    ("site-settings", _lazy("Settings"), "settings"),
-    ("site-log", _lazy("Log"), "scroll-text"),
+    ("site", gettext_lazy("Overview"), "activity"),
+    ("site-accounts", gettext_lazy("Accounts"), "users"),
+    ("site-switches", gettext_lazy("Switches"), "ban"),
+    ("site-notices", gettext_lazy("Notices"), "bell"),
+    ("site-jobs", gettext_lazy("Jobs"), "clock"),
+    ("site-index", gettext_lazy("Index"), "layers"),
+    ("site-storage", gettext_lazy("Storage"), "hard-drive"),
+    ("site-settings", gettext_lazy("Settings"), "settings"),
+    ("site-log", gettext_lazy("Log"), "scroll-text"),
 )
 
 
@@ -280,14 +280,14 @@ def site_jobs(request: HttpRequest) -> HttpResponse:
 
 
 _KINDS = {
-    "files.move": _lazy("Move files"),
-    "files.copy": _lazy("Copy files"),
-    "files.remove": _lazy("Remove files from a channel"),
-    "files.delete": _lazy("Delete files"),
-    "channel.reindex": _lazy("Rebuild indexes"),
-    "channel.verify": _lazy("Verify indexes"),
-    "channel.copy_all": _lazy("Copy a channel"),
-    "channel.transfer": _lazy("Take a channel over"),
+    "files.move": gettext_lazy("Move files"),
+    "files.copy": gettext_lazy("Copy files"),
+    "files.remove": gettext_lazy("Remove files from a channel"),
+    "files.delete": gettext_lazy("Delete files"),
+    "channel.reindex": gettext_lazy("Rebuild indexes"),
+    "channel.verify": gettext_lazy("Verify indexes"),
+    "channel.copy_all": gettext_lazy("Copy a channel"),
+    "channel.transfer": gettext_lazy("Take a channel over"),
 }
 
 
