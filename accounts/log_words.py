@@ -22,6 +22,7 @@ _SENTENCES: dict[str, str | Promise] = {
     "collaborator.add": _("added a collaborator: {0}"),
     "collaborator.change": _("changed a collaborator: {0}"),
     "collaborator.remove": _("removed a collaborator: {0}"),
+    "file.attest": _("attached an attestation to {0}"),
     "file.copy": _("copied {0}"),
     "file.delete": _("deleted {0}"),
     "file.import": _("imported files into {0}"),

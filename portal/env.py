@@ -87,6 +87,14 @@ def secret(name: str) -> str:
         raise ConfigurationError(f"{name}_FILE can't be read: {error.strerror}.") from None
 
 
+def existing_file(name: str) -> str:
+    """The path of a file that is there, or nothing."""
+    value = text(name)
+    if value and not Path(value).is_file():
+        raise ConfigurationError(f"{name} is {value!r}, which is no file that can be read.")
+    return value
+
+
 def base_url(name: str, default: str) -> str:
     value = text(name, default).rstrip("/")
     parts = urlsplit(value)

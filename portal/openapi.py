@@ -121,7 +121,12 @@ def add_upload(result: Schema, **_: Any) -> Schema:
                                         "One .conda or .tar.bz2. Its part may have the headers "
                                         "X-File-Name and X-File-Sha256; they are held against it."
                                     ),
-                                }
+                                },
+                                "attestation": {
+                                    "type": "string",
+                                    "description": "A Sigstore bundle about the file, as CEP 27 "
+                                    "has it: both are taken, or nothing is.",
+                                },
                             },
                         }
                     }
@@ -152,6 +157,8 @@ def add_problems(result: Schema, **_: Any) -> Schema:
                 problems |= _PROBLEMS_OF_CHANGES
             if "requestBody" in operation:
                 problems |= _PROBLEMS_OF_BODIES
+            if operation.get("operationId") == "attestations_add":
+                problems["422"] = "Not an attestation of this file, or one that doesn't verify."
             for status, description in problems.items():
                 operation["responses"].setdefault(
                     status, {"description": description, "content": content}

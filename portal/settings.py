@@ -296,6 +296,9 @@ if S3_BUCKET:
 # The address of the same bucket as clients see it, when it is another one.
 S3_PUBLIC_ENDPOINT = env.text("CONDARIUM_S3_PUBLIC_ENDPOINT")
 
+# What attestations are verified against, when it is not what came with the library.
+SIGSTORE_TRUSTED_ROOT = env.existing_file("CONDARIUM_SIGSTORE_TRUSTED_ROOT")
+
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.text("CONDARIUM_STATIC", str(BASE_DIR / "build" / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]

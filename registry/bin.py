@@ -21,7 +21,7 @@ from accounts.models import Account
 from accounts.rights import require_admin
 from accounts.scopes import Ability
 from portal.errors import Forbidden, NotFound
-from registry import access, quotas
+from registry import access, quotas, sidecars
 from registry.describing import follow_newest
 from registry.entering import bring_back, revive
 from registry.entries import put_all
@@ -180,6 +180,7 @@ def _purge(by: Identity, account: Account, rows: QuerySet[Binned]) -> int:
     gone = list(rows.select_for_update(of=("self",)).order_by("pk"))
     for some in batched([row.file_id for row in gone], _AT_ONCE):
         Binned.objects.filter(file__in=some).delete()
+        sidecars.forget(some)
     lines = [(row.file, {"sha256": row.file.sha256}) for row in gone]
     _log(by, account, "file.purge", lines)
     return len(gone)

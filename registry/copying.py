@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.identity import Identity
 from accounts.models import Account
+from registry import sidecars
 from registry.entering import (
     OF_THE_BYTES,
     STAYING,
@@ -51,7 +52,9 @@ def copy_rows(*, by: Identity, account: Account, files: Sequence[PackageFile]) -
     known = known_files(account, [(file.subdir, file.filename) for file in files])
     new = {file.id for file in known.values() if file.id > newest}
     keys = {(file.subdir, file.filename): file.pk for file in files}
-    _copy_records({file.id: keys[file.key] for file in known.values() if file.id in new})
+    sources = {file.id: keys[file.key] for file in known.values() if file.id in new}
+    _copy_records(sources)
+    sidecars.copy(sources)
     return Copied(known, new)
 
 
@@ -62,6 +65,7 @@ def overwrite_rows(*, by: Identity, sources: Mapping[int, int]) -> None:
         return
     give_up_bytes(list(sources))
     take_out_of_bin(list(sources))
+    sidecars.drop(list(sources))
     _run(
         f"UPDATE {_FILES} SET ({_OF_FILE}) ="  # noqa: S608 - names of our columns
         f" (SELECT {_OF_FILE} FROM {_FILES} WHERE id = %s) WHERE id = %s",
@@ -79,6 +83,7 @@ def overwrite_rows(*, by: Identity, sources: Mapping[int, int]) -> None:
         f" (SELECT {_OF_RECORD} FROM {_RECORDS} WHERE file_id = %s) WHERE file_id = %s",
         [(source, target) for target, source in sources.items()],
     )
+    sidecars.copy(sources)
 
 
 def _copy_files(by: Identity, account: Account, ids: Sequence[int]) -> None:

@@ -45,7 +45,7 @@ from accounts import switches
 from accounts.authentication import PATH_TOKEN
 from accounts.identity import Identity
 from portal.errors import NotFound, Refusal, Unavailable
-from registry import access, downloads, generations, notices, storage
+from registry import access, downloads, generations, notices, sidecars, storage
 from registry.conda.names import Dist
 from registry.conda.notices import notices_json
 from registry.conda.shards import MAX_SHARD_BYTES
@@ -116,6 +116,8 @@ class Stored:
     modified_at: datetime | None = None
     cache_seconds: int = INDEX_CACHE_SECONDS
     is_immutable: bool = False
+    # Never given again unasked, by whatever cache (CEP 50).
+    no_cache: bool = False
     is_private: bool = False
     # Who may see more gets other bytes under the same URL.
     varies: bool = False
@@ -225,13 +227,12 @@ def _headers(request: HttpRequest, stored: Stored) -> dict[str, str]:
     # Whatever is public is so under an address without a secret; no shared cache keeps the other.
     is_private = stored.is_private or PATH_TOKEN in request.META
     freshness = "immutable" if stored.is_immutable else "must-revalidate"
+    kept = "no-cache" if stored.no_cache else f"max-age={stored.cache_seconds}, {freshness}"
     headers = {
         "Content-Type": stored.content_type,
         "ETag": stored.etag,
         "Accept-Ranges": "bytes",
-        "Cache-Control": (
-            f"{'private' if is_private else 'public'}, max-age={stored.cache_seconds}, {freshness}"
-        ),
+        "Cache-Control": f"{'private' if is_private else 'public'}, {kept}",
         "X-Content-Type-Options": "nosniff",
     }
     if is_private or stored.varies:
@@ -560,6 +561,29 @@ def find_package_file(
     is_private = channel.is_private or file.package.is_private
     stored = stored_package(file, is_private=is_private, is_immutable=channel.is_immutable)
     return file, stored
+
+
+def find_sidecar(
+    identity: Identity, channel: Channel, subdir: str, filename: str, sha256: str | None
+) -> Stored:
+    """The attestations of a package file (CEP 50), the newest or those of a digest; for whoever
+    may fetch the file. Raises `NotFound`."""
+    file, package = find_package_file(identity, channel, subdir, filename)
+    found = sidecars.find(file.pk, sha256)
+    if found is None:
+        raise NotFound
+    data, digest = found
+    return Stored(
+        key="",
+        size_bytes=len(data),
+        etag=f'"{digest}"',
+        content_type="application/json",
+        cache_seconds=SHARD_CACHE_SECONDS,
+        is_immutable=sha256 is not None,
+        no_cache=sha256 is None,
+        is_private=package.is_private,
+        data=data,
+    )
 
 
 def stored_package(file: PackageFile, *, is_private: bool, is_immutable: bool = False) -> Stored:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
-from registry import access
+from registry import access, sidecars
 from registry.conda.facts import Digests, FileFacts
 from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
 
@@ -196,6 +196,7 @@ def overwrite(*, by: Identity, files: Mapping[int, FileFacts], blobs: Mapping[st
         return
     give_up_bytes(files)
     take_out_of_bin(files)
+    sidecars.drop(files)
     bulk.update([_row(file_id, facts, blobs) for file_id, facts in files.items()], OF_THE_BYTES)
     PackageFile.objects.filter(pk__in=files).update(
         deleted_at=None,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -20,7 +21,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.roles import Permission
 from portal.errors import Conflict, NotFound
-from registry import access
+from registry import access, sidecars
 from registry.copying import copy_rows, overwrite_rows
 from registry.describing import follow_newest
 from registry.entering import (
@@ -444,6 +445,8 @@ def _delete(by: Identity, held: Sequence[PackageFile], reason: str) -> None:
     # Those who read an index a moment ago are still on their way, also where there is no bin.
     give_up_bytes(by_id)
     put_into_bin(by, held, standing, reason)
+    if not settings.BIN_KEPT:
+        sidecars.forget(by_id)
     PackageFile.objects.filter(pk__in=by_id).update(deleted_at=timezone.now(), blob=None, **STAYING)
 
 

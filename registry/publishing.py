@@ -24,7 +24,7 @@ from accounts.models import Account
 from accounts.scopes import Ability
 from portal import failpoints
 from portal.errors import NotFound, Refusal
-from registry import access, quotas, storage
+from registry import access, attestations, quotas, storage
 from registry.access import Destination
 from registry.conda.errors import InvalidChannelNameError, PackageError
 from registry.conda.facts import Digests, FileFacts, file_facts
@@ -138,6 +138,8 @@ class Published:
     file: PackageFile
     channel: Channel
     outcome: Outcome
+    is_attested: bool = False
+    """Whether an attestation came in with it that the file did not have."""
 
 
 def publish(
@@ -218,10 +220,19 @@ def take_in(
     claims: Claims,
     also: Sequence[Destination] = (),
     replaces: bool = False,
+    attestation: bytes | None = None,
 ) -> Published:
-    """`publish_to`, for a file that was received before."""
+    """`publish_to`, for a file that was received before; with its attestation if it has one: both
+    are taken, or nothing is."""
     with noted(by, destination.account.name, destination.channel_name, claims.filename or ""):
-        return _take_in(by, [destination, *also], incoming, claims, replaces=replaces)
+        return _take_in(
+            by,
+            [destination, *also],
+            incoming,
+            claims,
+            replaces=replaces,
+            attestation=attestation,
+        )
 
 
 def _take_in(
@@ -231,6 +242,7 @@ def _take_in(
     claims: Claims,
     *,
     replaces: bool,
+    attestation: bytes | None,
 ) -> Published:
     destination = destinations[0]
     if len({each.account.pk for each in destinations}) > 1:
@@ -248,10 +260,23 @@ def _take_in(
         refuse_early(each, facts, known.get(facts.key), replaces=replaces)
     if facts.key not in known:
         quotas.require_room(destination.account, size_bytes=facts.digests.size_bytes)
+    verified = None if attestation is None else _verify(destinations, facts, attestation)
     blobs = claim([digests])
     storage.store().keep(incoming.file, incoming.path, storage.blob_key(digests.sha256))
     failpoints.reach("stored")
-    return _register(by, destinations, facts, blobs, replaces=replaces)
+    return _register(by, destinations, facts, blobs, replaces=replaces, verified=verified)
+
+
+def _verify(
+    destinations: Iterable[Destination], facts: FileFacts, attestation: bytes
+) -> attestations.Verified:
+    names = [(each.account.name, each.channel_name) for each in destinations]
+    return attestations.verify(
+        attestation,
+        filename=facts.filename,
+        sha256=facts.digests.sha256,
+        addresses={address for name in names for address in attestations.addresses_of(*name)},
+    )
 
 
 def refuse_early(
@@ -292,6 +317,7 @@ def _register(
     blobs: Mapping[str, int],
     *,
     replaces: bool,
+    verified: attestations.Verified | None,
 ) -> Published:
     with transaction.atomic():
         channel, *also = channels_of(by, destinations)
@@ -305,9 +331,12 @@ def _register(
             raise outcome
         file = PackageFile.objects.select_related("account", "package").get(pk=registered.file_id)
         _log(by, file, channel, registered)
+        is_attested = verified is not None and (
+            attestations.enter(by=by, file=file, verified=verified).is_new
+        )
         failpoints.reach("before-commit")
     failpoints.reach("after-commit")
-    return Published(file, channel, outcome)
+    return Published(file, channel, outcome, is_attested)
 
 
 def _log(by: Identity, file: PackageFile, channel: Channel, registered: Registered) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from botocore.config import Config
 from pytest_django import Settings
@@ -12,6 +14,7 @@ from registry.models import Channel
 from tests.cast import Person
 from tests.conda_client import ChannelAddress
 from tests.servers import S3Server
+from tests.sigstore_world import Sigstore
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,21 @@ def private_channel(acme: Organization, owner: Person) -> ChannelAddress:
         visibility=Channel.Visibility.PRIVATE,
     )
     return ChannelAddress("acme", "secret")
+
+
+@pytest.fixture(scope="session")
+def sigstore_and_root(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sigstore, Path]:
+    sigstore = Sigstore()
+    path = tmp_path_factory.mktemp("sigstore") / "trusted_root.json"
+    path.write_text(sigstore.trusted_root)
+    return sigstore, path
+
+
+@pytest.fixture
+def sigstore(sigstore_and_root: tuple[Sigstore, Path], settings: Settings) -> Sigstore:
+    """A Sigstore that attestations are verified against."""
+    settings.SIGSTORE_TRUSTED_ROOT = str(sigstore_and_root[1])
+    return sigstore_and_root[0]
 
 
 @pytest.fixture

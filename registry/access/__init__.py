@@ -7,6 +7,7 @@ request. What a viewer may not know of is `NotFound`; known but forbidden is `Fo
 from registry.access.limits import within_channel_limit, within_package_limit
 from registry.access.managing import (
     may_create_channels,
+    require_changing,
     require_channel_write,
     require_collaborators,
     require_create_channel,
@@ -84,6 +85,7 @@ __all__ = [
     "readable_channels",
     "readable_files",
     "reads_privately",
+    "require_changing",
     "require_channel_write",
     "require_collaborators",
     "require_create_channel",

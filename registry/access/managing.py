@@ -64,6 +64,11 @@ def require_delete(identity: Identity, file: PackageFile) -> None:
         raise refusal
 
 
+def require_changing(identity: Identity, file: PackageFile) -> None:
+    """Refuse changing what all channels with a file say of it: who may is who may delete it."""
+    require_delete(identity, file)
+
+
 def undeletable(
     identity: Identity, account: Account, files: Collection[PackageFile]
 ) -> dict[int, Forbidden]:

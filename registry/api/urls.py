@@ -1,7 +1,7 @@
 from django.urls import path
 
-from registry.api.views import bin as bins
 from registry.api.views import (
+    attestations,
     channel_transfers,
     channels,
     files,
@@ -12,6 +12,7 @@ from registry.api.views import (
     storage,
     transfers,
 )
+from registry.api.views import bin as bins
 
 app_name = "registry-api"
 
@@ -82,6 +83,7 @@ urlpatterns = [
     ),
     path(f"{_account}/files", files.Files.as_view(), name="files"),
     path(_file, files.OneFile.as_view(), name="file"),
+    path(f"{_file}/attestations", attestations.Attestations.as_view(), name="attestations"),
     path(f"{_file}/copies", files.Copies.as_view(), name="copies"),
     path(f"{_file}/channels", files.Entries.as_view(), name="entries"),
     path(f"{_file}/channels/<path:channel>", files.OneEntry.as_view(), name="entry"),

@@ -1,8 +1,8 @@
 """What a path below an account stands for.
 
-The file's name decides, read from the end, so that no path can mean two things: package files
-and index files lie in a subdir, notices and channeldata in the channel, shards in a folder of
-their own, and whatever comes before is the channel.
+The file's name decides, read from the end, so that no path can mean two things: package files,
+their attestations and index files lie in a subdir, notices and channeldata in the channel, shards
+in a folder of their own, and whatever comes before is the channel.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ CHANNEL_FILES = frozenset({"channeldata.json", "notices.json"})
 SHARDS = "shards"
 LABEL = "label"
 _MAX_PATH_LENGTH = 1024
+_SIDECAR_NAME = re.compile(r"(.+\.(?:conda|tar\.bz2))\.sigs(?:\.([0-9a-f]{64}))?", re.ASCII)
 _SHARD_NAME = re.compile(r"[0-9a-f]{64}\.msgpack\.zst", re.ASCII)
 
 
@@ -33,6 +34,12 @@ class ChannelPath:
     @property
     def is_package(self) -> bool:
         return self.subdir is not None and self.name.endswith((".conda", ".tar.bz2"))
+
+    @property
+    def sidecar_of(self) -> tuple[str, str | None] | None:
+        """The package file whose attestations lie here, and the digest of those (CEP 50)."""
+        match = _SIDECAR_NAME.fullmatch(self.name) if self.subdir is not None else None
+        return None if match is None else (match[1], match[2])
 
 
 def parse_channel_path(rest: str) -> ChannelPath | None:

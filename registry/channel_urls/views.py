@@ -69,6 +69,10 @@ def _read(request: HttpRequest, account_name: str, path: ChannelPath | None) -> 
         subdir = path.subdir or ""
         if path.is_package:
             file, stored = delivery.find_package_file(identity, channel, subdir, path.name)
+        elif path.sidecar_of is not None:
+            filename, sha256 = path.sidecar_of
+            file = None
+            stored = delivery.find_sidecar(identity, channel, subdir, filename, sha256)
         else:
             find = delivery.find_shard if path.is_shard else delivery.find_index_file
             found = find(identity, channel, subdir, path.name)

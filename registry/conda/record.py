@@ -43,6 +43,7 @@ __all__ = [
     "parse_index",
     "record_json",
     "record_msgpack",
+    "with_attestations",
 ]
 
 NEWEST_SCHEMA = 3
@@ -65,10 +66,12 @@ _GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")  # CEP 44
 _FLAG = re.compile(r"[a-z0-9_]{1,64}(?::[a-z0-9_]{1,64})?")  # CEP 45
 _PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[\x21-\x7e]+")
 
+_ATTESTATIONS = "attestations_sha256"
+
 # What the server alone knows, or what would lie about where the package is.
 _OURS = frozenset(
     (
-        "attestations_sha256",
+        _ATTESTATIONS,
         "channel",
         "fn",
         "indexed_timestamp",
@@ -204,6 +207,14 @@ def make_record(
     }
 
 
+def with_attestations(
+    record: Mapping[str, object], sidecar_sha256: str | None
+) -> dict[str, object]:
+    """The record of a file with this sidecar of attestations, or with none (CEP 50)."""
+    others = {key: value for key, value in record.items() if key != _ATTESTATIONS}
+    return others if sidecar_sha256 is None else {**others, _ATTESTATIONS: sidecar_sha256}
+
+
 def record_json(filename: str, record: Mapping[str, object]) -> bytes:
     """The member ``"filename":{…}`` of repodata; the same record gives the same bytes."""
     name = msgspec.json.encode(filename)
@@ -211,14 +222,14 @@ def record_json(filename: str, record: Mapping[str, object]) -> bytes:
 
 
 def record_msgpack(record: Mapping[str, object], run_exports: object) -> bytes:
-    """The record as shards have it (CEP 16): raw digests, and the run exports (CEP 21).
+    """The record as shards have it (CEP 16, CEP 50): raw digests, and the run exports (CEP 21).
 
     ``run_exports`` None stands for a package without run_exports.json, which is known to
     have none, and becomes ``{}``.
     """
     digests = {
         key: bytes.fromhex(value)
-        for key in ("md5", "sha256")
+        for key in ("md5", "sha256", _ATTESTATIONS)
         if isinstance(value := record.get(key), str)
     }
     return msgspec.msgpack.encode(

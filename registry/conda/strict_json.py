@@ -28,11 +28,14 @@ _PLAIN_DEPTH = 4
 _KEY_END = re.compile(rb'"[ \t\r\n]*+:')
 
 
-def parse_object(data: bytes, *, name: str, limits: Limits = DEFAULT_LIMITS) -> dict[str, object]:
-    """Parse the JSON object in ``data``; ``name`` is the file's, for messages."""
+def parse_object(
+    data: bytes, *, name: str, limits: Limits = DEFAULT_LIMITS, remedy: str = "rebuild the package"
+) -> dict[str, object]:
+    """Parse the JSON object in ``data``; ``name`` is the file's and ``remedy`` what its maker can
+    do, for messages."""
     if limits.json_depth >= _PLAIN_DEPTH and (plain := _plain(data)) is not None:
         return plain
-    return _parse_strictly(data, name=name, limits=limits)
+    return _parse_strictly(data, name=name, limits=limits, remedy=remedy)
 
 
 def _plain(data: bytes) -> dict[str, object] | None:
@@ -52,12 +55,12 @@ def _plain(data: bytes) -> dict[str, object] | None:
     return value if keys == len(_KEY_END.findall(data)) else None
 
 
-def _parse_strictly(data: bytes, *, name: str, limits: Limits) -> dict[str, object]:
+def _parse_strictly(data: bytes, *, name: str, limits: Limits, remedy: str) -> dict[str, object]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidMetadataError(
-            f"{name} is not in UTF-8: rebuild the package, or save the file as UTF-8."
+            f"{name} is not in UTF-8: {remedy}, or save the file as UTF-8."
         ) from None
     if text.startswith("\ufeff"):
         raise InvalidMetadataError(
@@ -74,14 +77,13 @@ def _parse_strictly(data: bytes, *, name: str, limits: Limits) -> dict[str, obje
         )
     except json.JSONDecodeError as error:
         raise InvalidMetadataError(
-            f"{name} is not valid JSON (line {error.lineno}, column {error.colno}): "
-            f"rebuild the package."
+            f"{name} is not valid JSON (line {error.lineno}, column {error.colno}): {remedy}."
         ) from error
     except RecursionError as error:
         raise strict.too_deep(limits.json_depth) from error
     if not isinstance(value, dict):
         raise InvalidMetadataError(
-            f"{name} holds {quote(value)} where a JSON object is wanted: rebuild the package."
+            f"{name} holds {quote(value)} where a JSON object is wanted: {remedy}."
         )
     # NUL and half pairs come from escapes alone: raw ones were refused above.
     if b"\\u" in data or data.count(b"{") + data.count(b"[") > limits.json_depth:

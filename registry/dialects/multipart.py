@@ -75,6 +75,16 @@ def _nothing_against(part: Part) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPart:
+    """A part that is kept, wherever it stands; there may be one of its name."""
+
+    name: str
+    max_bytes: int
+    refuse: Callable[[str], Refusal]
+    """What is raised with a reason, over a part that is too large or a second one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """What a dialect takes for the file of a form, and what else it lets through."""
 
@@ -86,6 +96,7 @@ class Rules:
     max_parts: int = 16
     max_other_bytes: int | None = 64 * 1024
     """Of all other parts together; None passes them over, whatever they hold."""
+    keeps: KeptPart | None = None
 
 
 class FormFile:
@@ -102,6 +113,8 @@ class FormFile:
         self._rest = memoryview(b"")
         self._other_bytes = 0
         self._inside = False
+        self.kept: bytes | None = None
+        """What the part holds that the rules keep, once the form was read to its end."""
         self.fields: list[tuple[str, bytes]] = []
         head = self._next_file(self.fields)
         if head is None:
@@ -137,18 +150,42 @@ class FormFile:
         """Go on to the next part that is a file, with the parts before it in ``fields``; None at
         the end of the form."""
         name, value = "", bytearray()
+        keeps = self._rules.keeps
+        is_kept = False
         for event in self._events:
             if isinstance(event, Part):
                 self._rules.refuse(event)
                 if self._rules.is_file(event):
                     return event
                 name, value = event.name, bytearray()
+                is_kept = keeps is not None and name == keeps.name
+                if is_kept:
+                    self._begin_kept()
+            elif is_kept:
+                self._keep(event)
             elif event is not None:
                 if self._count(event) and fields is not None:
                     value += event
             elif fields is not None:
                 fields.append((name, bytes(value)))
         return None
+
+    def _begin_kept(self) -> None:
+        keeps = self._rules.keeps
+        if keeps is not None and self.kept is not None:
+            raise keeps.refuse(f"The form has two parts named {keeps.name!r}. Send one.")
+        self.kept = b""
+
+    def _keep(self, data: bytes | None) -> None:
+        keeps = self._rules.keeps
+        if keeps is None or data is None:
+            return
+        self.kept = (self.kept or b"") + data
+        if len(self.kept) > keeps.max_bytes:
+            raise keeps.refuse(
+                f"The part {keeps.name!r} has more than {keeps.max_bytes} bytes, the most that it "
+                "may have."
+            )
 
     def _count(self, data: bytes) -> bool:
         """Whether what is in other parts is bounded, and may be kept."""

@@ -691,6 +691,70 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Attestation",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField()),
+                ("bundle", models.BinaryField()),
+                ("bundle_sha256", models.CharField(max_length=64)),
+                ("sidecar_sha256", models.CharField(max_length=64)),
+                ("target_channel", models.TextField(blank=True)),
+                ("identity", models.TextField()),
+                ("issuer", models.TextField(blank=True)),
+                ("repository", models.TextField(blank=True)),
+                ("ref", models.TextField(blank=True)),
+                ("commit", models.TextField(blank=True)),
+                ("run", models.TextField(blank=True)),
+                ("signed_at", models.DateTimeField()),
+                ("log_index", models.BigIntegerField()),
+                ("uploaded_at", models.DateTimeField()),
+                (
+                    "file",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attestations",
+                        to="registry.packagefile",
+                    ),
+                ),
+                (
+                    "uploaded_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "uploaded_with",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="accounts.token",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("file", "number"), name="attestations_in_order"
+                    ),
+                    models.UniqueConstraint(
+                        fields=("file", "bundle_sha256"), name="an_attestation_once"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Announcement",
             fields=[
                 (

@@ -1,3 +1,4 @@
+from registry.models.attestation import Attestation
 from registry.models.bin import Binned
 from registry.models.blob import Blob
 from registry.models.channel import Channel, ChannelFile, Removal
@@ -26,6 +27,7 @@ from registry.models.transfer import ChannelTransfer, MovedChannel, MovedPackage
 __all__ = [
     "AccountQuota",
     "Announcement",
+    "Attestation",
     "Binned",
     "Blob",
     "Channel",

@@ -32,7 +32,14 @@ _SNIPPET_CHARACTERS = 160
 SHELVES: tuple[tuple[str | Promise, tuple[str, ...]], ...] = (
     (
         _("Publish"),
-        ("publishing", "github-actions", "gitlab-ci", "forgejo-actions", "jenkins"),
+        (
+            "publishing",
+            "github-actions",
+            "gitlab-ci",
+            "forgejo-actions",
+            "jenkins",
+            "attestations",
+        ),
     ),
     (_("Install"), ("installing", "searching")),
     (_("People and rights"), ("accounts", "second-factor", "tokens", "groups")),

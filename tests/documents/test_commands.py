@@ -38,6 +38,7 @@ from tests.clients.conftest import PASSWORD, RECIPE, run_client
 from tests.documents import programs
 from tests.documents.blocks import DOCUMENTS, Block, blocks_of, steps_of_jenkins
 from tests.servers import PROJECT, LiveServer, PreparedData, run_commands
+from tests.sigstore_world import WORKFLOW, Sigstore, statement
 
 NOT_RUN = {
     "make run": "it does not end; every live host of these tests is started as it does",
@@ -54,12 +55,14 @@ NOT_RUN = {
 }
 SHOWN = {"text", "http", "netrc"}
 _ACTIONS = {
-    "actions/checkout", "conda-incubator/setup-miniconda", "prefix-dev/setup-pixi",
+    "actions/attest", "actions/checkout", "conda-incubator/setup-miniconda",
+    "prefix-dev/setup-pixi",
 }  # fmt: skip
 
 CI = ("api:read", "api:write")
 SCOPES = {
     "README": CI,
+    "attestations": CI,
     "publishing": CI,
     "github-actions": CI,
     "gitlab-ci": CI,
@@ -110,12 +113,16 @@ class Host:
     def filled(self, text: str, document: Path) -> str:
         """The text as its page has it, and what only its readers can know."""
         account, url = self.account(document), self.server.url
+        trusted_root = self.folder / "trusted_root.json"
         for example, here in {
             "https://forgejo.example.com/api/packages/acme": f"{url}/api/packages/elsewhere",
+            "TrustedRoot.embedded()": f"TrustedRoot.from_path('{trusted_root}')",
+            WORKFLOW: "WORKFLOW",  # whose owner is no account of ours
             "tokens/17": f"tokens/{self._token(account)}" if "tokens/17" in text else "",
         }.items():
             text = text.replace(example, here)
-        return documents.fill(text, base_url=url, account=account)
+        filled = documents.fill(text, base_url=url, account=account)
+        return filled.replace("WORKFLOW", WORKFLOW)
 
     def _token(self, account: str) -> int:
         tokens = self.curl(f"{self.server.url}/api/v1/accounts/{account}/tokens")["results"]
@@ -125,9 +132,14 @@ class Host:
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("documents")
+    sigstore = Sigstore()
+    trusted_root = folder / "trusted_root.json"
+    trusted_root.write_text(sigstore.trusted_root)
+    (folder / "bundle.json").write_bytes(sigstore.sign(statement(HELLO)))
+    env = {"CONDARIUM_SIGSTORE_TRUSTED_ROOT": str(trusted_root)}
     wanted = sorted({ALL, *SCOPES.values()})
     accounts = ["neutrons", "elsewhere", *(f"for-{path.stem.lower()}" for path in DOCUMENTS)]
-    with LiveServer(folder / "host", data=prepared_data) as server:
+    with LiveServer(folder / "host", env, data=prepared_data) as server:
         printed = run_commands(
             *(
                 ["createtoken", "ada", "--name", "-".join(scopes), *_options(scopes)]
@@ -175,7 +187,9 @@ def _lay_out(folder: Path) -> None:
         str(folder / "built"), "conda", home=folder,
     )  # fmt: skip
     (folder / "bin").mkdir()
-    (folder / "bin" / "python3").symlink_to(sys.executable)
+    python = folder / "bin" / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     script = Path(programs.__file__)
     for name in programs.PROGRAMS:
         program = folder / "bin" / name
@@ -314,7 +328,10 @@ class Reader:
             if "uses" in step:
                 assert step["uses"].partition("@")[0] in _ACTIONS, place
                 continue
-            secrets = {"${{ secrets.CONDARIUM_TOKEN }}": self.token}
+            secrets = {
+                "${{ secrets.CONDARIUM_TOKEN }}": self.token,
+                "${{ steps.attest.outputs.bundle-path }}": "bundle.json",
+            }
             env = {name: secrets[value] for name, value in step.get("env", {}).items()}
             self.run(step["run"], env, place)
 
@@ -336,6 +353,7 @@ def _follow(document: Path, host: Host, folder: Path) -> list[str]:
     reader = Reader(host, document, folder)
     for built in (HELLO, OTHER):
         (folder / built.filename).write_bytes(built.data)
+    (folder / "bundle.json").symlink_to(host.folder / "bundle.json")
     (folder / "recipe").mkdir()
     (folder / "recipe" / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     try:

@@ -14,9 +14,11 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.authentication import identify
+from portal import failpoints
 from portal.body import open_body
 from portal.errors import NotFound, Refusal
-from registry import publishing, waiting
+from registry import publishing, storage, waiting
+from registry.conda.attestation import MAX_BUNDLE_BYTES
 from registry.delivery import MethodNotAllowed
 from registry.dialects.prefix.form import FilePart
 from registry.models.channel import MAIN
@@ -68,13 +70,20 @@ def upload(request: HttpRequest, rest: str) -> HttpResponse:
     wait_seconds = waiting.asked_seconds(request)
     with upload_slot():
         # The form is a little more than the file; the file itself is held against the limit.
-        limit_bytes = settings.MAX_UPLOAD_BYTES + 2**20
+        limit_bytes = settings.MAX_UPLOAD_BYTES + MAX_BUNDLE_BYTES + 2**20
         body = open_body(request.META, limit_bytes=limit_bytes)
         part = FilePart(request.META.get("CONTENT_TYPE", ""), body)
         claims = Claims(filename=part.filename, sha256=part.sha256)
-        published = publishing.publish_to(
-            by=by, destination=destination, body=part, claims=claims, replaces=is_forced
-        )
+        with storage.receive(part, limit_bytes=settings.MAX_UPLOAD_BYTES) as incoming:
+            failpoints.reach("received")
+            published = publishing.take_in(
+                by=by,
+                destination=destination,
+                incoming=incoming,
+                claims=claims,
+                replaces=is_forced,
+                attestation=part.kept,
+            )
     answer = _published(published, is_forced=is_forced)
     return waiting.answer_when_visible(answer, published, wait_seconds)
 
@@ -82,6 +91,8 @@ def upload(request: HttpRequest, rest: str) -> HttpResponse:
 def _published(published: Published, *, is_forced: bool) -> HttpResponse:
     file, channel = published.file, published.channel
     place = f"{file.subdir}/{file.filename}"
+    if published.outcome is Outcome.UNCHANGED and published.is_attested:
+        return _text(f"{place} is in {channel} already, and has one more attestation.", 201)
     if published.outcome is Outcome.UNCHANGED and not is_forced:
         return _text(f"{place} is in {channel} already, with the same content.", 409)
     if published.outcome is Outcome.REPLACED:

@@ -195,6 +195,9 @@ END = f"--{BOUNDARY}--\r\n".encode()
         (encoded(file_part(), file_part()), 400, "two parts named 'file'"),
         (encoded(file_part(), Part("attestation", b"{}")), 422, "attestation"),
         (encoded(Part("attestation", b"{}"), file_part()), 422, "attestation"),
+        (encoded(file_part(), *[Part("attestation", b"{}")] * 2), 422, "two parts"),
+        (encoded(Part("attestation", b"{}"), file_part(), Part("attestation", b"")), 422, "two"),
+        (encoded(file_part(), Part("attestation", b"x" * 2**20 + b"x")), 422, "1048576 bytes"),
         # Too much of something.
         (encoded(*[Part("note", b"x")] * 20, file_part()), 400, "too large"),
         (encoded(file_part(), *[Part("note", b"x")] * 20), 400, "too large"),
