@@ -20,6 +20,7 @@ from registry.filter_forms import ContentsForm
 from registry.forms import PutForm
 from registry.models import ChannelFile, PackageFile
 from registry.views import folders
+from registry.views.attested import signatures_of
 from registry.views.diffs import shown_changes
 from registry.views.frame import package_context, preference, viewer, visible_entries
 from registry.views.highlighting import highlighted, json_tree
@@ -121,6 +122,8 @@ def file_info(
         "comparable": _comparable(identity, file),
         "info": index_words(file),
         "provenance": provenance_of(file.about),
+        "signatures": signatures_of(file),
+        "sidecar_url": f"{context['download_url']}.sigs" if context["download_url"] else "",
         "downloads": statistics.downloads_of(PackageFile.objects.filter(pk=file.pk)),
         "purl": package_url(
             name=file.name,

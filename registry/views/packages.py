@@ -21,6 +21,7 @@ from registry.conda.provenance import package_url, provenance_of
 from registry.filter_forms import PositionForm
 from registry.models import Channel, ChannelFile, Collaborator, Package, PackageFile
 from registry.views import listing
+from registry.views.attested import signatures_of
 from registry.views.badges import has_badges
 from registry.views.frame import (
     channels_of,
@@ -102,6 +103,8 @@ def package(request: HttpRequest, account: str, package: str) -> HttpResponse:
         "downloads_total": sum(count for _day, count in by_day),
         "dependents": dependents.count_dependents(identity, found),
         "provenance": provenance_of(newest.about),
+        "signatures": signatures_of(newest),
+        "signed_filename": newest.filename,
         "purl": package_url(
             name=found.name,
             channel_url=channel_url(installed_from) if installed_from else "",

@@ -167,6 +167,19 @@ def test_a_known_file_is_sent_again_with_an_attestation(
     assert records(channel)[0] is not None
 
 
+def test_pages_say_who_signed(
+    maintainer: Person, channel: ChannelAddress, sigstore: Sigstore
+) -> None:
+    upload(maintainer, sigstore.sign(statement(HELLO)))
+    attach(maintainer, sigstore.sign(statement(HELLO), identity="jane@example.org"))
+
+    for path in ("/acme/hello", f"/acme/hello/files/{PLACE}"):
+        page = Client().get(path).content.decode()
+        for words in (WORKFLOW, "github.com/acme/xz", COMMIT[:12], "jane@example.org"):
+            assert words in page
+    assert f'href="/conda/acme/{PLACE}.sigs"' in page
+
+
 # --- What is refused -----------------------------------------------------------------------------
 
 Change = Callable[[dict[str, Any]], None]

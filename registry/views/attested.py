@@ -1,0 +1,50 @@
+"""Who signed a package file, as its pages say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from registry.models import Attestation, PackageFile
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One attestation in words; an address is empty where it is not for following."""
+
+    identity: str
+    is_workflow: bool
+    issuer: str
+    repository: str
+    repository_url: str
+    ref: str
+    commit: str
+    commit_url: str
+    run_url: str
+    signed_at: datetime
+
+
+def signatures_of(file: PackageFile) -> list[Signature]:
+    """In the order they came; asked only of files whose record names some."""
+    if "attestations_sha256" not in file.index:
+        return []
+    rows = Attestation.objects.filter(file=file.pk).defer("bundle").order_by("number")
+    return [_signature(row) for row in rows]
+
+
+def _signature(row: Attestation) -> Signature:
+    # What a certificate says, and what only looks like an address is not linked.
+    address = row.repository if row.repository.startswith("https://") else ""
+    is_github = address.startswith("https://github.com/")
+    return Signature(
+        identity=row.identity,
+        is_workflow=bool(row.repository),
+        issuer=row.issuer,
+        repository=row.repository.removeprefix("https://"),
+        repository_url=address,
+        ref=row.ref,
+        commit=row.commit,
+        commit_url=f"{address}/commit/{row.commit}" if is_github and row.commit else "",
+        run_url=row.run if row.run.startswith("https://") else "",
+        signed_at=row.signed_at,
+    )
