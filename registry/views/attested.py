@@ -13,13 +13,14 @@ class Signature:
     """One attestation in words; an address is empty where it is not for following."""
 
     identity: str
-    is_workflow: bool
+    """A workflow's by its place in the repository, which is named beside it."""
     issuer: str
     repository: str
     repository_url: str
     ref: str
     commit: str
     commit_url: str
+    run: str
     run_url: str
     signed_at: datetime
 
@@ -37,14 +38,18 @@ def _signature(row: Attestation) -> Signature:
     address = row.repository if row.repository.startswith("https://") else ""
     is_github = address.startswith("https://github.com/")
     return Signature(
-        identity=row.identity,
-        is_workflow=bool(row.repository),
+        identity=_within(row.repository, row.identity),
         issuer=row.issuer,
         repository=row.repository.removeprefix("https://"),
         repository_url=address,
         ref=row.ref,
         commit=row.commit,
         commit_url=f"{address}/commit/{row.commit}" if is_github and row.commit else "",
+        run=_within(row.repository, row.run),
         run_url=row.run if row.run.startswith("https://") else "",
         signed_at=row.signed_at,
     )
+
+
+def _within(repository: str, address: str) -> str:
+    return address.removeprefix(f"{repository}/") if repository else address

@@ -13,10 +13,11 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Account, Organization
 from accounts.roles import Permission
-from registry import channel_work, indexing, jobs, placement
+from registry import channel_work, indexing, jobs, placement, sidecars
 from registry.channels import create_channel
 from registry.collaboration import set_collaborator
 from registry.models import (
+    Attestation,
     Binned,
     Channel,
     ChannelFile,
@@ -159,6 +160,7 @@ def _publish_all(olga: Person, acme: Account) -> PackageFile:
         files=inside, depends=depends, run_exports={"weak": [f"{NAME} >={VERSION}"]},
         constrains=["xz-static <0"],
     )  # fmt: skip
+    _attest(file)
     publish(olga, "acme", "main", NAME, "0.9", subdir="osx-arm64", about=about, files=inside)
     publish(olga, "acme", "main", "bare")
     publish(olga, "acme", CHANNEL, "needs-it", depends=[NAME])
@@ -179,6 +181,31 @@ def _publish_all(olga: Person, acme: Account) -> PackageFile:
         for number in range(90)
     )
     return file
+
+
+def _attest(file: PackageFile) -> None:
+    """As if a workflow and a person had signed it."""
+    repository = "https://github.com/acme/" + "a-repository-with-a-long-name-" * 3
+    for number, identity in enumerate((f"{repository}/.github/workflows/publish.yml@refs/tags/v1",
+                                       "someone@example.org"), 1):  # fmt: skip
+        is_workflow = number == 1
+        Attestation.objects.create(
+            file=file,
+            number=number,
+            bundle=b"{}",
+            bundle_sha256=f"{number:064}",
+            sidecar_sha256=f"{number:064}",
+            identity=identity,
+            issuer="https://token.actions.githubusercontent.com",
+            repository=repository if is_workflow else "",
+            ref="refs/tags/v1" if is_workflow else "",
+            commit="5" * 40 if is_workflow else "",
+            run=f"{repository}/actions/runs/12345678901/attempts/1" if is_workflow else "",
+            signed_at=timezone.now(),
+            log_index=number,
+            uploaded_at=timezone.now(),
+        )
+    sidecars.note(file, f"{2:064}")
 
 
 def _give_out(acme: Organization, olga: Person, long_person: Person) -> tuple[int, int]:

@@ -175,7 +175,8 @@ def test_pages_say_who_signed(
 
     for path in ("/acme/hello", f"/acme/hello/files/{PLACE}"):
         page = Client().get(path).content.decode()
-        for words in (WORKFLOW, "github.com/acme/xz", COMMIT[:12], "jane@example.org"):
+        assert ">.github/workflows/release.yml@refs/tags/v1.0</dd>" in page
+        for words in ("github.com/acme/xz</a>", COMMIT[:12], "jane@example.org"):
             assert words in page
     assert f'href="/conda/acme/{PLACE}.sigs"' in page
 
