@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -21,8 +22,8 @@ WEB, WORKER = "gunicorn: master [condarium-web]", "condarium worker"
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[LiveServer]:
-    """A host that was started for the first time."""
-    with LiveServer(tmp_path) as live:
+    """A host that was started for the first time, in a clone that nothing was started in."""
+    with LiveServer(tmp_path, env={"CONDARIUM_STATIC": str(tmp_path / "static")}) as live:
         yield live
 
 
@@ -114,6 +115,13 @@ def test_the_first_start_sets_everything_up_and_says_where(fresh: LiveServer) ->
     assert said.count("/first-account/") == 1
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert stat.S_IMODE((data / "secret-key").stat().st_mode) == 0o600
+    # What pages load comes compressed, and under names to keep for ever.
+    page = requests.get(fresh.url, timeout=10).text
+    [sheet] = re.findall(r'href="(/static/css/condarium\.[^"]*css)"', page)
+    answer = requests.get(fresh.url + sheet, headers={"Accept-Encoding": "gzip"}, timeout=10)
+    assert re.fullmatch(r"/static/css/condarium\.[0-9a-f]{12}\.css", sheet)
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in answer.headers["Cache-Control"]
 
 
 def test_static_files_are_collected_once_and_again_when_they_change(

@@ -45,6 +45,7 @@ class Command(BaseCommand):
         # Here there is no connection to the database yet, and none before the children are there.
         if code := exit_code_of(self._prepare):
             sys.exit(code)
+        use_collected_static_files()
 
         children = [
             Child("web", partial(webserver.run, f"fd://{listener.fileno()}", supervised=True))
@@ -142,6 +143,18 @@ def prepare_static_files() -> None:
             collect, verbosity=0, interactive=False, clear=True, ignore_patterns=_NEVER_SERVED
         )
         stamp.write_text(wanted)
+
+
+def use_collected_static_files() -> None:
+    """At the very first start the settings were read before there were any."""
+    if settings.DEBUG or not settings.WHITENOISE_USE_FINDERS:
+        return
+    kind = CompressedManifestStaticFilesStorage
+    settings.WHITENOISE_USE_FINDERS = False
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": f"{kind.__module__}.{kind.__qualname__}"},
+    }
 
 
 def _static_fingerprint() -> str:
