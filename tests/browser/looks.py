@@ -31,6 +31,7 @@ if _SCREENSHOTS:
 
 def look_at(page: Page, name: str, *, looks: Iterable[tuple[int, Theme]] = _LOOKS) -> None:
     """Fail on anything that keeps people from reading or reaching it; ``name`` is the picture's."""
+    page.wait_for_load_state()
     before = page.viewport_size
     for width, theme in looks:
         page.set_viewport_size({"width": width, "height": 900})

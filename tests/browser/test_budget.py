@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
+from tests.browser.going import sign_in
 from tests.browser.test_the_walk import MAKE_WORLD
-from tests.browser.test_token_walk import sign_in
 from tests.browser.walk_world import ORGANIZATION, PACKAGE
 from tests.servers import LiveServer, PreparedData, run_commands
 

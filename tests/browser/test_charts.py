@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import Organization
 from registry.models import ChannelFile, Download, PackageFile
+from tests.browser.going import follow, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish
@@ -76,8 +76,8 @@ def test_downloads_are_drawn_and_move_nothing(acme: Organization, page: Page) ->
     expect(legend).not_to_have_text(before)
     page.get_by_text("Show the numbers").click()
     look_at(page, "downloads-numbers")
-    page.get_by_role("link", name="By version").click()
-    page.get_by_role("link", name="365 days").click()
+    follow(page.get_by_role("link", name="By version"))
+    follow(page.get_by_role("link", name="365 days"))
     expect(canvas).to_be_visible()
     look_at(page, "downloads-by-version-in-a-year")
     page.goto(f"/acme/{_LONG}/downloads?by=version")

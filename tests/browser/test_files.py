@@ -11,8 +11,8 @@ from accounts.models import Organization
 from registry import placement
 from registry.channels import create_channel
 from registry.models import Binned, Channel, ChannelFile, Package, PackageFile
+from tests.browser.going import follow, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish
@@ -61,12 +61,11 @@ def test_files_of_three_pages_are_moved_together_and_come_back(
     page.get_by_label(_row(page, "xz-4.59-0.conda")).first.check()
     expect(count).to_have_text("2")
     for expected in ("3", "4"):
-        page.get_by_role("link", name="Next").click()
-        page.wait_for_url(re.compile("after="))
+        follow(page.get_by_role("link", name="Next"))
         page.locator("input[data-row]").first.check()
         expect(count).to_have_text(expected)
         page.wait_for_function("sessionStorage.length > 0")
-    page.get_by_role("link", name="Previous").click()
+    follow(page.get_by_role("link", name="Previous"))
     expect(page.locator("input[data-row]:checked")).to_have_count(1)
     expect(count).to_have_text("4")
     look_at(page, "files-chosen")
@@ -117,7 +116,7 @@ def test_files_of_three_pages_are_moved_together_and_come_back(
     look_at(page, "bin")
     page.get_by_role("button", name="Restore xz-4.7-0.conda").first.click()
     expect(page.get_by_text("xz-4.7-0.conda is restored, and stands in dev.")).to_be_visible()
-    page.get_by_role("link", name=re.compile("Delete now xz")).click()
+    follow(page.get_by_role("link", name=re.compile("Delete now xz")))
     look_at(page, "bin-delete")
     page.goto("/acme/settings/bin")
     page.get_by_label("Select all on this page").check()

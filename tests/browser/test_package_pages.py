@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from accounts.models import Organization
 from registry import indexing, placement
 from registry.models import Channel, Download, Package, PackageFile
+from tests.browser.going import sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from accounts.models import Organization
 from registry import indexing
 from registry.models import Collaborator
+from tests.browser.going import follow, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import sign_in
 from tests.builders import build_conda
 from tests.cast import Person
 from tests.factories import add_member, make_group, make_organization, make_user
@@ -150,7 +150,7 @@ def test_a_collaborator_is_added_changed_and_removed_by_clicking(
     assert Collaborator.objects.get().permission == "read"
     look_at(page, "collaborators-one")
 
-    page.get_by_role("link", name="Remove sven").click()
+    follow(page.get_by_role("link", name="Remove sven"))
     look_at(page, "collaborator-remove")
     page.get_by_role("button", name="Remove sven").click()
     expect(page.get_by_text("sven is no longer a collaborator of xz.")).to_be_visible()

@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 from accounts import audit, tokens
 from accounts.models import Organization, Token
 from registry.models import Channel, Collaborator, Package
+from tests.browser.going import arrived_at, follow, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import arrived_at, sign_in
 from tests.cast import Person
 from tests.factories import make_group, make_token
 
@@ -121,7 +121,7 @@ def test_the_same_without_a_script(
     page.goto("/acme/settings/access/new?template=upload")
     page.get_by_label("Name", exact=True).fill("ci")
     page.get_by_label("Filter the list").fill("xz")
-    page.get_by_role("button", name="Filter").click()
+    follow(page.get_by_role("button", name="Filter"))
     page.get_by_label("xz", exact=True).check()
     page.get_by_label("dev", exact=True).check()
     page.get_by_role("button", name="Preview").click()
@@ -133,7 +133,7 @@ def test_the_same_without_a_script(
 
     page.goto("/acme/settings/log")
     page.get_by_label("About").select_option("token")
-    page.get_by_role("button", name="Filter").click()
+    follow(page.get_by_role("button", name="Filter"))
     expect(page.get_by_role("rowheader")).to_have_text(["made the token ci"])
 
 

@@ -9,8 +9,8 @@ from allauth.mfa.models import Authenticator
 from django.core.cache import cache
 from playwright.sync_api import Page, expect
 
+from tests.browser.going import arrived_at, follow, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import arrived_at, sign_in
 from tests.cast import Person
 from tests.factories import PASSWORD
 from tests.one_time_codes import code_of
@@ -22,8 +22,7 @@ SECURITY = "/olga/settings/security"
 
 def sign_out(page: Page) -> None:
     page.goto("/account/logout/")
-    page.get_by_role("main").get_by_role("button", name="Sign out").click()
-    page.wait_for_url("**/")
+    follow(page.get_by_role("main").get_by_role("button", name="Sign out"))
 
 
 def first_step(page: Page) -> None:
@@ -74,23 +73,23 @@ def test_a_second_factor_from_its_adding_to_its_end(page: Page, owner: Person) -
 
     page.goto(f"{host}{SECURITY}")
     look_at(page, "security-first")
-    page.get_by_role("link", name="Add an authenticator app").click()
+    follow(page.get_by_role("link", name="Add an authenticator app"))
     arrived_at(page, "Add an authenticator app")
     look_at(page, "totp-add")
     secret = page.locator(".command-box pre").inner_text()
     page.get_by_label("Code").fill("000000")
-    page.get_by_role("button", name="Turn on").click()
+    follow(page.get_by_role("button", name="Turn on"))
     expect(page.get_by_text("That code is not right.").first).to_be_visible()
     assert page.locator(".command-box pre").inner_text() == secret
     page.get_by_label("Code").fill(code_of(secret))
-    page.get_by_role("button", name="Turn on").click()
+    follow(page.get_by_role("button", name="Turn on"))
 
     arrived_at(page, "Recovery codes")
     look_at(page, "recovery-codes")
     codes = page.locator(".command-box pre").inner_text().split()
     assert len(codes) == 10
     page.get_by_label("I keep these codes").check()
-    page.get_by_role("button", name="Done").click()
+    follow(page.get_by_role("button", name="Done"))
     expect(page.get_by_text("10 of 10 are left.")).to_be_visible()
 
     tools = virtual_key(page)
@@ -105,7 +104,7 @@ def test_a_second_factor_from_its_adding_to_its_end(page: Page, owner: Person) -
     arrived_at(page, "Rename a passkey")
     look_at(page, "passkey-rename")
     page.get_by_label("Name").fill("blue key")
-    page.get_by_role("button", name="Save").click()
+    follow(page.get_by_role("button", name="Save"))
     page.goto(f"{host}{SECURITY}")
     look_at(page, "security-full")
 
@@ -142,7 +141,7 @@ def test_a_second_factor_from_its_adding_to_its_end(page: Page, owner: Person) -
         page.goto(f"{host}{path}")
         look_at(page, name)
     page.goto(f"{host}{SECURITY}")
-    page.get_by_role("link", name="Remove blue key").click()
+    follow(page.get_by_role("link", name="Remove blue key"))
     look_at(page, "passkey-remove")
     page.get_by_role("button", name="Remove passkey").click()
     expect(page.get_by_text("The passkey is removed.")).to_be_visible()
@@ -154,13 +153,13 @@ def test_codes_sign_in_without_a_script(page_without_script: Page, owner: Person
     page = page_without_script
     sign_in(page, "olga", goal=SECURITY)
     expect(page.get_by_role("button", name="Sign in with a passkey")).to_have_count(0)
-    page.get_by_role("link", name="Add an authenticator app").click()
+    follow(page.get_by_role("link", name="Add an authenticator app"))
     secret = page.locator(".command-box pre").inner_text()
     page.get_by_label("Code").fill(code_of(secret))
-    page.get_by_role("button", name="Turn on").click()
+    follow(page.get_by_role("button", name="Turn on"))
     codes = page.locator(".command-box pre").inner_text().split()
     page.get_by_label("I keep these codes").check()
-    page.get_by_role("button", name="Done").click()
+    follow(page.get_by_role("button", name="Done"))
 
     for code in (code_of(secret), codes[0]):
         forget_used_codes()

@@ -16,6 +16,7 @@ from accounts.models import Organization
 from registry import channel_work, indexing, jobs
 from registry.channels import create_channel
 from registry.models import Channel, Job
+from tests.browser.going import follow
 from tests.browser.looks import look_at
 from tests.cast import Person
 from tests.factories import make_organization, make_user
@@ -57,7 +58,7 @@ def test_those_who_run_the_site_look_at_all_of_it(acme: Organization, page: Page
     expect(page.get_by_text("All is well")).to_be_visible()
     look_at(page, "site-overview")
     for name in ("accounts", "switches", "notices", "jobs", "index", "storage", "settings", "log"):
-        page.get_by_role("navigation", name="Site").get_by_role("link", name=name).click()
+        follow(page.get_by_role("navigation", name="Site").get_by_role("link", name=name))
         look_at(page, f"site-{name}")
     page.goto("/-/site/accounts/acme")
     look_at(page, "site-account")
@@ -65,14 +66,14 @@ def test_those_who_run_the_site_look_at_all_of_it(acme: Organization, page: Page
     page.get_by_role("button", name="Suspend this account").click()
     expect(page.get_by_text("acme is suspended.")).to_be_visible()
     look_at(page, "site-account-suspended")
-    page.get_by_role("button", name="End the suspension").click()
+    follow(page.get_by_role("button", name="End the suspension"))
     page.goto("/-/site/switches")
     box = page.locator("section", has=page.get_by_role("heading", name="Uploads"))
     box.get_by_label("What people are told besides").fill("Back at noon.")
     box.get_by_role("button", name="Close Uploads").click()
     expect(page.get_by_text("Back at noon.").first).to_be_visible()
     look_at(page, "site-switches-thrown")
-    page.get_by_role("button", name="Open again").click()
+    follow(page.get_by_role("button", name="Open again"))
     switches.forget()
 
 

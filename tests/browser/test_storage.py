@@ -12,8 +12,8 @@ from accounts.identity import OPERATOR
 from accounts.models import Organization
 from registry import notices, placement, quotas
 from registry.models import Channel, ChannelFile, PackageFile
+from tests.browser.going import follow, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish
@@ -57,10 +57,10 @@ def test_from_a_full_account_to_a_rule_that_makes_room(acme: Organization, page:
     expect(page.get_by_role("heading", name="Storage")).to_be_visible()
     expect(page.get_by_text("The account is full")).to_be_visible()
     look_at(page, "storage")
-    page.get_by_role("link", name="In no channel").click()
+    follow(page.get_by_role("link", name="In no channel"))
     look_at(page, "storage-unlisted")
     page.goto("/acme/settings/storage")
-    page.get_by_role("link", name="Retention main").click()
+    follow(page.get_by_role("link", name="Retention main"))
     look_at(page, "retention")
     page.get_by_label("Keep the newest versions").fill("2")
     page.get_by_role("button", name="Make it, and look").click()

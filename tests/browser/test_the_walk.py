@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 from registry.management.demo_packages import DemoPackage
 from tests.browser import pictures
 from tests.browser.conftest import REPORT_VIOLATIONS, Faults
-from tests.browser.test_token_walk import arrived_at, sign_in
+from tests.browser.going import arrived_at, follow, sign_in
 from tests.browser.walk_world import ORGANIZATION, PACKAGE, PLATFORMS, diffraction
 from tests.clients.conftest import run_client
 from tests.servers import PROJECT, LiveServer, PreparedData, run_commands
@@ -152,7 +152,7 @@ def test_from_the_collaborators_page_to_the_installed_package(
     row = page.get_by_role("row").filter(has_text="diffraction-3.2.0-").first
     expect(row).to_contain_text("just now with the token “Releases”")
     picture("files")
-    row.get_by_role("link", name="diffraction-3.2.0-").click()
+    follow(row.get_by_role("link", name="diffraction-3.2.0-"))
     picture("file")
     page.get_by_role("link", name="Downloads", exact=True).click()
     expect(page.locator("figure.chart").first).to_be_visible()

@@ -12,6 +12,7 @@ from playwright.sync_api import Error, Page, expect
 from accounts import tokens
 from accounts.models import Organization, Token
 from tests.accounts.views.pages import days_from_now
+from tests.browser.going import arrived_at, follow, sign_in
 from tests.browser.looks import look_at
 from tests.cast import Person
 from tests.factories import (
@@ -27,19 +28,6 @@ from tests.factories import (
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def sign_in(page: Page, name: str, *, goal: str = "/dashboard") -> None:
-    page.goto(f"/account/login/?next={goal}")
-    page.get_by_label("Login").or_(page.get_by_label("Username")).first.fill(name)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url(f"**{goal}")
-
-
-def arrived_at(page: Page, heading: str) -> None:
-    """A click returns before the next page is there."""
-    expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible()
-
-
 def mailed_code() -> str:
     [message] = mail.outbox
     code = re.search(r"^\s*([A-Z0-9]+-?[A-Z0-9]+)\s*$", str(message.body), re.MULTILINE)
@@ -52,9 +40,9 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     page.get_by_label("Username").fill("nina")
     page.get_by_label("Email").fill("nina@example.org")
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Make the account").click()
+    follow(page.get_by_role("button", name="Make the account"))
     page.get_by_label("Code").fill(mailed_code())
-    page.get_by_role("button", name="Confirm").first.click()
+    follow(page.get_by_role("button", name="Confirm").first)
 
     page.goto("/dashboard")
     expect(page.get_by_text("Nothing needs you.").first).to_be_visible()
@@ -105,7 +93,7 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert copied not in kept
 
-    page.get_by_role("link", name="To the tokens").click()
+    follow(page.get_by_role("link", name="To the tokens"))
     # The browser kept nothing of it: going back could only send the form again.
     with pytest.raises(Error, match="ERR_CACHE_MISS"):
         page.go_back()
@@ -132,7 +120,7 @@ def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     expect(page.get_by_text("The token ci-xz is revoked")).to_be_visible()
     page.get_by_role("link", name="Revoke all made before a day").click()
     page.get_by_label("Made before").fill("2999-01-01")
-    page.get_by_role("button", name="Show them").click()
+    follow(page.get_by_role("button", name="Show them"))
     look_at(page, "revoke-before")
     page.get_by_role("button", name="Revoke 1 token").click()
     expect(page.get_by_text("1 token is revoked")).to_be_visible()
@@ -313,6 +301,7 @@ def test_the_token_walk_goes_by_keyboard_alone(
     arrived_at(page, "Token “ci” made")
     tab_to("Copy")
     page.keyboard.press("Space")
+    expect(page.locator(".secret").get_by_role("button", name="Copied")).to_be_visible()
     secret = page.evaluate("navigator.clipboard.readText()")
 
     assert tokens.find(secret) == Token.objects.get()

@@ -9,8 +9,8 @@ from registry import indexing
 from registry.channels import create_channel
 from registry.models import Channel, ChannelTransfer, Package, Transfer
 from registry.placement import add_to_channel
+from tests.browser.going import arrived_at, sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import arrived_at, sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish

@@ -9,8 +9,8 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 
 from accounts.models import Organization
 from registry.models import PackageFile
+from tests.browser.going import sign_in
 from tests.browser.looks import look_at
-from tests.browser.test_token_walk import sign_in
 from tests.builders import BuiltPackage, build_conda
 from tests.cast import Person
 from tests.factories import make_organization, make_user

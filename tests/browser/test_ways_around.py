@@ -7,7 +7,7 @@ from playwright.sync_api import Page, Route, expect
 
 from accounts.models import Organization
 from registry.models import Channel, ChannelFile
-from tests.browser.test_token_walk import sign_in
+from tests.browser.going import sign_in
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish
