@@ -160,7 +160,7 @@ def _place_what_is_shown(channel: Channel, subdir: str) -> None:
         files, has_private_packages = shown
         folder = storage.index_folder(channel.pk, subdir)
         # All shards of a week lie there, of generations that only members were shown, too. Their
-        # names are digests of what they say, but as `delivery.find_shard` has it, knowing one
+        # names are digests of what they say, but as `finding.find_shard` has it, knowing one
         # gives no right to a private package. Who asks for others knows what stands in them.
         shards = None if has_private_packages or not subdir else f"{folder}/{_SHARDS}"
         _switch(link, files, folder=folder, shards=shards)

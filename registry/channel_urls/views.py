@@ -19,7 +19,7 @@ from portal.body import open_body
 from portal.errors import InvalidInput, NotFound, Refusal
 from portal.problems import problem_response
 from portal.questions import noted
-from registry import access, delivery, publishing, waiting
+from registry import access, delivery, finding, publishing, waiting
 from registry.channel_urls import recall
 from registry.channel_urls.paths import ChannelPath, channel_url, parse_channel_path
 from registry.conda.errors import PackageError
@@ -68,13 +68,13 @@ def _read(request: HttpRequest, account_name: str, path: ChannelPath | None) -> 
         channel = access.find_channel_to_read(identity, account_name, path.channel)
         subdir = path.subdir or ""
         if path.is_package:
-            file, stored = delivery.find_package_file(identity, channel, subdir, path.name)
+            file, stored = finding.find_package_file(identity, channel, subdir, path.name)
         elif path.sidecar_of is not None:
             filename, sha256 = path.sidecar_of
             file = None
-            stored = delivery.find_sidecar(identity, channel, subdir, filename, sha256)
+            stored = finding.find_sidecar(identity, channel, subdir, filename, sha256)
         else:
-            find = delivery.find_shard if path.is_shard else delivery.find_index_file
+            find = finding.find_shard if path.is_shard else finding.find_index_file
             found = find(identity, channel, subdir, path.name)
             if found is None:
                 raise NotFound

@@ -19,7 +19,7 @@ from accounts.identity import Identity
 from accounts.rights import require_ability
 from accounts.scopes import Ability
 from portal.errors import NotFound
-from registry import access, delivery, placement, replacing
+from registry import access, delivery, finding, placement, replacing
 from registry.dialects.anaconda.document import files_json
 from registry.dialects.anaconda.endpoint import endpoint, reply
 from registry.dialects.anaconda.finding import Missing, find_package
@@ -96,7 +96,7 @@ def download(
         allowed = access.may_download(by, file, channel)
     if not allowed:
         raise NotFound
-    stored = delivery.stored_package(file, is_private=True)
+    stored = finding.stored_package(file, is_private=True)
     return delivery.deliver_package(request, file, stored)
 
 

@@ -19,7 +19,7 @@ from django.http.response import HttpResponseBase
 from accounts.identity import Identity
 from accounts.scopes import Ability
 from portal.errors import CredentialNeeded, NotFound
-from registry import access, delivery, publishing, waiting
+from registry import access, delivery, finding, publishing, waiting
 from registry.conda.repodata import compress_bz2, forgejo_tail
 from registry.delivery import Stored
 from registry.dialects.forgejo.forms import open_archive
@@ -59,10 +59,10 @@ def registry(request: HttpRequest, by: Identity, account: str, rest: str) -> Htt
             return _archive(request, by, channel, subdir, filename)
         case ChannelFile(channel_name, name):
             channel = access.find_channel_to_read(by, account, channel_name)
-            stored = delivery.find_index_file(by, channel, "", name)
+            stored = finding.find_index_file(by, channel, "", name)
         case Shard(channel_name, subdir, name):
             channel = access.find_channel_to_read(by, account, channel_name)
-            stored = delivery.find_shard(by, channel, subdir, name)
+            stored = finding.find_shard(by, channel, subdir, name)
         case None:
             return answer_empty(404)
     if stored is None:
@@ -100,7 +100,7 @@ def _upload(request: HttpRequest, by: Identity, account: str, rest: str) -> Http
 
 
 def _index_file(by: Identity, channel: Channel, subdir: str, name: str) -> Stored:
-    stored = delivery.find_index_file(by, channel, subdir, DOCUMENTS.get(name, name))
+    stored = finding.find_index_file(by, channel, subdir, DOCUMENTS.get(name, name))
     if stored is None:
         raise NotFound
     if name not in DOCUMENTS:
@@ -115,7 +115,7 @@ def _index_file(by: Identity, channel: Channel, subdir: str, name: str) -> Store
 def _compressed(stored: Stored, removed_offset: int) -> Stored:
     """The ``.bz2`` of the document as Forgejo's clients get it, made when it is first asked for."""
     changed = replace(
-        stored, content_type=delivery.content_type_of(".json.bz2"), removed_offset=None
+        stored, content_type=finding.content_type_of(".json.bz2"), removed_offset=None
     )
     if stored.data is not None:
         data = bz2.compress(stored.data[:removed_offset] + forgejo_tail())
@@ -139,12 +139,12 @@ def _archive(
     request: HttpRequest, by: Identity, channel: Channel, subdir: str, filename: str
 ) -> HttpResponseBase:
     try:
-        file, stored = delivery.find_package_file(by, channel, subdir, filename)
+        file, stored = finding.find_package_file(by, channel, subdir, filename)
     except NotFound:
         known = _other_case(channel, subdir, filename)
         if known is None:
             raise
-        file, stored = delivery.find_package_file(by, channel, subdir, known)
+        file, stored = finding.find_package_file(by, channel, subdir, known)
     response = delivery.deliver_package(request, file, stored)
     if response.status_code in {200, 206, 304}:
         response.headers["Cache-Control"] = "private, max-age=300"

@@ -18,7 +18,8 @@ from pytest_django import Settings
 from accounts.identity import ANONYMOUS
 from registry import generations, placement, storage
 from registry.channels import change_channel
-from registry.delivery import Stored, deliver, find_index_file
+from registry.delivery import Stored, deliver
+from registry.finding import find_index_file
 from registry.models import PackageFile, PublishedIndex
 from registry.storage import FolderStore
 from tests.builders import build_conda, build_tar_bz2
