@@ -414,9 +414,12 @@ def site_storage(request: HttpRequest) -> HttpResponse:
     largest = files.annotate(size=Sum("size_bytes"), count=Count("pk")).order_by("-size")[:50]
     unneeded = Blob.objects.filter(files=None).aggregate(size=Sum("size_bytes"), count=Count("pk"))
     stored = Blob.objects.aggregate(size=Sum("size_bytes"), count=Count("pk"))
+    # More than is stored where the same bytes lie in several accounts, or in one twice.
+    of_all = PackageFile.objects.present().aggregate(size=Sum("size_bytes"))
     total, free = _space()
     context = frame("site-storage", _("Storage"), _("The accounts that keep most.")) | {
         "largest": list(largest),
+        "of_all": of_all["size"],
         "unneeded": unneeded,
         "stored": stored,
         "total": total,

@@ -16,10 +16,10 @@ from accounts import switches
 from accounts.models import Account, Event
 from portal import env
 from registry import channel_work, jobs, quotas
-from registry.models import Channel, Job
+from registry.models import Channel, Job, PackageFile
 from tests.cast import Person
 from tests.factories import make_user
-from tests.registry.api.world import World
+from tests.registry.api.world import World, publish
 from tests.registry.views.browsers import Browsers, text_of
 
 PAGES = ("", "accounts", "switches", "notices", "jobs", "index", "storage", "settings", "log")
@@ -109,6 +109,18 @@ def test_what_is_known_of_jobs_and_checks_is_told_and_no_more(
     assert "Verify indexes just now 2.5 s 2 1 (50 %)" in told
     Job.objects.filter(pk=job.pk).update(failed=1)
     assert "1 index was damaged, and made anew." in text_of(root.client.get("/-/site/storage"))
+
+
+def test_parts_of_what_accounts_keep_are_parts_of_the_sum(
+    world: World, root: Person, owner: Person
+) -> None:
+    # Kept twice and stored once: no account keeps more than all of it.
+    PackageFile.objects.all().delete()
+    for account in (world.organization.account.name, owner.name):
+        publish(owner, account, "main", "shared")
+
+    told = text_of(root.client.get("/-/site/storage"))
+    assert told.count("50 %") == 2
 
 
 def test_a_switch_is_thrown_and_put_back(root: Person, anonymous: Client) -> None:
