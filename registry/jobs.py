@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
@@ -38,6 +38,7 @@ from accounts.models import Account
 from accounts.rights import manageable_accounts, runs_the_site
 from portal import failpoints, processes
 from portal.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from registry import leases
 from registry.models import Job
 
 log = logging.getLogger(__name__)
@@ -236,6 +237,7 @@ class Running:
         self.params: dict[str, Any] = dict(job.params)
         self.position: Any = job.position
         """What the work gave to `advance` last, before it was cut; None at the beginning."""
+        self.key = job.key
         self._job = job
         self._holder = holder
         self._by: Identity | None = None
@@ -473,26 +475,9 @@ def _renewed_lease(running: Running) -> Iterator[None]:
     if connection.in_atomic_block:  # nobody else would see it
         yield
         return
-    done = threading.Event()
-
-    def renew() -> None:
-        try:
-            while not done.wait(settings.JOB_LEASE_SECONDS / 4):
-                try:
-                    running.renew()
-                except DatabaseError:
-                    log.warning("the lease of a job could not be renewed; trying again")
-                    close_old_connections()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=renew, name="job-lease", daemon=True)
-    thread.start()
-    try:
+    every_seconds = settings.JOB_LEASE_SECONDS / 4
+    with leases.renewed(running.renew, every_seconds=every_seconds, of=f"job {running.key}"):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 class Lanes:

@@ -1,22 +1,25 @@
-"""Holding what only one worker at a time may do to an index, for as long as it takes."""
+"""Holding what only one worker at a time may do, for as long as it takes."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from portal import processes
 from registry.models import PublishedIndex
 from registry.models.prepared import Prepared
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -31,7 +34,12 @@ def hold(index: PublishedIndex, lease_name: str) -> Iterator[str | None]:
         yield None
         return
     try:
-        with _renewed(index, lease_name, worker):
+        every_seconds = settings.INDEX_LEASE_SECONDS / 3
+        with renewed(
+            lambda: _renew(index.pk, lease_name, worker),
+            every_seconds=every_seconds,
+            of=f"{lease_name} of index {index.pk}",
+        ):
             yield worker
     finally:
         queries.give_back.update(index.pk, worker)
@@ -66,23 +74,37 @@ def _lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.INDEX_LEASE_SECONDS)
 
 
+def _renew(index_id: int, lease_name: str, worker: str) -> None:
+    mine = PublishedIndex.objects.filter(pk=index_id, **{f"{lease_name}_holder": worker})
+    mine.update(**{f"{lease_name}_until": _lease_end()})
+
+
 @contextmanager
-def _renewed(index: PublishedIndex, lease_name: str, worker: str) -> Iterator[None]:
-    """Keep the lease while the work takes longer than it lasts."""
+def renewed(renew: Callable[[], object], *, every_seconds: float, of: str) -> Iterator[None]:
+    """Call ``renew`` now and then, from another thread, as long as the block runs.
+
+    A database that doesn't answer is asked again sooner, and the log hears of it once.
+    """
     done = threading.Event()
 
-    def renew() -> None:
+    def keep_on() -> None:
+        is_failing = False
         # Most work is done by then, and not even a connection was made.
-        while not done.wait(settings.INDEX_LEASE_SECONDS / 3):
+        while not done.wait(every_seconds / 4 if is_failing else every_seconds):
             try:
-                mine = PublishedIndex.objects.filter(
-                    pk=index.pk, **{f"{lease_name}_holder": worker}
-                )
-                mine.update(**{f"{lease_name}_until": _lease_end()})
+                renew()
+                is_failing = False
+            except DatabaseError as error:
+                if not is_failing:
+                    log.warning(
+                        "a lease could not be renewed; trying again",
+                        extra={"lease": of, "error": type(error).__name__},
+                    )
+                is_failing = True
             finally:
                 connection.close()
 
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread = threading.Thread(target=keep_on, name="lease", daemon=True)
     thread.start()
     try:
         yield
