@@ -31,7 +31,7 @@ class RegistryConfig(AppConfig):
         housekeeping.also_sweep("invitations to packages", package_invitations.sweep)
         housekeeping.also_sweep("refused uploads", refused_uploads.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
-        housekeeping.also_sweep("figures of packages", fetches.sweep)
+        housekeeping.also_sweep("figures of packages", fetches.note_fetches, every_seconds=3600)
         housekeeping.also_sweep("tokens that end soon", expiry.warn_of_ends)
         housekeeping.also_sweep("of deleted accounts", endings.sweep)
         housekeeping.also_sweep("files that left", replacing.sweep)

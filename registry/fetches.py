@@ -7,8 +7,6 @@ for who belongs to the account, of files in any of its channels.
 
 from __future__ import annotations
 
-import math
-import time
 from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
@@ -17,18 +15,7 @@ from django.utils import timezone
 from registry.models import Channel, ChannelFile, Download, Package, PackageFile
 
 DAYS = 30
-_EVERY_SECONDS = 3600
 _BATCH = 500
-_counted_at = -math.inf
-
-
-def sweep() -> int:
-    """`note_fetches` at most once an hour in this process."""
-    global _counted_at  # noqa: PLW0603 - one memory for the process
-    if time.monotonic() < _counted_at + _EVERY_SECONDS:
-        return 0
-    _counted_at = time.monotonic()
-    return note_fetches()
 
 
 def note_fetches() -> int:

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
 from accounts import switches
 from portal import processes
-from registry import generations, indexing, storage, tree
+from registry import chores, generations, indexing, storage, tree
 from registry.conda.shards import shard_filename
 from registry.models import Binned, Blob, Channel, PackageFile, PublishedIndex, Stage
 from registry.rows import batched
@@ -29,28 +30,41 @@ _OWNER = re.compile(r"[a-z]+-(?P<host>[A-Za-z0-9.-]+)_(?P<pid>[0-9]{1,10})_")
 _BATCH = 500
 
 
+class _Sweep(NamedTuple):
+    run: Callable[[], int]
+    every_seconds: float = 0
+
+
 # Sweeps of rooms that stand above this one, by what they take away.
-_OF_OTHERS: dict[str, Callable[[], int]] = {}
+_OF_OTHERS: dict[str, _Sweep] = {}
 
 
-def also_sweep(name: str, sweep: Callable[[], int]) -> None:
-    """Have `keep_house` run a sweep of a room that knows of this one; told when all is set up."""
-    _OF_OTHERS[name] = sweep
+def also_sweep(name: str, sweep: Callable[[], int], *, every_seconds: float = 0) -> None:
+    """Have `keep_house` run a sweep of a room that knows of this one, at most every so many
+    seconds; told when all is set up."""
+    _OF_OTHERS[name] = _Sweep(sweep, every_seconds)
 
 
 def keep_house() -> dict[str, int]:
-    """Run every sweep once; how many things each of them took away. Nothing, while the site is
-    read-only."""
+    """Run every sweep that is due; how many things each of them took away. Nothing, while the site
+    is read-only."""
     if switches.is_thrown(switches.Name.READ_ONLY):
         return {}
-    swept = {
-        **{name: sweep() for name, sweep in _OF_OTHERS.items()},
-        "uploads": sweep_abandoned_uploads(),
-        "staged uploads": sweep_stages(),
-        "blobs": sweep_unreferenced_blobs(),
-        "index files": sweep_old_index_files(),
-        "subdirs of the tree": tree.mend(),
+    sweeps = _OF_OTHERS | {
+        "uploads": _Sweep(sweep_abandoned_uploads),
+        "staged uploads": _Sweep(sweep_stages),
+        "blobs": _Sweep(sweep_unreferenced_blobs),
+        "index files": _Sweep(sweep_old_index_files),
+        "subdirs of the tree": _Sweep(tree.mend),
     }
+    swept: dict[str, int] = {}
+    for name, sweep in sweeps.items():
+        try:
+            swept[name] = chores.run(name, sweep.run, every_seconds=sweep.every_seconds) or 0
+        except Exception:  # the next time may go well, and the others must be done
+            log.exception("a sweep failed", extra={"chore": name})
+            if not connection.in_atomic_block:
+                close_old_connections()
     if any(swept.values()):
         log.info("swept", extra={key.replace(" ", "_"): count for key, count in swept.items()})
     return swept

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from django.db import close_old_connections
 
+from registry import chores
+
 log = logging.getLogger(__name__)
 
 Pair = tuple[int, str]
@@ -141,12 +143,17 @@ class _Rest:
 class Chore:
     """What is done every so many seconds; ``when_idle``, when nobody waits for an index.
 
-    Idle work comes in small pieces: each call does one, and says whether there is another.
+    Idle work comes in small pieces: each call does one, and says whether there is another. Of one
+    with a name is noted when it was done, and how it went.
     """
 
     work: Callable[[], object]
     every_seconds: float
     when_idle: bool = False
+    name: str = ""
+
+    def do(self) -> object:
+        return chores.run(self.name, self.work) if self.name else self.work()
 
 
 class Chores:
@@ -171,7 +178,7 @@ class Chores:
         more = False
         try:
             if not chore.when_idle or self._is_idle():
-                more = bool(chore.work()) and chore.when_idle
+                more = bool(chore.do()) and chore.when_idle
         except Exception:  # the next time may go well, and the other chores must be done
             log.exception("a chore failed")
         finally:

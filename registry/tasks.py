@@ -58,9 +58,16 @@ def prepare_worker(**_kwargs: object) -> None:
     let_small_work_pass()
     Chores(
         [
-            Chore(recovery.check_after_restart, every_seconds=600),
+            Chore(
+                recovery.check_after_restart, every_seconds=600, name="index files after a restart"
+            ),
             Chore(_sweep, every_seconds=settings.INDEX_SWEEP_SECONDS),
-            Chore(condensing.condense_some, every_seconds=60, when_idle=True),
+            Chore(
+                condensing.condense_some,
+                every_seconds=60,
+                when_idle=True,
+                name="smaller index files",
+            ),
         ],
         is_idle=lambda: not indexing.overdue(),
     )

@@ -2,6 +2,7 @@ from registry.models.attestation import Attestation
 from registry.models.bin import Binned
 from registry.models.blob import Blob
 from registry.models.channel import Channel, ChannelFile, Removal
+from registry.models.chore import ChoreRun
 from registry.models.collaborator import Collaborator
 from registry.models.dependency import Dependency
 from registry.models.download import Download, DownloadTotal
@@ -34,6 +35,7 @@ __all__ = [
     "ChannelFile",
     "ChannelTransfer",
     "ChanneldataEntry",
+    "ChoreRun",
     "Collaborator",
     "CurrentFile",
     "CurrentVersion",

@@ -33,7 +33,7 @@ from portal.charts import Chart, Point, Series
 from portal.errors import NotFound, Refusal
 from portal.templatetags.ui import thousands
 from registry import channel_work, indexing, jobs
-from registry.models import Blob, Channel, Job, PackageFile, PublishedIndex, StaleMark
+from registry.models import Blob, Channel, ChoreRun, Job, PackageFile, PublishedIndex, StaleMark
 from registry.site_forms import IndexForm, NoticeForm, SiteJobsForm, SiteLogForm, SwitchForm
 from registry.views.jobs import job_context, job_facts
 from registry.views.paging import links, position, slice_of
@@ -118,6 +118,8 @@ def _warnings(waits: int, share_free: float, failed: int) -> list[str]:
         found.append(_("Less than a tenth of the disk is free."))
     if failed:
         found.append(_("Jobs failed in the last 7 days."))
+    if any(chore["is_failing"] for chore in _chores()):
+        found.append(_("A chore of the worker failed when it was done last."))
     return found
 
 
@@ -274,6 +276,7 @@ def site_jobs(request: HttpRequest) -> HttpResponse:
         "is_filtered": bool(state),
         "failed_jobs": _recently_failed(),
         "kinds": _kinds(),
+        "chores": _chores(),
         **links(request, shown, [job.pk for job in shown.rows]),
     }
     return render(request, "registry/site_jobs.html", context)
@@ -315,6 +318,40 @@ def _kinds() -> list[dict[str, Any]]:
             "seconds": (row["last"] - row["began"]).total_seconds() if row["began"] else None,
         }
         for row in rows.order_by("kind")
+    ]
+
+
+_CHORES = {
+    "suspensions that ended": gettext_lazy("End suspensions"),
+    "invitations to packages": gettext_lazy("Forget old invitations to packages"),
+    "refused uploads": gettext_lazy("Forget old refused uploads"),
+    "old jobs": gettext_lazy("Forget old jobs"),
+    "figures of packages": gettext_lazy("Add up downloads"),
+    "tokens that end soon": gettext_lazy("Write about tokens that end soon"),
+    "of deleted accounts": gettext_lazy("Clear what deleted accounts leave"),
+    "files that left": gettext_lazy("Delete files that were not uploaded again"),
+    "files that no rule keeps": gettext_lazy("Apply retention rules"),
+    "files in bins": gettext_lazy("Empty bins"),
+    "uploads": gettext_lazy("Clear uploads that were cut"),
+    "staged uploads": gettext_lazy("Clear uploads that were not committed"),
+    "blobs": gettext_lazy("Delete bytes that no file needs"),
+    "index files": gettext_lazy("Delete old index files"),
+    "subdirs of the tree": gettext_lazy("Place index files for the web server"),
+    "index files after a restart": gettext_lazy("Look through index files after a restart"),
+    "smaller index files": gettext_lazy("Compress index files again"),
+}
+
+
+def _chores() -> list[dict[str, Any]]:
+    """What is done by the clock: the last time, how long it took, and how it failed last."""
+    return [
+        {
+            "label": _CHORES.get(row.name, row.name),
+            "row": row,
+            # The failure of long ago, that went well since, is no news.
+            "is_failing": row.failed_at and (row.ended_at is None or row.ended_at < row.failed_at),
+        }
+        for row in ChoreRun.objects.order_by("name")
     ]
 
 

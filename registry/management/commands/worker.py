@@ -28,10 +28,10 @@ _PAUSE_PER_LOOK = 4
 _PATIENCE_SECONDS = 1.0
 
 _CHORES = (
-    Chore(recovery.check_after_restart, every_seconds=600),
+    Chore(recovery.check_after_restart, every_seconds=600, name="index files after a restart"),
     Chore(housekeeping.sweep_abandoned_uploads, every_seconds=20),
     Chore(housekeeping.keep_house, every_seconds=600),
-    Chore(condensing.condense_some, every_seconds=60, when_idle=True),
+    Chore(condensing.condense_some, every_seconds=60, when_idle=True, name="smaller index files"),
 )
 
 

@@ -15,8 +15,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import switches
 from accounts.models import Account, Event
 from portal import env
-from registry import channel_work, jobs, quotas
-from registry.models import Channel, Job, PackageFile
+from registry import channel_work, housekeeping, jobs, quotas
+from registry.models import Channel, ChoreRun, Job, PackageFile
 from tests.cast import Person
 from tests.factories import make_user
 from tests.registry.api.world import World, publish
@@ -121,6 +121,24 @@ def test_parts_of_what_accounts_keep_are_parts_of_the_sum(
 
     told = text_of(root.client.get("/-/site/storage"))
     assert told.count("50 %") == 2
+
+
+def test_chores_tell_when_they_were_done_and_how_they_failed(root: Person) -> None:
+    assert "No worker has kept house yet." in text_of(root.client.get("/-/site/jobs"))
+    housekeeping.keep_house()
+    ended = timezone.now() - timedelta(hours=2)
+    ChoreRun.objects.filter(name="old jobs").update(seconds=1.5, began_at=ended, ended_at=ended)
+    ChoreRun.objects.filter(name="blobs").update(
+        ended_at=ended, failed_at=ended + timedelta(hours=1), failure="OSError"
+    )
+
+    told = text_of(root.client.get("/-/site/jobs"))
+
+    assert "Forget old jobs 2 hours ago 1.5 s –" in told
+    assert "Delete bytes that no file needs just now" in told
+    assert "Failing OSError , 1 hour ago" in told
+    overview = text_of(root.client.get("/-/site/"))
+    assert "A chore of the worker failed when it was done last." in overview
 
 
 def test_a_switch_is_thrown_and_put_back(root: Person, anonymous: Client) -> None:
