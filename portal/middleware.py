@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import random
 import re
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class RequestLog:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = os.urandom(8).hex()
+        request_id = f"{random.getrandbits(64):016x}"
         request.META["condarium.request_id"] = request_id
         started = time.monotonic()
         response = self.get_response(request)

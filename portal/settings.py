@@ -126,7 +126,7 @@ MIDDLEWARE = [
     "portal.middleware.RequestLog",
     "portal.middleware.HeadersAlone",
     "portal.upload_check.UploadCheck",
-    "registry.channel_urls.recall.Recall",
+    "registry.channel_urls.recall.Remembering",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.TokenInPath",
@@ -149,7 +149,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "portal.urls"
-WSGI_APPLICATION = "portal.wsgi.application"
+WSGI_APPLICATION = "registry.channel_urls.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20

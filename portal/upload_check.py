@@ -31,9 +31,13 @@ class BodyWanted(Exception):
     """Nothing but the body is missing; no refusal, so no dialect may word it."""
 
 
+def is_upload_check(environ: Mapping[str, Any]) -> bool:
+    return bool(environ.get(_MARK))
+
+
 def stop_here_if_asked(environ: Mapping[str, Any]) -> None:
     """Called where a body is opened, after all that can be decided without it."""
-    if environ.get(_MARK):
+    if is_upload_check(environ):
         raise BodyWanted
 
 
@@ -46,7 +50,7 @@ class UploadCheck:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.META.get(_MARK) and response.status_code != 204:
+        if is_upload_check(request.META) and response.status_code != 204:
             return _refused(response)
         return response
 

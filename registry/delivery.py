@@ -321,7 +321,7 @@ def _body(stored: Stored, start: int, stop: int) -> HttpResponseBase:
         log.exception("the bytes of a file are gone", extra={"key": stored.key})
         raise Unavailable(gettext("The bytes of this file can't be read right now.")) from error
     part = FilePart(file, start=start, length=stop - start)
-    return StreamingHttpResponse(_Pieces(part, tail)) if tail else _FileAnswer(part)
+    return StreamingHttpResponse(_Pieces(part, tail)) if tail else FileAnswer(part)
 
 
 class FilePart:
@@ -372,7 +372,7 @@ class _Pieces:
         self._part.close()
 
 
-class _FileAnswer(StreamingHttpResponse):
+class FileAnswer(StreamingHttpResponse):
     """Lets Django hand the file to the server's ``wsgi.file_wrapper``."""
 
     block_size = storage.BLOCK_BYTES

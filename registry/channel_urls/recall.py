@@ -19,27 +19,41 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.core.handlers.exception import convert_exception_to_response
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts.authentication import PATH_TOKEN
 from accounts.identity import Identity
 from portal.errors import Refusal
+from portal.middleware import HeadersAlone, RequestLog
 from portal.problems import problem_response
 from portal.questions import Questions
-from registry.delivery import Stored, deliver, deliver_package
+from portal.upload_check import is_upload_check
+from registry.delivery import FileAnswer, Stored, deliver, deliver_package
 from registry.models import PackageFile
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 _DECISION = "condarium.decision"
+_REMEMBER = "condarium.remember"
+_MEMORY = "condarium.memory"
 _SECONDS = 30.0
 _MOST = 2048
 _FILES = (".json", ".zst", ".bz2", ".conda")
-_KNOWN_BY = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_HOST", "HTTP_X_FORWARDED_PROTO")
+_KNOWN_BY = (
+    "PATH_INFO", "HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_HOST", "HTTP_X_FORWARDED_PROTO"
+)  # fmt: skip
 # What is said of the bytes. All others are the same on every answer: middlewares add them.
 _OF_THE_BYTES = frozenset(
     {
@@ -117,35 +131,52 @@ class _Memory:
         return response
 
 
-class Recall:
-    """The middleware. It stands before those that are not needed for such an answer, and before
-    tokens are taken out of paths: those are part of what it knows a request by."""
+class Remembering:
+    """The middleware that has an answer remembered, with all that those behind it have added."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        remember = request.META.get(_REMEMBER)
+        decision = request.META.get(_DECISION)
+        if remember and isinstance(decision, _Decision) and response.status_code < 400:
+            remember(_Memory.of(decision, request, response))
+        return response
+
+
+class Recall:
+    """The WSGI application in front of Django's, which gets what is not remembered.
+
+    Django's signals, its resolver and its middlewares cost several times what such an answer does.
+    Here tokens were not taken out of paths yet: they are part of what a request is known by.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
         self._memories: dict[bytes, _Memory] = {}
         self._changing = threading.Lock()
         # What it knows requests by holds no secret, nor anything that guesses can be tried on.
         self._secret = secrets.token_bytes(32)
+        self._answer = _logged(_answer)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method not in {"GET", "HEAD"} or not request.path_info.endswith(_FILES):
-            return self.get_response(request)
-        if settings.SESSION_COOKIE_NAME in request.META.get("HTTP_COOKIE", ""):
-            return self.get_response(request)
-        known_by = self._known_by(request)
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not _may_be_remembered(environ):
+            return self._application(environ, start_response)
+        known_by = self._known_by(environ)
         memory = self._memories.get(known_by)
-        if memory is not None and memory.still_holds():
-            return memory.answer(request)
-        response = self.get_response(request)
-        decision = request.META.get(_DECISION)
-        if isinstance(decision, _Decision) and response.status_code < 400:
-            self._remember(known_by, _Memory.of(decision, request, response))
-        return response
+        if memory is None or not memory.still_holds():
+            environ[_REMEMBER] = partial(self._remember, known_by)
+            return self._application(environ, start_response)
+        environ[_MEMORY] = memory
+        response = self._answer(WSGIRequest(environ))
+        if not connection.in_atomic_block:  # else it is the caller's
+            connection.close_if_unusable_or_obsolete()  # as Django at the end of each request
+        return _sent(response, environ, start_response)
 
-    def _known_by(self, request: HttpRequest) -> bytes:
-        parts = (request.path_info, *(request.META.get(name) for name in _KNOWN_BY))
-        text = repr(parts).encode("utf-8", "backslashreplace")
+    def _known_by(self, environ: WSGIEnvironment) -> bytes:
+        text = repr([environ.get(name) for name in _KNOWN_BY]).encode("utf-8", "backslashreplace")
         return hashlib.blake2b(text, key=self._secret, digest_size=32).digest()
 
     def _remember(self, known_by: bytes, memory: _Memory) -> None:
@@ -154,3 +185,38 @@ class Recall:
             while len(self._memories) >= _MOST:
                 del self._memories[next(iter(self._memories))]
             self._memories[known_by] = memory
+
+
+def _may_be_remembered(environ: WSGIEnvironment) -> bool:
+    return (
+        environ["REQUEST_METHOD"] in {"GET", "HEAD"}
+        and environ.get("PATH_INFO", "").endswith(_FILES)
+        and settings.SESSION_COOKIE_NAME not in environ.get("HTTP_COOKIE", "")
+        and not is_upload_check(environ)
+    )
+
+
+def _answer(request: HttpRequest) -> HttpResponseBase:
+    memory: _Memory = request.META[_MEMORY]
+    return memory.answer(request)
+
+
+def _logged(answer: Callable[[HttpRequest], HttpResponseBase]) -> RequestLog:
+    """With what Django would have around it: the log, and a page for what nobody foresaw."""
+    return RequestLog(cast(Any, convert_exception_to_response(HeadersAlone(cast(Any, answer)))))
+
+
+def _sent(
+    response: HttpResponseBase, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Hand a response to the server as Django does, which has nothing to end where no body is."""
+    start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+    if response.status_code == HTTPStatus.NOT_MODIFIED:
+        return ()
+    if isinstance(response, HttpResponse):
+        return (response.content,) if response.content else ()
+    wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(response, FileAnswer) and wrapper is not None:
+        response.file_to_stream.close = response.close  # type: ignore[method-assign] # as Django
+        return cast("Iterable[bytes]", wrapper(response.file_to_stream, response.block_size))
+    return cast("Iterable[bytes]", response)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from portal.wsgi import application
+from registry.channel_urls.wsgi import application
 
 
 # Django's test client empties answers to HEAD by itself, so what the web server gets is asked for.
