@@ -2,7 +2,8 @@
 
 A publish compresses a chunk as fast as it can be done well. Where a subdir has been at rest for a
 while, its chunks are compressed again at the best level, which takes twenty times as long, and
-the smaller file takes the place of the other in one step.
+the smaller file takes the place of the other in one step. Chunks know nothing of each other, so
+short neighbours are compressed as one; the next publish that touches them cuts them again.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from django.db.models import F, Q
 from django.utils import timezone
 
 from registry import indexing, storage
+from registry.conda.document import FULL_CHUNK_BYTES
 from registry.conda.splice import (
     BEST_LEVEL,
+    SEPARATOR,
     BrokenFrameError,
     Chunk,
+    ChunkMap,
     Kept,
     Packed,
     compress_chunk,
     decompress_chunk,
+    text_bytes_of,
     write_frame,
 )
 from registry.generations import Facts, Generation, copying, keep_document, read_map
@@ -37,6 +42,8 @@ log = logging.getLogger(__name__)
 
 AT_REST_AFTER = timedelta(minutes=10)
 _PIECE_SECONDS = 0.5
+# What a publish into such a chunk reads and compresses again: as much of each document.
+_MOST_RECORDS = 1500
 
 
 def condense_some() -> bool:
@@ -78,10 +85,32 @@ def _documents(index: PublishedIndex) -> list[_Document]:
         for name, facts in row.files.items():
             chunks = read_map(facts) if facts.get("frame") else None
             if chunks is not None:
-                todo = [n for n, chunk in enumerate(chunks.chunks) if chunk.level < BEST_LEVEL]
+                todo = [span for span in _spans(chunks.chunks) if _can_be_smaller(chunks, span)]
                 if todo:
                     found.append(_Document(row.members_only, name, facts, chunks.chunks, todo))
     return found
+
+
+class _Span(NamedTuple):
+    start: int
+    stop: int
+
+
+def _spans(chunks: list[Chunk]) -> Iterator[_Span]:
+    """All chunks, by those that are made one."""
+    start = text_bytes = records = 0
+    for number, chunk in enumerate(chunks):
+        text_bytes += len(SEPARATOR) + chunk.text_bytes
+        records += chunk.records
+        if start < number and (text_bytes > FULL_CHUNK_BYTES or records > _MOST_RECORDS):
+            yield _Span(start, number)
+            start, text_bytes, records = number, chunk.text_bytes, chunk.records
+    yield _Span(start, len(chunks))
+
+
+def _can_be_smaller(chunks: ChunkMap, span: _Span) -> bool:
+    is_one = span.stop - span.start == 1
+    return not is_one or chunks.chunks[span.start].level < BEST_LEVEL
 
 
 @dataclass(slots=True)
@@ -90,9 +119,9 @@ class _Document:
     name: str
     facts: Facts
     chunks: list[Chunk]
-    todo: list[int]
-    # Where in the temporary file the new blocks lie: offset and size, by chunk.
-    packed: dict[int, tuple[int, int]] = field(default_factory=dict)
+    todo: list[_Span]
+    # Where in the temporary file the new blocks lie: offset and size.
+    packed: dict[_Span, tuple[int, int]] = field(default_factory=dict)
 
 
 class _Job:
@@ -124,14 +153,16 @@ class _Job:
     def _compress(self) -> Iterator[None]:
         store = storage.store()
         for document in self._documents:
-            for number in document.todo:
-                chunk = document.chunks[number]
-                key = str(document.facts["key"])
-                blocks = b"".join(store.blocks(key, start=chunk.offset, length=chunk.size_bytes))
-                text = decompress_chunk(blocks, text_bytes=chunk.text_bytes)
+            for span in document.todo:
+                chunks = document.chunks[span.start : span.stop]
+                key, start = str(document.facts["key"]), chunks[0].offset
+                length = chunks[-1].offset + chunks[-1].size_bytes - start
+                # With what is glued between them they are blocks of one chunk already.
+                blocks = b"".join(store.blocks(key, start=start, length=length))
+                text = decompress_chunk(blocks, text_bytes=text_bytes_of(chunks))
                 # Of a short text the best is not always the shortest.
                 packed = min(compress_chunk(text, level=BEST_LEVEL), blocks, key=len)
-                document.packed[number] = (self._file.tell(), len(packed))
+                document.packed[span] = (self._file.tell(), len(packed))
                 self._file.write(packed)
                 yield
 
@@ -175,13 +206,13 @@ class _Job:
             keep_document(generation, document.name, file, path, new, facts)
 
     def _plan(self, document: _Document, packed: BinaryIO) -> Iterator[Kept | Packed]:
-        for number in range(len(document.chunks)):
-            if number not in document.packed:
-                yield Kept(number, number + 1)
+        for span in _spans(document.chunks):
+            if span not in document.packed:
+                yield Kept(*span)
                 continue
-            offset, size_bytes = document.packed[number]
+            offset, size_bytes = document.packed[span]
             packed.seek(offset)
-            yield Packed(number, packed.read(size_bytes), BEST_LEVEL)
+            yield Packed(*span, packed.read(size_bytes), BEST_LEVEL)
 
 
 _job: _Job | None = None

@@ -92,8 +92,7 @@ class ChunkMap(msgspec.Struct, array_like=True, frozen=True):
     @property
     def text_bytes(self) -> int:
         """How long the decoded document is."""
-        texts = sum(chunk.text_bytes for chunk in self.chunks)
-        return texts + len(SEPARATOR) * (len(self.chunks) - 1)
+        return text_bytes_of(self.chunks)
 
     @property
     def records(self) -> int:
@@ -102,12 +101,8 @@ class ChunkMap(msgspec.Struct, array_like=True, frozen=True):
     @property
     def label_offset(self) -> int | None:
         """Where in the decoded document the labelled place is."""
-        offset = 0
-        for chunk in self.chunks:
-            if chunk.label >= 0:
-                return offset + chunk.label
-            offset += chunk.text_bytes + len(SEPARATOR)
-        return None
+        offset = _label_of(self.chunks)
+        return offset if offset >= 0 else None
 
     def digest(self) -> bytes:
         """SHA-256 over the digests of the chunks: the same for the same bytes."""
@@ -122,6 +117,20 @@ class ChunkMap(msgspec.Struct, array_like=True, frozen=True):
             return _DECODER.decode(data)
         except msgspec.MsgspecError as error:
             raise BrokenFrameError(f"The map of the chunks can't be read: {error}.") from error
+
+
+def text_bytes_of(chunks: Sequence[Chunk]) -> int:
+    """How long chunks that follow each other are, decoded, with what separates them."""
+    return sum(chunk.text_bytes for chunk in chunks) + len(SEPARATOR) * (len(chunks) - 1)
+
+
+def _label_of(chunks: Sequence[Chunk]) -> int:
+    offset = 0
+    for chunk in chunks:
+        if chunk.label >= 0:
+            return offset + chunk.label
+        offset += chunk.text_bytes + len(SEPARATOR)
+    return -1
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -145,9 +154,14 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):
-    """A chunk of the old file, by its number there, that was compressed again."""
+    """Chunks of the old file, those from ``start`` on, before ``stop``, compressed again as one.
 
-    at: int
+    It decodes to what they decoded to, the separators between them too. Whoever cuts its text
+    anew finds the same cuts again: it begins where the first of them began.
+    """
+
+    start: int
+    stop: int
     blocks: bytes
     level: int
 
@@ -202,9 +216,9 @@ def _written(
     step: Text | Packed, old: Sequence[Chunk], offset: int, level: int
 ) -> tuple[Chunk, bytes]:
     if isinstance(step, Packed):
-        blocks, said = step.blocks, old[step.at]
-        level, text_bytes = step.level, said.text_bytes
-        key, records, label = said.key, said.records, said.label
+        blocks, said = step.blocks, old[step.start : step.stop]
+        level, text_bytes = step.level, text_bytes_of(said)
+        key, records, label = said[0].key, sum(one.records for one in said), _label_of(said)
     else:
         blocks, text_bytes = compress_chunk(step.text, level=level), len(step.text)
         key, records, label = step.key, step.records, step.label
