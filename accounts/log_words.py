@@ -16,6 +16,8 @@ from accounts.models import Event
 _SENTENCES: dict[str, str | Promise] = {
     "account.administer": _("changed the account {0} as the operator"),
     "account.change": _("changed the profile of {0}"),
+    "blob.damage": _("found the stored bytes of {0} damaged"),
+    "blob.mend": _("found the stored bytes of {0} whole again"),
     "channel.change": _("changed the channel {0}"),
     "channel.create": _("made the channel {0}"),
     "channel.delete": _("deleted the channel {0}"),

@@ -68,6 +68,9 @@ QUOTA_FILES = env.number("CONDARIUM_QUOTA_FILES", 0)
 # How long what was deleted can be restored; 0: not at all.
 BIN_KEPT = timedelta(days=env.number("CONDARIUM_BIN_DAYS", 30))
 RETENTION_EVERY = timedelta(days=1)
+# How often each stored package is read again (0: never), and how much at most in ten minutes.
+CHECK_EVERY = timedelta(days=env.number("CONDARIUM_CHECK_DAYS", 30))
+CHECK_RUN_BYTES = env.number("CONDARIUM_CHECK_RUN_BYTES", 8 * 2**30, at_least=1)
 # An upload in steps: how long it waits for its commit, and how long the form is good in between.
 STAGE_LIFETIME = timedelta(hours=env.number("CONDARIUM_STAGE_HOURS", 24, at_least=1))
 STAGE_FORM_SECONDS = 900
@@ -75,7 +78,7 @@ STAGE_FORM_SECONDS = 900
 SPLICED_INDEXES = env.flag("CONDARIUM_SPLICED_INDEXES", default=True)
 INDEX_SWEEP_SECONDS = 5
 INDEX_LEASE_SECONDS = 20
-DOWNLOADS_FLUSH_SECONDS = 5  # 0: counted, and only written when asked to
+COUNTS_FLUSH_SECONDS = 5  # 0: counted, and only written when asked to
 OLD_GENERATIONS_KEPT = timedelta(hours=1)
 OLD_SHARDS_KEPT = timedelta(days=8)  # CEP 16 asks for a week
 UNREFERENCED_BYTES_KEPT = timedelta(days=7)
@@ -124,6 +127,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "portal.middleware.RequestLog",
+    "registry.faults.CountFaults",
     "portal.middleware.HeadersAlone",
     "portal.upload_check.UploadCheck",
     "registry.channel_urls.recall.Remembering",

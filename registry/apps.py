@@ -12,7 +12,9 @@ class RegistryConfig(AppConfig):
         from registry import (  # noqa: PLC0415
             channel_transfers,  # noqa: F401  # registers what jobs do
             channel_work,  # noqa: F401  # as above
+            checking,
             endings,
+            faults,
             fetches,
             file_work,  # noqa: F401  # as above
             housekeeping,
@@ -30,7 +32,9 @@ class RegistryConfig(AppConfig):
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("invitations to packages", package_invitations.sweep)
         housekeeping.also_sweep("refused uploads", refused_uploads.sweep)
+        housekeeping.also_sweep("counted errors", faults.sweep)
         housekeeping.also_sweep("old jobs", jobs.sweep)
+        housekeeping.also_sweep("stored packages", checking.check_some)
         housekeeping.also_sweep("figures of packages", fetches.note_fetches, every_seconds=3600)
         housekeeping.also_sweep("tokens that end soon", expiry.warn_of_ends)
         housekeeping.also_sweep("of deleted accounts", endings.sweep)

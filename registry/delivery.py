@@ -35,7 +35,7 @@ from django.utils.http import (
     parse_etags,
     parse_http_date_safe,
 )
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from accounts import switches
 from accounts.authentication import PATH_TOKEN
@@ -57,6 +57,7 @@ PACKAGE_CACHE_SECONDS = 7 * 24 * 3600
 _SETTLED_SECONDS = 2
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 _DERIVING_SECONDS = 10
+_RETRY_DAMAGED_SECONDS = 3600
 _deriving = threading.Lock()
 
 
@@ -84,6 +85,11 @@ class RangeNotSatisfiable(Refusal):
         )
 
 
+class PackageDamaged(Unavailable):
+    slug = "package-damaged"
+    title = gettext_noop("The stored package is damaged")
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """Bytes that can be answered with, and what HTTP has to know of them.
@@ -108,6 +114,8 @@ class Stored:
     download_name: str | None = None
     # Where the store can hand clients over to an address of its own.
     may_redirect: bool = False
+    # Known not to be what was published (`registry.checking`).
+    is_damaged: bool = False
     data: bytes | None = None
     tail: bytes = b""
     # In a repodata file: where the value of its ``removed`` begins.
@@ -197,6 +205,14 @@ def deliver_package(request: HttpRequest, file: PackageFile, stored: Stored) -> 
     Readers of metadata fetch the end of a ``.conda``, and who resumes was counted before.
     """
     switches.require(switches.Name.DOWNLOADS)
+    if stored.is_damaged:
+        raise PackageDamaged(
+            gettext(
+                "The stored bytes of this file are damaged, so it is not given out. It can be "
+                "fetched again once somebody has uploaded the same file anew."
+            ),
+            retry_after_seconds=_RETRY_DAMAGED_SECONDS,
+        )
     response = deliver(request, stored)
     is_given = request.method == "GET" and response.status_code in {200, 206, 302}
     if is_given and _wants_beginning(request, stored):

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
-from registry import access, sidecars
+from registry import access, sidecars, storage
 from registry.conda.facts import Digests, FileFacts
 from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
 
@@ -61,9 +61,15 @@ def known_files(account: Account, keys: Collection[Key]) -> dict[Key, KnownFile]
     return {file.key: file for file in known}
 
 
-def claim(all_digests: Collection[Digests]) -> dict[str, int]:
-    """Keep bytes that are about to be stored from being swept until files need them; the key of
-    each blob by its sha256.
+class Claimed(NamedTuple):
+    blobs: dict[str, int]
+    """The key of each blob, by its sha256."""
+    damaged: frozenset[str]
+    """Those whose stored bytes were damaged, and gave way to those that come."""
+
+
+def claim(all_digests: Collection[Digests]) -> Claimed:
+    """Keep bytes that are about to be stored from being swept until files need them.
 
     This is committed first: whoever sweeps unreferenced bytes locks the row, and either sees a
     fresh claim or has the bytes gone before anybody looks whether they are there.
@@ -80,11 +86,16 @@ def claim(all_digests: Collection[Digests]) -> dict[str, int]:
         )
         claimed = Blob.objects.filter(sha256__in=bulk.any_of(wanted))
         claimed.exclude(claimed_at=now).update(claimed_at=now)
-        blobs = dict(claimed.values_list("sha256", "pk"))
+        rows = list(claimed.values_list("sha256", "pk", "damage"))
+        blobs = {sha256: pk for sha256, pk, _ in rows}
+        damaged = frozenset(sha256 for sha256, _, damage in rows if damage)
+        for sha256 in damaged:
+            # What is there already would stay.
+            storage.store().delete(storage.blob_key(sha256))
     if len(blobs) != len(wanted):  # some were swept meanwhile
         return claim(all_digests)
     failpoints.reach("claimed")
-    return blobs
+    return Claimed(blobs, damaged)
 
 
 class Entered(NamedTuple):

@@ -9,11 +9,11 @@ import bz2
 import hashlib
 import re
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import zstandard
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from accounts.identity import Identity
 from portal.errors import NotFound
@@ -187,6 +187,7 @@ def find_package_file(
             "account", "blob", "subdir", "filename", "name", "sha256", "size_bytes", "uploaded_at",
             "package__account", "package__name", "package__is_private",
         )
+        .annotate(damage=F("blob__damage"))
         .first()
     )  # fmt: skip
     if file is None:
@@ -195,7 +196,8 @@ def find_package_file(
     if not access.may_download(identity, file, channel):
         raise NotFound
     is_private = channel.is_private or file.package.is_private
-    stored = stored_package(file, is_private=is_private, is_immutable=channel.is_immutable)
+    damage: str = cast(Any, file).damage  # annotated: a row of its own would cost more
+    stored = stored_package(file, damage, is_private=is_private, is_immutable=channel.is_immutable)
     return file, stored
 
 
@@ -222,7 +224,9 @@ def find_sidecar(
     )
 
 
-def stored_package(file: PackageFile, *, is_private: bool, is_immutable: bool = False) -> Stored:
+def stored_package(
+    file: PackageFile, damage: str, *, is_private: bool, is_immutable: bool = False
+) -> Stored:
     """The bytes of a package file; whether they are theirs to fetch was asked before."""
     return Stored(
         key=storage.blob_key(file.sha256),
@@ -235,4 +239,5 @@ def stored_package(file: PackageFile, *, is_private: bool, is_immutable: bool = 
         is_private=is_private,
         download_name=file.filename,
         may_redirect=True,
+        is_damaged=bool(damage),
     )

@@ -27,8 +27,9 @@ from portal import failpoints, processes
 from portal.errors import Conflict, Refusal
 from registry import access, storage
 from registry.access import Destination
+from registry.checking import note_stored_anew
 from registry.conda.facts import FileFacts
-from registry.entering import Key, KnownFile, claim, known_files
+from registry.entering import Claimed, Key, KnownFile, claim, known_files
 from registry.entries import put_all
 from registry.importing_readers import Bad, Known, Pending, Read, Readers, Task
 from registry.importing_sources import Candidate, Source
@@ -173,12 +174,12 @@ class _Storing:
         batch: _Batch,
         read: Sequence[FileFacts],
         files: Mapping[str, str],
-        blobs: Mapping[str, int],
+        claimed: Claimed,
     ) -> None:
         self.batch = batch
         self.read = read
         self.files = files
-        self.blobs = blobs
+        self.blobs, self.damaged = claimed
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="import-store", daemon=True)
         self._thread.start()
@@ -351,8 +352,9 @@ class _Import:
             storage.blob_key(facts.digests.sha256): self._kept_as(number)
             for number, facts in read.items()
         }
-        blobs = claim([facts.digests for facts in read.values()]) if read else {}
-        return _Storing(batch, list(read.values()), files, blobs)
+        digests = [facts.digests for facts in read.values()]
+        claimed = claim(digests) if digests else Claimed({}, frozenset())
+        return _Storing(batch, list(read.values()), files, claimed)
 
     def _enter(self, storing: _Storing | None) -> None:
         """Wait until the bytes of a batch are stored, and write its rows."""
@@ -360,6 +362,8 @@ class _Import:
             return
         while storing.goes_on():
             self._tick(self._progress)
+        if storing.damaged:
+            note_stored_anew(storing.damaged)
         batch = storing.batch
         if storing.read or batch.present:
             self._commit(batch.present, storing.read, storing.blobs)

@@ -26,6 +26,7 @@ from portal import failpoints
 from portal.errors import NotFound, Refusal
 from registry import access, attestations, quotas, storage
 from registry.access import Destination
+from registry.checking import note_stored_anew
 from registry.conda.errors import InvalidChannelNameError, PackageError
 from registry.conda.facts import Digests, FileFacts, file_facts
 from registry.conda.layout import V3_SCHEMA
@@ -261,8 +262,10 @@ def _take_in(
     if facts.key not in known:
         quotas.require_room(destination.account, size_bytes=facts.digests.size_bytes)
     verified = None if attestation is None else _verify(destinations, facts, attestation)
-    blobs = claim([digests])
+    blobs, damaged = claim([digests])
     storage.store().keep(incoming.file, incoming.path, storage.blob_key(digests.sha256))
+    if damaged:
+        note_stored_anew(damaged)
     failpoints.reach("stored")
     return _register(by, destinations, facts, blobs, replaces=replaces, verified=verified)
 

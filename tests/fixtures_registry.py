@@ -9,7 +9,7 @@ from botocore.config import Config
 from pytest_django import Settings
 
 from accounts.models import Organization
-from registry import channels, downloads, publishing, storage
+from registry import channels, downloads, faults, publishing, storage
 from registry.models import Channel
 from tests.cast import Person
 from tests.conda_client import ChannelAddress
@@ -19,8 +19,9 @@ from tests.sigstore_world import Sigstore
 
 @pytest.fixture(autouse=True)
 def downloads_are_written_when_asked_to(settings: Settings) -> None:
-    settings.DOWNLOADS_FLUSH_SECONDS = 0
+    settings.COUNTS_FLUSH_SECONDS = 0
     downloads.forget()
+    faults.forget()
 
 
 @pytest.fixture

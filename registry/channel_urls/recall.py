@@ -39,6 +39,7 @@ from portal.middleware import HeadersAlone, RequestLog
 from portal.problems import problem_response
 from portal.questions import Questions
 from portal.upload_check import is_upload_check
+from registry import faults
 from registry.delivery import FileAnswer, Stored, deliver, deliver_package
 from registry.models import PackageFile
 
@@ -171,6 +172,8 @@ class Recall:
             return self._application(environ, start_response)
         environ[_MEMORY] = memory
         response = self._answer(WSGIRequest(environ))
+        if response.status_code >= 500:
+            faults.note(response.status_code)
         if not connection.in_atomic_block:  # else it is the caller's
             connection.close_if_unusable_or_obsolete()  # as Django at the end of each request
         return _sent(response, environ, start_response)

@@ -3,6 +3,7 @@
 import uuid
 
 import django.db.models.deletion
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -39,6 +40,27 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="FaultCount",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("hour", models.DateTimeField()),
+                ("status", models.PositiveSmallIntegerField()),
+                ("count", models.PositiveIntegerField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("hour", "status"), name="one_count_of_a_status_an_hour"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="ChoreRun",
             fields=[
                 (
@@ -68,9 +90,32 @@ class Migration(migrations.Migration):
                 ("md5", models.CharField(max_length=32)),
                 ("size_bytes", models.BigIntegerField()),
                 ("claimed_at", models.DateTimeField()),
+                ("checked_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "damage",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "Whole"),
+                            ("missing", "Missing"),
+                            ("size", "Of another size"),
+                            ("content", "Other bytes"),
+                            ("unreadable", "Unreadable"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
             ],
             options={
-                "indexes": [models.Index(fields=["claimed_at"], name="blobs_by_last_claim")],
+                "indexes": [
+                    models.Index(fields=["claimed_at"], name="blobs_by_last_claim"),
+                    models.Index(fields=["checked_at"], name="blobs_by_last_check"),
+                    models.Index(
+                        condition=models.Q(("damage", ""), _negated=True),
+                        fields=["checked_at"],
+                        name="damaged_blobs",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(

@@ -6,6 +6,7 @@ from registry.models.chore import ChoreRun
 from registry.models.collaborator import Collaborator
 from registry.models.dependency import Dependency
 from registry.models.download import Download, DownloadTotal
+from registry.models.fault import FaultCount
 from registry.models.file import Announcement, PackageFile, Record
 from registry.models.index import (
     ChanneldataEntry,
@@ -42,6 +43,7 @@ __all__ = [
     "Dependency",
     "Download",
     "DownloadTotal",
+    "FaultCount",
     "Job",
     "MovedChannel",
     "MovedPackage",

@@ -16,6 +16,8 @@ from django.db.models import DateTimeField, Field, Model
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+_ROWS_PER_STATEMENT = 300
+
 _AnyField: TypeAlias = "Field[Any, Any]"
 
 
@@ -112,3 +114,23 @@ def _prepared(
 
 def _quoted(name: str | None) -> str:
     return str(connection.ops.quote_name(name or ""))
+
+
+def add_up(model: type[Model], key: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add the last value of each row to ``count`` of the row with this key.
+
+    Django's bulk_create can set a column on conflict, but not add to it.
+    """
+    table = _quoted(model._meta.db_table)  # noqa: SLF001 - Django's documented API
+    columns = ", ".join(key)
+    marks = f"({', '.join(['%s'] * (len(key) + 1))})"
+    with connection.cursor() as cursor:
+        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+            batch = rows[start : start + _ROWS_PER_STATEMENT]
+            cursor.execute(
+                f"INSERT INTO {table} ({columns}, count) "  # noqa: S608 - names of ours
+                f"VALUES {', '.join([marks] * len(batch))} "
+                f"ON CONFLICT ({columns}) "
+                f"DO UPDATE SET count = {table}.count + excluded.count",
+                [value for row in batch for value in row],
+            )

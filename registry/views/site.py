@@ -6,7 +6,8 @@ import os
 import platform
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.db import connection
-from django.db.models import Count, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from accounts import switches
 from accounts.authentication import identify_session
@@ -32,8 +33,17 @@ from portal import env
 from portal.charts import Chart, Point, Series
 from portal.errors import NotFound, Refusal
 from portal.templatetags.ui import thousands
-from registry import channel_work, indexing, jobs
-from registry.models import Blob, Channel, ChoreRun, Job, PackageFile, PublishedIndex, StaleMark
+from registry import channel_work, checking, indexing, jobs
+from registry.models import (
+    Blob,
+    Channel,
+    ChoreRun,
+    FaultCount,
+    Job,
+    PackageFile,
+    PublishedIndex,
+    StaleMark,
+)
 from registry.site_forms import IndexForm, NoticeForm, SiteJobsForm, SiteLogForm, SwitchForm
 from registry.views.jobs import job_context, job_facts
 from registry.views.paging import links, position, slice_of
@@ -42,6 +52,7 @@ _MOST_COUNTED = 5000
 _LITTLE_SPACE = 0.1
 _LONG_WAIT_SECONDS = 60
 _HOURS = 24
+_MOST_DAMAGED = 100
 
 _PAGES = (
     ("site", gettext_lazy("Overview"), "activity"),
@@ -88,16 +99,24 @@ def frame(current: str, title: str, lead: str = "", *further: str) -> dict[str, 
 def overview(request: HttpRequest) -> HttpResponse:
     waits = indexing.oldest_mark_seconds()
     total, free = _space()
-    failed = _recently_failed()
+    open_jobs, failed = _open_and_failed_jobs()
+    faults_by_hour = _faults()
+    faults = sorted(sum(faults_by_hour.values(), Counter[int]()).items())
     newest = _newest_uploads()
     context = frame("site", _("Site")) | {
-        "warnings": _warnings(waits, free / total if total else 1.0, failed),
+        "warnings": _warnings(waits, free / total if total else 1.0, failed, dict(faults)),
         "uploads": {hours: _uploads(newest, hours) for hours in (1, 24)},
         "chart": _uploads_chart(newest),
         "waits": waits,
         "marks": StaleMark.objects.all()[:_MOST_COUNTED].count(),
-        "open_jobs": Job.objects.filter(state__in=jobs.OPEN).count(),
+        "open_jobs": open_jobs,
         "failed_jobs": failed,
+        "faults": faults,
+        "fault_chart": _by_hour(
+            Counter({hour: _own(counts) for hour, counts in faults_by_hour.items()}),
+            _("Most errors of the last 24 hours came after %(hour)s UTC: %(number)s"),
+            _("Errors"),
+        ),
         "free": free,
         "total": total,
         "versions": [
@@ -110,7 +129,21 @@ def overview(request: HttpRequest) -> HttpResponse:
     return render(request, "registry/site_overview.html", context)
 
 
-def _warnings(waits: int, share_free: float, failed: int) -> list[str]:
+def _faults() -> dict[datetime, Counter[int]]:
+    """Of each of the last 24 hours: how often each status of 500 or more was the answer."""
+    found = defaultdict[datetime, Counter[int]](Counter)
+    rows = FaultCount.objects.filter(hour__gt=timezone.now() - timedelta(hours=_HOURS))
+    for hour, status, count in rows.values_list("hour", "status", "count"):
+        found[hour][status] += count
+    return found
+
+
+def _own(faults: Mapping[int, int]) -> int:
+    """How many were errors of ours; with 503 people are only asked to come again."""
+    return sum(count for status, count in faults.items() if status != 503)
+
+
+def _warnings(waits: int, share_free: float, failed: int, faults: dict[int, int]) -> list[str]:
     found = [switches.words(name) for name in switches.thrown() if name != switches.Name.NOTICE]
     if waits > _LONG_WAIT_SECONDS:
         found.append(_("The oldest change waits for its index for %d seconds.") % waits)
@@ -118,14 +151,43 @@ def _warnings(waits: int, share_free: float, failed: int) -> list[str]:
         found.append(_("Less than a tenth of the disk is free."))
     if failed:
         found.append(_("Jobs failed in the last 7 days."))
+    own = _own(faults)
+    if own:
+        found.append(
+            ngettext(
+                "%(n)s answer of the last 24 hours was an error of ours. The log has each.",
+                "%(n)s answers of the last 24 hours were errors of ours. The log has each.",
+                own,
+            )
+            % {"n": thousands(own)}
+        )
+    damaged = Blob.objects.damaged().count()
+    if damaged:
+        found.append(
+            ngettext(
+                "%(n)s stored package is damaged. Storage says what to do.",
+                "%(n)s stored packages are damaged. Storage says what to do.",
+                damaged,
+            )
+            % {"n": thousands(damaged)}
+        )
     if any(chore["is_failing"] for chore in _chores()):
         found.append(_("A chore of the worker failed when it was done last."))
     return found
 
 
 def _recently_failed() -> int:
-    since = timezone.now() - timedelta(days=7)
-    return Job.objects.filter(state=Job.State.FAILED, ended_at__gte=since).count()
+    return _open_and_failed_jobs()[1]
+
+
+def _open_and_failed_jobs() -> tuple[int, int]:
+    """How many jobs wait or run, and how many failed in 7 days."""
+    is_open = Q(state__in=jobs.OPEN)
+    has_failed = Q(state=Job.State.FAILED, ended_at__gte=timezone.now() - timedelta(days=7))
+    counted = Job.objects.filter(is_open | has_failed).aggregate(
+        open=Count("pk", filter=is_open), failed=Count("pk", filter=has_failed)
+    )
+    return counted["open"], counted["failed"]
 
 
 def _newest_uploads() -> list[datetime]:
@@ -142,20 +204,24 @@ def _uploads(newest: list[datetime], hours: int) -> str:
 
 def _uploads_chart(newest: list[datetime]) -> Chart | None:
     """The uploads of each of the last 24 hours (UTC), this one being the last."""
+    counted = Counter(at.replace(minute=0, second=0, microsecond=0) for at in newest)
+    said = _("Most files of the last 24 hours came after %(hour)s UTC: %(number)s")
+    return _by_hour(counted, said, _("Files uploaded"))
+
+
+def _by_hour(counted: Counter[datetime], said: str, label: str) -> Chart | None:
     this = timezone.now().replace(minute=0, second=0, microsecond=0)
     hours = [this - timedelta(hours=back) for back in range(_HOURS - 1, -1, -1)]
-    counted = Counter(at.replace(minute=0, second=0, microsecond=0) for at in newest)
     numbers = [counted[hour] for hour in hours]
     if not any(numbers):
         return None
     busiest = max(range(_HOURS), key=numbers.__getitem__)
     return Chart(
-        sentence=_("Most files of the last 24 hours came after %(hour)s UTC: %(number)s")
-        % {"hour": f"{hours[busiest]:%H:%M}", "number": thousands(numbers[busiest])},
+        sentence=said % {"hour": f"{hours[busiest]:%H:%M}", "number": thousands(numbers[busiest])},
         span=_("24 hours"),
         corner=_("Hour (UTC)"),
         points=[Point(f"{hour:%H:%M}", hour) for hour in hours],
-        series=[Series(_("Files uploaded"), numbers)],
+        series=[Series(label, numbers)],
         kind="bars",
     )
 
@@ -322,9 +388,11 @@ def _kinds() -> list[dict[str, Any]]:
 
 
 _CHORES = {
+    "stored packages": gettext_lazy("Read stored packages again"),
     "suspensions that ended": gettext_lazy("End suspensions"),
     "invitations to packages": gettext_lazy("Forget old invitations to packages"),
     "refused uploads": gettext_lazy("Forget old refused uploads"),
+    "counted errors": gettext_lazy("Forget old counts of errors"),
     "old jobs": gettext_lazy("Forget old jobs"),
     "figures of packages": gettext_lazy("Add up downloads"),
     "tokens that end soon": gettext_lazy("Write about tokens that end soon"),
@@ -463,8 +531,20 @@ def site_storage(request: HttpRequest) -> HttpResponse:
         "free": free,
         "kept_days": settings.UNREFERENCED_BYTES_KEPT.days,
         "checked": _last_check(),
+        "longest_unread": Blob.objects.aggregate(first=Min("checked_at"))["first"],
+        "check_days": settings.CHECK_EVERY.days,
+        "damaged": _damaged(),
     }
     return render(request, "registry/site_storage.html", context)
+
+
+def _damaged() -> list[dict[str, Any]]:
+    """The stored packages that are known to be damaged, with the files that need them."""
+    blobs = list(Blob.objects.damaged().order_by("checked_at")[:_MOST_DAMAGED])
+    files = defaultdict[int | None, list[PackageFile]](list)
+    for file in checking.files_of([blob.pk for blob in blobs])[: 5 * _MOST_DAMAGED]:
+        files[file.blob_id].append(file)
+    return [{"blob": blob, "files": files[blob.pk]} for blob in blobs]
 
 
 def _last_check() -> Job | None:

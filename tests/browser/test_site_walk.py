@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts import switches
 from accounts.models import Organization
-from registry import channel_work, indexing, jobs
+from registry import channel_work, housekeeping, indexing, jobs
 from registry.channels import create_channel
-from registry.models import Channel, Job
+from registry.models import Blob, Channel, ChoreRun, FaultCount, Job, PackageFile
 from tests.browser.going import follow
 from tests.browser.looks import look_at
 from tests.cast import Person
@@ -53,10 +55,27 @@ def acme(root: Person) -> Organization:
     return acme
 
 
+def in_trouble() -> None:
+    """Stored packages are damaged, answers were errors, and a chore fails."""
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    for back, status, count in ((0, 500, 3), (5, 500, 1), (5, 503, 12_000)):
+        FaultCount.objects.create(hour=hour - timedelta(hours=back), status=status, count=count)
+    housekeeping.keep_house()
+    ChoreRun.objects.filter(name="blobs").update(
+        ended_at=None, failed_at=timezone.now(), failure="OperationalError"
+    )
+    Blob.objects.update(damage=Blob.Damage.CONTENT)
+    PackageFile.objects.filter(version="1.0").update(filename=f"{'x' * 190}-1.0-0.conda")
+
+
 def test_those_who_run_the_site_look_at_all_of_it(acme: Organization, page: Page) -> None:
     page.goto("/-/site/")
     expect(page.get_by_text("All is well")).to_be_visible()
     look_at(page, "site-overview")
+    in_trouble()
+    page.reload()
+    expect(page.get_by_text("stored packages are damaged").first).to_be_visible()
+    look_at(page, "site-overview-in-trouble")
     for name in ("accounts", "switches", "notices", "jobs", "index", "storage", "settings", "log"):
         follow(page.get_by_role("navigation", name="Site").get_by_role("link", name=name))
         look_at(page, f"site-{name}")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from registry import faults
+from registry.models import FaultCount
 
 
 @pytest.fixture
@@ -43,3 +49,25 @@ def test_a_fault_is_a_page_for_a_browser_and_a_problem_for_a_program(
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert said in json.loads(answer.content)["detail"]
     assert "accounts_account" not in answer.text
+
+
+def test_faults_are_counted_by_the_hour_and_what_went_well_costs_nothing(
+    nothing_to_ask: None, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = Client(raise_request_exception=False, headers={"Accept": "text/html"})
+    with django_assert_num_queries(0):
+        assert client.get("/static/nothing-here").status_code == 404
+    assert faults.flush() == 0
+    for _ in range(2):
+        assert client.get("/ada").status_code == 500
+    assert not FaultCount.objects.exists()
+
+    assert faults.flush() == 2
+    client.get("/ada")
+    faults.flush()
+
+    row = FaultCount.objects.get()
+    assert (row.status, row.count) == (500, 3)
+    assert timedelta(0) <= timezone.now() - row.hour < timedelta(hours=1, minutes=1)
+    FaultCount.objects.update(hour=timezone.now() - timedelta(days=31))
+    assert faults.sweep() == 1

@@ -82,7 +82,7 @@ def facts_like(built: BuiltPackage, number: int) -> FileFacts:
 
 def make_files(person: Person, channel: Channel, count: int) -> list[PackageFile]:
     facts = [facts_like(HELLO, number) for number in range(count)]
-    blobs = claim([facts[0].digests])
+    blobs, _ = claim([facts[0].digests])
     for start in range(0, count, 500):
         register(by=person.identity, channel=channel, files=facts[start : start + 500], blobs=blobs)
     return files_of(channel.account.name)

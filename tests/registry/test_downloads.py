@@ -124,7 +124,7 @@ def test_a_total_is_what_all_days_add_up_to(url: str) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
-    monkeypatch.setattr(downloads, "MAX_FILES", 10)
+    monkeypatch.setattr(downloads._counter, "_most", 10)
 
     for file_id in range(1000):
         downloads.count(file_id)
@@ -134,7 +134,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
 
 @pytest.fixture
 def writing_by_itself(settings: Settings) -> Iterator[None]:
-    settings.DOWNLOADS_FLUSH_SECONDS = 0.05
+    settings.COUNTS_FLUSH_SECONDS = 0.05
     yield
     downloads.stop()
     assert not any(thread.name == "downloads" for thread in threading.enumerate())

@@ -24,7 +24,7 @@ from registry.dialects.anaconda.document import files_json
 from registry.dialects.anaconda.endpoint import endpoint, reply
 from registry.dialects.anaconda.finding import Missing, find_package
 from registry.dialects.anaconda.shapes import key_of
-from registry.models import Channel, PackageFile
+from registry.models import Blob, Channel, PackageFile
 from registry.models.channel import MAIN
 
 _ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
@@ -96,7 +96,8 @@ def download(
         allowed = access.may_download(by, file, channel)
     if not allowed:
         raise NotFound
-    stored = finding.stored_package(file, is_private=True)
+    damage = Blob.objects.values_list("damage", flat=True).get(files=file)
+    stored = finding.stored_package(file, damage, is_private=True)
     return delivery.deliver_package(request, file, stored)
 
 

@@ -16,7 +16,7 @@ from accounts import switches
 from accounts.models import Account, Event
 from portal import env
 from registry import channel_work, housekeeping, jobs, quotas
-from registry.models import Channel, ChoreRun, Job, PackageFile
+from registry.models import Blob, Channel, ChoreRun, FaultCount, Job, PackageFile
 from tests.cast import Person
 from tests.factories import make_user
 from tests.registry.api.world import World, publish
@@ -139,6 +139,39 @@ def test_chores_tell_when_they_were_done_and_how_they_failed(root: Person) -> No
     assert "Failing OSError , 1 hour ago" in told
     overview = text_of(root.client.get("/-/site/"))
     assert "A chore of the worker failed when it was done last." in overview
+
+
+def test_damaged_packages_are_listed_with_what_to_do(
+    root: Person, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    whole = text_of(root.client.get("/-/site/storage"))
+    assert "None is damaged." in whole
+    assert "Each is read again after 30 days;" in whole
+    assert "no stored package is damaged" in text_of(root.client.get("/-/site/"))
+    names = set(PackageFile.objects.present().values_list("filename", flat=True))
+    Blob.objects.update(damage=Blob.Damage.CONTENT)
+
+    with django_assert_max_num_queries(12):
+        listed = text_of(root.client.get("/-/site/storage"))
+
+    assert names
+    assert all(name in listed for name in names)
+    assert "Have the same file uploaded again" in listed
+    assert "Other bytes" in listed
+    count = Blob.objects.count()
+    assert f"{count} stored packages are damaged." in text_of(root.client.get("/-/site/"))
+
+
+def test_errors_of_a_day_are_counted_and_need_somebody(root: Person) -> None:
+    assert "Errors None in 24 hours." in text_of(root.client.get("/-/site/"))
+    now = timezone.now()
+    for hours, status, count in ((1, 503, 40), (1, 500, 2), (3, 500, 1), (30, 500, 7)):
+        FaultCount.objects.create(hour=now - timedelta(hours=hours), status=status, count=count)
+
+    told = text_of(root.client.get("/-/site/"))
+
+    assert "3 of status 500 , 40 of status 503 in 24 hours." in told.replace("500,", "500 ,")
+    assert "3 answers of the last 24 hours were errors of ours." in told
 
 
 def test_a_switch_is_thrown_and_put_back(root: Person, anonymous: Client) -> None:
