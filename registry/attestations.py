@@ -14,6 +14,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import audit, switches
 from accounts.identity import OPERATOR, Identity
@@ -26,6 +27,7 @@ from registry.holding import hold_channels, hold_files, hold_packages
 from registry.models import Attestation, PackageFile
 from registry.models.channel import MAIN
 from registry.refusing import refuse_changes, refuse_locked_around
+from registry.translating import translated
 
 
 class InvalidAttestation(Refusal):
@@ -80,7 +82,8 @@ def verify(
 
         signer = signatures.verify(bundle, statement, trusted_root=settings.SIGSTORE_TRUSTED_ROOT)
     except InvalidAttestationError as error:
-        raise InvalidAttestation(f"{error} Nothing was stored.") from error
+        sentence = gettext("%(reason)s Nothing was stored.") % {"reason": translated(error)}
+        raise InvalidAttestation(sentence) from error
     return Verified(bundle, statement, signer)
 
 

@@ -19,6 +19,7 @@ from registry.entries import Touched, mark_stale
 from registry.models import Channel, ChannelFile, MovedChannel, Package, PublishedIndex, Removal
 from registry.models.channel import MAIN
 from registry.publishing import InvalidChannelName, announce_channel, new_visibility
+from registry.translating import translated
 
 # What each index of a channel says of the channel itself.
 _SAID_IN_INDEXES = {"allows_v3", "base_relation", "overrides_relation"}
@@ -165,7 +166,7 @@ def _related(field: str, relation: str, here: Place) -> Place:
     try:
         return related_channel(relation, account=here[0], channel=here[1])
     except InvalidRelationError as error:
-        raise _wrong_relation(field, str(error)) from error
+        raise _wrong_relation(field, translated(error)) from error
 
 
 def _wrong_relation(field: str, sentence: str) -> InvalidInput:

@@ -21,7 +21,7 @@ from accounts.identity import Identity
 from portal.errors import Conflict, InvalidInput, NotFound, Refusal
 from registry import access, patched, storage
 from registry.conda import patches
-from registry.conda.errors import InvalidSubdirError
+from registry.conda.errors import InvalidSubdirError, Phrase
 from registry.conda.layout import V3_SCHEMA
 from registry.conda.patches import DistPatch, Instructions, InvalidPatchError
 from registry.conda.subdirs import check_subdir
@@ -30,12 +30,14 @@ from registry.models import Channel, ChannelFile, PackageFile, Patch
 from registry.patched import Change, KeyChange
 from registry.refusing import refuse_locked
 from registry.storage import Incoming, Readable
+from registry.translating import translated
 
 SHOWN = 50
 """How many changes, and how many names, are told one by one."""
 MAX_NOTE_LENGTH = 500
 # Above it, to write the subdir's index anew costs less than to look for each file in it.
 _MARKED_ONE_BY_ONE = 2000
+_THE_EDIT = Phrase(gettext_noop("The edit"))
 
 
 class InvalidPatch(Refusal):
@@ -199,12 +201,12 @@ def _wanted(
     given = {"depends": depends, "constrains": constrains}
     try:
         return {
-            key: patches.check_change(key, list(specs), where=gettext("The edit"), in_v3=in_v3)
+            key: patches.check_change(key, list(specs), where=_THE_EDIT, in_v3=in_v3)
             for key, specs in given.items()
             if specs is not None
         }
     except InvalidPatchError as error:
-        raise InvalidPatch(str(error)) from error
+        raise InvalidPatch(translated(error)) from error
 
 
 @contextmanager
@@ -218,12 +220,13 @@ def _received(
     try:
         check_subdir(subdir)
     except InvalidSubdirError as error:
-        raise InvalidInput(str(error), {"subdir": [str(error)]}) from error
+        sentence = translated(error)
+        raise InvalidInput(sentence, {"subdir": [sentence]}) from error
     with storage.receive(body, limit_bytes=patches.MAX_INSTRUCTIONS_BYTES) as incoming:
         try:
             yield Instructions(_mapped(incoming))
         except InvalidPatchError as error:
-            raise InvalidPatch(str(error)) from error
+            raise InvalidPatch(translated(error)) from error
 
 
 def _mapped(incoming: Incoming) -> mmap.mmap | bytes:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts import audit, switches
 from accounts.identity import OPERATOR, Identity
@@ -30,7 +30,7 @@ from registry.checking import note_stored_anew
 from registry.conda.errors import InvalidChannelNameError, PackageError
 from registry.conda.facts import Digests, FileFacts, file_facts
 from registry.conda.layout import V3_SCHEMA
-from registry.conda.names import MAX_CHANNEL_NAME_LENGTH, ArchiveFormat, check_channel_name
+from registry.conda.names import ArchiveFormat, check_channel_name
 from registry.entering import (
     Key,
     KnownFile,
@@ -63,6 +63,7 @@ from registry.refusing import (
     v3_not_allowed,
 )
 from registry.storage import Incoming, Readable
+from registry.translating import translated
 
 
 class InvalidPackage(Refusal):
@@ -73,7 +74,7 @@ class InvalidPackage(Refusal):
     status = 422
 
     def __init__(self, error: PackageError) -> None:
-        super().__init__(str(error))
+        super().__init__(translated(error))
         self.slug = error.slug
 
 
@@ -88,26 +89,7 @@ class InvalidChannelName(Refusal):
     title = gettext_noop("Not a channel name")
 
     def __init__(self, error: InvalidChannelNameError) -> None:
-        super().__init__(_channel_name_words(error))
-
-
-def _channel_name_words(error: InvalidChannelNameError) -> str:
-    """What the format says in English, for pages of other languages."""
-    words = {
-        "form": gettext(
-            "It must begin with a letter, consist of letters, digits, '_', '-', '.', '/' and ':', "
-            "and be at most %(most)s characters long."
-        )
-        % {"most": MAX_CHANNEL_NAME_LENGTH},
-        "segments": gettext("Between its slashes must stand names, other than '.' and '..'."),
-        "reserved": gettext(
-            "'nolabel', 't' and 'label' have a meaning of their own for clients: choose another "
-            "name."
-        ),
-        "subdir": gettext("Clients would take its end for a subdir: choose another name."),
-    }
-    given = gettext("The channel name is %(name)s.") % {"name": error.quoted}
-    return f"{given} {words[error.rule]}"
+        super().__init__(translated(error))
 
 
 class Outcome(Enum):

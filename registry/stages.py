@@ -28,7 +28,7 @@ from portal import failpoints
 from portal.errors import Conflict, CredentialNeeded, InvalidInput, Refusal, Unavailable
 from registry import access, post_forms, publishing, quotas, replacing, storage
 from registry.access import Destination
-from registry.conda.errors import FilenameMismatchError, PackageError, quote
+from registry.conda.errors import FilenameMismatchError, PackageError, gettext_noop, quote
 from registry.conda.facts import Digests
 from registry.conda.names import check_filename
 from registry.conda.subdirs import check_subdir
@@ -131,9 +131,15 @@ def _check_names(address: Address) -> None:
         dist, _ = check_filename(address.filename)
         if (dist.name, dist.version) != (address.package_name, address.version):
             raise FilenameMismatchError(
-                f"The file {quote(address.filename)} was announced as version "
-                f"{quote(address.version)} of {quote(address.package_name)}. Its name says "
-                f"{quote(dist.version)} of {quote(dist.name)}."
+                gettext_noop(
+                    "The file %(filename)s was announced as version %(version)s of %(package)s. "
+                    "Its name says %(own_version)s of %(own)s."
+                ),
+                filename=quote(address.filename),
+                version=quote(address.version),
+                package=quote(address.package_name),
+                own_version=quote(dist.version),
+                own=quote(dist.name),
             )
     except PackageError as error:
         raise InvalidPackage(error) from error

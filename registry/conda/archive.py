@@ -16,10 +16,13 @@ from registry.conda.errors import (
     InvalidMetadataError,
     MisplacedMemberError,
     NotAPackageError,
+    Phrase,
     TooLargeError,
     UnsafeEntryPointError,
     UnsafeLinkError,
     WrongFormatError,
+    gettext_noop,
+    joined,
     quote,
 )
 from registry.conda.limits import DEFAULT_LIMITS, Limits
@@ -49,6 +52,12 @@ _READ = frozenset({INDEX, ABOUT, RUN_EXPORTS, LINK, HAS_PREFIX, PATHS})
 _BZIP2_MAGIC = re.compile(rb"BZh[1-9]")
 COMPONENT = re.compile(r"(info|pkg)-(.{1,200})\.tar\.zst", re.ASCII)
 _FORMAT_VERSION = 2
+_LINKS = {
+    Kind.SYMLINK: Phrase(gettext_noop("symlink")),
+    Kind.HARD_LINK: Phrase(gettext_noop("hard link")),
+}
+_THE_FILE = Phrase(gettext_noop("The file"))
+_THE_TAR_BZ2 = Phrase(gettext_noop("The .tar.bz2 file"))
 
 # "command = package.module:function", which becomes an executable file of that name on
 # the client (CVE-2026-47425), and Python source with the rest pasted in.
@@ -114,15 +123,19 @@ def read_package(
     found = _format_of(file, size_bytes)
     if format is not None and found is not format:
         raise WrongFormatError(
-            f"The file is a {found.value} by its content, but was sent as a {format.value}. "
-            f"Give it its right extension."
+            gettext_noop(
+                "The file is a %(found)s by its content, but was sent as a %(sent)s. Give it its "
+                "right extension."
+            ),
+            found=found.value,
+            sent=format.value,
         )
     scan = _Scan(limits)
     if found is ArchiveFormat.TAR_BZ2:
-        whole = Section(file, start=0, size_bytes=size_bytes, name="The file", crc32=None)
+        whole = Section(file, start=0, size_bytes=size_bytes, name=_THE_FILE, crc32=None)
         scan.tar(
             Bzip2Streams(whole, limits),
-            name="The .tar.bz2 file",
+            name=_THE_TAR_BZ2,
             budget_bytes=limits.payload_bytes(size_bytes),
         )
         stem = None
@@ -138,10 +151,14 @@ def _format_of(file: BinaryIO, size_bytes: int) -> ArchiveFormat:
         return ArchiveFormat.CONDA
     if _BZIP2_MAGIC.fullmatch(magic):
         return ArchiveFormat.TAR_BZ2
-    what = f"begins with {quote(magic)}" if size_bytes else "is empty"
+    begins = Phrase(gettext_noop("begins with %(magic)s"), magic=quote(magic))
+    what = begins if size_bytes else Phrase(gettext_noop("is empty"))
     raise NotAPackageError(
-        f"The file {what}. It must be a .conda file (ZIP) or a .tar.bz2 file (bzip2), as made by "
-        f"a conda build tool."
+        gettext_noop(
+            "The file %(what)s. It must be a .conda file (ZIP) or a .tar.bz2 file (bzip2), as made "
+            "by a conda build tool."
+        ),
+        what=what,
     )
 
 
@@ -156,13 +173,19 @@ def _scan_conda(
         match = COMPONENT.fullmatch(name)
         if match is None and name != "metadata.json":
             raise MisplacedMemberError(
-                f"The .conda file has a member {quote(name)}. It must have no other than "
-                f"metadata.json, info-….tar.zst and pkg-….tar.zst."
+                gettext_noop(
+                    "The .conda file has a member %(name)s. It must have no other than "
+                    "metadata.json, info-….tar.zst and pkg-….tar.zst."
+                ),
+                name=quote(name),
             )
         part = match[1] if match else name
         if part in parts:
             raise MisplacedMemberError(
-                f"The .conda file has more than one {part}-….tar.zst: rebuild the package."
+                gettext_noop(
+                    "The .conda file has more than one %(part)s-….tar.zst: rebuild the package."
+                ),
+                part=part,
             )
         parts[part] = member
         if match:
@@ -170,13 +193,19 @@ def _scan_conda(
     wanted = {"info"} if minimal else {"info", "pkg", "metadata.json"}
     if missing := wanted - parts.keys():
         raise NotAPackageError(
-            f"The .conda file lacks its {' and '.join(sorted(missing))} part. It must have "
-            f"metadata.json, info-….tar.zst and pkg-….tar.zst: rebuild the package."
+            gettext_noop(
+                "The .conda file lacks its %(missing)s part. It must have metadata.json, "
+                "info-….tar.zst and pkg-….tar.zst: rebuild the package."
+            ),
+            missing=joined(sorted(missing)),
         )
     if len(stems) > 1 and not minimal:
         raise FilenameMismatchError(
-            f"The .conda file's two parts are named after different packages, "
-            f"{' and '.join(quote(stem) for stem in sorted(stems))}: rebuild the package."
+            gettext_noop(
+                "The .conda file's two parts are named after different packages, %(stems)s: "
+                "rebuild the package."
+            ),
+            stems=joined(quote(stem) for stem in sorted(stems)),
         )
     if "metadata.json" in parts:
         _check_format_version(unzipped(file, parts["metadata.json"], limits), limits)
@@ -190,7 +219,7 @@ def _scan_conda(
 
 
 def unzipped(file: BinaryIO, member: ZipMember, limits: Limits) -> Input:
-    name = f"{member.name[:60]} in the .conda file"
+    name = Phrase(gettext_noop("%(part)s in the .conda file"), part=member.name[:60])
     check = member.packed_bytes <= limits.crc_checked_bytes and not member.deflated
     section = Section(
         file,
@@ -203,8 +232,12 @@ def unzipped(file: BinaryIO, member: ZipMember, limits: Limits) -> Input:
         return section
     if member.unpacked_bytes > limits.info_bytes:
         raise ArchiveBombError(
-            f"{name} is packed by ZIP and unpacks to {member.unpacked_bytes} bytes. It must be "
-            f"stored as it is: rebuild it with a conda build tool."
+            gettext_noop(
+                "%(name)s is packed by ZIP and unpacks to %(size)s bytes. It must be stored as it "
+                "is: rebuild it with a conda build tool."
+            ),
+            name=name,
+            size=member.unpacked_bytes,
         )
     return Deflated(section, unpacked_bytes=member.unpacked_bytes, crc32=member.crc32)
 
@@ -212,8 +245,11 @@ def unzipped(file: BinaryIO, member: ZipMember, limits: Limits) -> Input:
 def _check_format_version(packed: Input, limits: Limits) -> None:
     if packed.remaining > limits.metadata_bytes:
         raise TooLargeError(
-            f"metadata.json is {packed.remaining} bytes long. It must hold no more than "
-            f"'conda_pkg_format_version': rebuild the package."
+            gettext_noop(
+                "metadata.json is %(size)s bytes long. It must hold no more than "
+                "'conda_pkg_format_version': rebuild the package."
+            ),
+            size=packed.remaining,
         )
     blocks = []
     while block := packed.read(limits.metadata_bytes):
@@ -222,8 +258,12 @@ def _check_format_version(packed: Input, limits: Limits) -> None:
     version = metadata.get("conda_pkg_format_version")
     if version != _FORMAT_VERSION or not isinstance(version, int):
         raise NotAPackageError(
-            f"metadata.json gives conda_pkg_format_version as {quote(version)}. "
-            f"It must be {_FORMAT_VERSION}: rebuild the package."
+            gettext_noop(
+                "metadata.json gives conda_pkg_format_version as %(version)s. It must be "
+                "%(wanted)s: rebuild the package."
+            ),
+            version=quote(version),
+            wanted=_FORMAT_VERSION,
         )
 
 
@@ -274,13 +314,17 @@ class _Scan:
     def _enter(self, member: Member, path: str, part: str | None) -> None:
         if member.kind is Kind.FILE:
             if not path:
-                raise MisplacedMemberError("The package holds a file without a name: rename it.")
+                raise MisplacedMemberError(
+                    gettext_noop("The package holds a file without a name: rename it.")
+                )
             self._tree.add_file(path)
         elif member.kind is Kind.FOLDER:
             self._tree.add_folder(path)
         elif path in _READ:
             raise MisplacedMemberError(
-                f"The package holds {path} as a {member.kind.value}. It must be a file."
+                gettext_noop("The package holds %(path)s as a %(kind)s. It must be a file."),
+                path=path,
+                kind=_LINKS[member.kind],
             )
         elif member.kind is Kind.SYMLINK:
             self._tree.add_symlink(path, member.target)
@@ -288,8 +332,12 @@ class _Scan:
             if part == "pkg" and member.target.removeprefix("./").startswith("info/"):
                 # The other part may not be unpacked yet.
                 raise UnsafeLinkError(
-                    f"The package links {quote(path)} to {quote(member.target)}, which is in the "
-                    f"other part of the .conda file: rebuild the package."
+                    gettext_noop(
+                        "The package links %(path)s to %(target)s, which is in the other part of "
+                        "the .conda file: rebuild the package."
+                    ),
+                    path=quote(path),
+                    target=quote(member.target),
                 )
             self._tree.add_hard_link(path, member.target)
 
@@ -311,8 +359,13 @@ class _Scan:
     def _check_size(path: str, size_bytes: int, limit_bytes: int) -> None:
         if size_bytes > limit_bytes:
             raise TooLargeError(
-                f"The package's {path} is {size_bytes} bytes long. At most {limit_bytes} are "
-                f"allowed: shorten it."
+                gettext_noop(
+                    "The package's %(path)s is %(size)s bytes long. At most %(most)s are allowed: "
+                    "shorten it."
+                ),
+                path=path,
+                size=size_bytes,
+                most=limit_bytes,
             )
 
     def _note(self, path: str) -> None:
@@ -328,8 +381,11 @@ class _Scan:
         self._tree.check_links()
         if INDEX not in self._kept:
             raise NotAPackageError(
-                f"The package holds no {INDEX}. It must have one, with its name, version and "
-                f"dependencies: build it with a conda build tool."
+                gettext_noop(
+                    "The package holds no %(file)s. It must have one, with its name, version and "
+                    "dependencies: build it with a conda build tool."
+                ),
+                file=INDEX,
             )
         index = self._json(INDEX) or {}
         if stem is not None:
@@ -380,15 +436,22 @@ class _Scan:
 def _check_place(path: str, part: str | None, *, in_info: bool) -> None:
     if part is not None and in_info != (part == "info"):
         raise MisplacedMemberError(
-            f"The .conda file holds {quote(path)} in its {part} part. Everything below info/ must "
-            f"stand in the info part, and nothing else: rebuild the package."
+            gettext_noop(
+                "The .conda file holds %(path)s in its %(part)s part. Everything below info/ must "
+                "stand in the info part, and nothing else: rebuild the package."
+            ),
+            path=quote(path),
+            part=part,
         )
     # Clients keep their own records at these places, some on file systems without case.
     if path == "info/repodata_record.json" or (
         path[:10].casefold() == "conda-meta" and path[10:11] in {"", "/"}
     ):
         raise MisplacedMemberError(
-            f"The package holds {quote(path)}, which clients write themselves: leave it out."
+            gettext_noop(
+                "The package holds %(path)s, which clients write themselves: leave it out."
+            ),
+            path=quote(path),
         )
 
 
@@ -397,8 +460,13 @@ def _check_stem(stem: str, index: dict[str, object]) -> None:
     name, version, build = (index.get(key) for key in ("name", "version", "build"))
     if stem != f"{name}-{version}-{build}":
         raise FilenameMismatchError(
-            f"The parts of the .conda file are named after {quote(stem)}, but {INDEX} says "
-            f"{quote(f'{name}-{version}-{build}')}. They must be the same: rebuild the package."
+            gettext_noop(
+                "The parts of the .conda file are named after %(stem)s, but %(file)s says %(own)s. "
+                "They must be the same: rebuild the package."
+            ),
+            stem=quote(stem),
+            file=INDEX,
+            own=quote(f"{name}-{version}-{build}"),
         )
 
 
@@ -411,12 +479,20 @@ def _check_entry_points(link: dict[str, object] | None) -> None:
         return
     if not isinstance(entry_points, list):
         raise InvalidMetadataError(
-            f"{LINK} gives its entry points as {quote(entry_points)}. They must be a list."
+            gettext_noop(
+                "%(file)s gives its entry points as %(entry_points)s. They must be a list."
+            ),
+            file=LINK,
+            entry_points=quote(entry_points),
         )
     for entry_point in entry_points:
         match = _ENTRY_POINT.fullmatch(entry_point) if isinstance(entry_point, str) else None
         if match is None or ".." in match["command"] or match["command"] == ".":
             raise UnsafeEntryPointError(
-                f"{LINK} has the entry point {quote(entry_point)}. It must read "
-                f"'command = package.module:function', and the command must be a plain file name."
+                gettext_noop(
+                    "%(file)s has the entry point %(entry_point)s. It must read 'command = "
+                    "package.module:function', and the command must be a plain file name."
+                ),
+                file=LINK,
+                entry_point=quote(entry_point),
             )

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from registry.conda.errors import InvalidMetadataError, PackageError, quote
+from registry.conda.errors import InvalidMetadataError, PackageError, Phrase, gettext_noop, quote
 from registry.conda.limits import MEBIBYTE, Limits
 from registry.conda.strict_json import parse_object
 
@@ -29,7 +29,9 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 _LIMITS = Limits(json_depth=24)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_REMEDY = "sign the package anew"
+_ATTESTATION = Phrase(gettext_noop("The attestation"))
+_SUBJECT = Phrase(gettext_noop("The subject of the signed statement"))
+_REMEDY = Phrase(gettext_noop("sign the package anew"))
 
 
 class InvalidAttestationError(PackageError):
@@ -69,15 +71,22 @@ def read_statement(bundle: bytes) -> Statement:
     """What a bundle says, before anybody has looked whether it is signed."""
     if len(bundle) > MAX_BUNDLE_BYTES:
         raise InvalidAttestationError(
-            f"The attestation has more than {MAX_BUNDLE_BYTES} bytes, the most that one may have. "
-            "Send a single Sigstore bundle."
+            gettext_noop(
+                "The attestation has more than %(most)s bytes, the most that one may have. Send a "
+                "single Sigstore bundle."
+            ),
+            most=MAX_BUNDLE_BYTES,
         )
-    envelope = _object(_parsed(bundle, "The attestation"), "dsseEnvelope", "The attestation")
+    envelope = _object(_parsed(bundle, _ATTESTATION), "dsseEnvelope", _ATTESTATION)
     payload_type = envelope.get("payloadType")
     if payload_type != PAYLOAD_TYPE:
         raise InvalidAttestationError(
-            f"The attestation signs {quote(payload_type)}, and {PAYLOAD_TYPE!r} is wanted: sign "
-            "an in-toto statement, as CEP 27 has it."
+            gettext_noop(
+                "The attestation signs %(payload_type)s, and %(wanted)s is wanted: sign an in-toto "
+                "statement, as CEP 27 has it."
+            ),
+            payload_type=quote(payload_type),
+            wanted=repr(PAYLOAD_TYPE),
         )
     return _statement(_payload(envelope.get("payload")))
 
@@ -86,15 +95,20 @@ def _parsed(data: bytes, name: str) -> dict[str, object]:
     try:
         return parse_object(data, name=name, limits=_LIMITS, remedy=_REMEDY)
     except InvalidMetadataError as error:
-        raise InvalidAttestationError(str(error)) from error
+        raise InvalidAttestationError(error.template, **error.values) from error
 
 
 def _object(value: dict[str, object], key: str, name: str) -> dict[str, object]:
     found = value.get(key)
     if not isinstance(found, dict):
         raise InvalidAttestationError(
-            f"{name} has {quote(found)} as {key}, where an object is wanted. Send a Sigstore "
-            "bundle with a signed statement, as CEP 27 has it."
+            gettext_noop(
+                "%(name)s has %(found)s as %(key)s, where an object is wanted. Send a Sigstore "
+                "bundle with a signed statement, as CEP 27 has it."
+            ),
+            name=name,
+            found=quote(found),
+            key=key,
         )
     return found
 
@@ -106,36 +120,56 @@ def _payload(encoded: object) -> bytes:
     except (binascii.Error, ValueError):
         pass
     raise InvalidAttestationError(
-        f"The payload of the attestation is {quote(encoded)}, which is no base64: {_REMEDY}."
+        gettext_noop(
+            "The payload of the attestation is %(encoded)s, which is no base64: %(remedy)s."
+        ),
+        encoded=quote(encoded),
+        remedy=_REMEDY,
     )
 
 
 def _statement(payload: bytes) -> Statement:
-    said = _parsed(payload, "The signed statement")
+    said = _parsed(payload, Phrase(gettext_noop("The signed statement")))
     for key, wanted in (("_type", STATEMENT_TYPE), ("predicateType", PREDICATE_TYPE)):
         if said.get(key) != wanted:
             raise InvalidAttestationError(
-                f"The signed statement gives {key} as {quote(said.get(key))}, and {wanted!r} is "
-                "wanted. Sign it as CEP 27 has it."
+                gettext_noop(
+                    "The signed statement gives %(key)s as %(value)s, and %(wanted)s is wanted. "
+                    "Sign it as CEP 27 has it."
+                ),
+                key=key,
+                value=quote(said.get(key)),
+                wanted=repr(wanted),
             )
     subjects = said.get("subject")
     if not isinstance(subjects, list) or len(subjects) != 1 or not isinstance(subjects[0], dict):
         count = len(subjects) if isinstance(subjects, list) else "no"
         raise InvalidAttestationError(
-            f"The signed statement is about {count} subjects, and exactly one is wanted: the "
-            "package file. Sign each file by itself."
+            gettext_noop(
+                "The signed statement is about %(count)s subjects, and exactly one is wanted: the "
+                "package file. Sign each file by itself."
+            ),
+            count=count,
         )
     name = subjects[0].get("name")
-    digest = _object(subjects[0], "digest", "The subject of the signed statement").get("sha256")
+    digest = _object(subjects[0], "digest", _SUBJECT).get("sha256")
     if not isinstance(name, str):
         raise InvalidAttestationError(
-            f"The subject of the signed statement is called {quote(name)}, and the full name of "
-            f"the package file is wanted: {_REMEDY}."
+            gettext_noop(
+                "The subject of the signed statement is called %(name)s, and the full name of the "
+                "package file is wanted: %(remedy)s."
+            ),
+            name=quote(name),
+            remedy=_REMEDY,
         )
     if not isinstance(digest, str) or _SHA256.fullmatch(digest) is None:
         raise InvalidAttestationError(
-            f"The signed statement gives the sha256 as {quote(digest)}, and 64 hexadecimal "
-            f"digits are wanted: {_REMEDY}."
+            gettext_noop(
+                "The signed statement gives the sha256 as %(digest)s, and 64 hexadecimal digits "
+                "are wanted: %(remedy)s."
+            ),
+            digest=quote(digest),
+            remedy=_REMEDY,
         )
     return Statement(payload, name, digest.lower(), _target_channel(said.get("predicate")))
 
@@ -146,13 +180,19 @@ def _target_channel(predicate: object) -> str | None:
     channel = predicate.get("targetChannel") if isinstance(predicate, dict) else None
     if not isinstance(channel, str) or not channel.startswith(("https://", "http://")):
         raise InvalidAttestationError(
-            "The predicate of the signed statement must be null, or an object with the address of "
-            f"a channel as targetChannel; that is {quote(channel)}. Sign it as CEP 27 has it."
+            gettext_noop(
+                "The predicate of the signed statement must be null, or an object with the address "
+                "of a channel as targetChannel; that is %(channel)s. Sign it as CEP 27 has it."
+            ),
+            channel=quote(channel),
         )
     if channel.endswith("/"):
         raise InvalidAttestationError(
-            f"The signed statement gives targetChannel as {quote(channel)}. Sign it without the "
-            "slash at the end."
+            gettext_noop(
+                "The signed statement gives targetChannel as %(channel)s. Sign it without the "
+                "slash at the end."
+            ),
+            channel=quote(channel),
         )
     return channel
 
@@ -163,20 +203,31 @@ def check_statement(
     """Refuse a statement about another file, or for a channel that has none of these addresses."""
     if statement.filename != filename:
         raise InvalidAttestationError(
-            f"The attestation is about {quote(statement.filename)}, and the file is {filename!r}. "
-            "Send the one that was made for this file."
+            gettext_noop(
+                "The attestation is about %(about)s, and the file is %(filename)s. Send the one "
+                "that was made for this file."
+            ),
+            about=quote(statement.filename),
+            filename=repr(filename),
         )
     if statement.sha256 != sha256:
         raise InvalidAttestationError(
-            f"The attestation is about a file with the sha256 {statement.sha256}, and the file has "
-            f"{sha256}. Send the one that was made for this file."
+            gettext_noop(
+                "The attestation is about a file with the sha256 %(about)s, and the file has "
+                "%(sha256)s. Send the one that was made for this file."
+            ),
+            about=statement.sha256,
+            sha256=sha256,
         )
     channel = statement.target_channel
     if channel is not None and channel not in addresses:
         raise InvalidAttestationError(
-            f"The attestation is for the channel {quote(channel)}, and no channel with this file "
-            "has that address. Sign it for the address that clients read the channel at, or for "
-            "no channel."
+            gettext_noop(
+                "The attestation is for the channel %(channel)s, and no channel with this file has "
+                "that address. Sign it for the address that clients read the channel at, or for no "
+                "channel."
+            ),
+            channel=quote(channel),
         )
 
 

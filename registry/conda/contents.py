@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from registry.conda.archive import COMPONENT, INDEX, PATHS, unzipped
-from registry.conda.errors import InvalidMetadataError
+from registry.conda.errors import InvalidMetadataError, Phrase, gettext_noop
 from registry.conda.limits import Limits
 from registry.conda.names import ArchiveFormat
 from registry.conda.paths import check_path
@@ -141,7 +141,9 @@ def _tar(
     """The members of that part; of a ``.tar.bz2`` all of them."""
     stream: ByteStream
     if archive_format is ArchiveFormat.TAR_BZ2:
-        whole = Section(file, start=0, size_bytes=size_bytes, name="The file", crc32=None)
+        whole = Section(
+            file, start=0, size_bytes=size_bytes, name=Phrase(gettext_noop("The file")), crc32=None
+        )
         stream = Bzip2Streams(whole, limits)
     else:
         members = read_directory(file, size_bytes=size_bytes, allow_deflate=True).items()
@@ -152,7 +154,7 @@ def _tar(
         stream = ZstdFrame(unzipped(file, found, limits), limits)
     return TarReader(
         _Watched(stream, patience),
-        name="The package",
+        name=Phrase(gettext_noop("The package")),
         budget_bytes=limits.payload_bytes(size_bytes),
         limits=limits,
     )
@@ -250,7 +252,7 @@ class _Lister(PathsJsonScanner):
         if self.count > MAX_PATHS:
             return
         if not isinstance(entry, _FullEntry):
-            raise InvalidMetadataError("An entry was read as something else.")
+            raise InvalidMetadataError(gettext_noop("An entry was read as something else."))
         prefix = ""
         if entry.prefix_placeholder is not None:
             prefix = "binary" if entry.file_mode == "binary" else "text"

@@ -1,10 +1,50 @@
 """Everything that can be wrong with a package.
 
 Each message is a sentence for the uploader: what we got, what we wanted, what to do.
-Text that came with the upload appears in it only through ``quote``.
+Text that came with the upload appears in it only through ``quote``. A message is English, and
+keeps what it was made of, so that whoever shows it can say it in another language.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import Self
+
 _QUOTED_LENGTH = 80
+
+
+def gettext_noop(template: str) -> str:
+    """Mark a template for translators, whose tools look for this name; Django's is not for us."""
+    return template
+
+
+class Phrase(str):
+    """A part of a message that is words itself, and is to be translated by itself."""
+
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, /, **values: object) -> Self:
+        phrase = super().__new__(cls, template % values if values else template)
+        phrase.template = template
+        phrase.values = values
+        return phrase
+
+
+def joined(parts: Iterable[str]) -> str:
+    """All of them, with "and" in between."""
+    return reduce(
+        lambda one, other: Phrase(gettext_noop("%(one)s and %(other)s"), one=one, other=other),
+        parts,
+    )
+
+
+class Count(int):
+    """A number that is written with separators."""
+
+    def __str__(self) -> str:
+        return f"{int(self):,}"
 
 
 def quote(value: object) -> str:
@@ -20,11 +60,21 @@ def quote(value: object) -> str:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, int | float):
         # Never str() of a huge int: that is slow, and refused above 4300 digits.
-        return repr(value) if -(2**64) < value < 2**64 else "a huge number"
-    return "an object" if isinstance(value, dict) else "a list"
+        return repr(value) if -(2**64) < value < 2**64 else Phrase(gettext_noop("a huge number"))
+    is_object = isinstance(value, dict)
+    return Phrase(gettext_noop("an object")) if is_object else Phrase(gettext_noop("a list"))
 
 
-class PackageError(ValueError):
+class FormatError(ValueError):
+    """What contradicts the format, as a template with named places and what stands in them."""
+
+    def __init__(self, template: str, /, **values: object) -> None:
+        super().__init__(template % values if values else template)
+        self.template = template
+        self.values: Mapping[str, object] = values
+
+
+class PackageError(FormatError):
     """A package, or a name for one, that cannot be taken."""
 
     slug = "invalid-package"
@@ -161,14 +211,9 @@ class InvalidSubdirError(PackageError):
 
 
 class InvalidChannelNameError(PackageError):
-    """No channel name (CEP 26). ``quoted`` is what was given, ``rule`` what it is held against."""
+    """No channel name (CEP 26)."""
 
     slug = "invalid-channel-name"
-
-    def __init__(self, message: str, *, quoted: str, rule: str) -> None:
-        super().__init__(message)
-        self.quoted = quoted
-        self.rule = rule
 
 
 class FilenameMismatchError(PackageError):

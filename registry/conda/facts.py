@@ -11,7 +11,7 @@ import hmac
 import msgspec
 
 from registry.conda.archive import PackageContents
-from registry.conda.errors import FilenameMismatchError, quote
+from registry.conda.errors import FilenameMismatchError, gettext_noop, quote
 from registry.conda.layout import record_key, repodata_key
 from registry.conda.record import (
     PackageMetadata,
@@ -96,8 +96,12 @@ def file_facts(
     own_filename = metadata.filename
     if filename is not None and filename != own_filename:
         raise FilenameMismatchError(
-            f"The file was sent as {quote(filename)}, but its metadata says "
-            f"{own_filename!r}. Send it under that name, or build it again."
+            gettext_noop(
+                "The file was sent as %(filename)s, but its metadata says %(own)s. Send it under "
+                "that name, or build it again."
+            ),
+            filename=quote(filename),
+            own=repr(own_filename),
         )
     record = make_record(
         metadata,

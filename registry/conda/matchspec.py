@@ -14,7 +14,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from registry.conda.errors import InvalidMetadataError, InvalidVersionError, quote
+from registry.conda.errors import (
+    InvalidMetadataError,
+    InvalidVersionError,
+    Phrase,
+    gettext_noop,
+    quote,
+)
 from registry.conda.names import MAX_NAME_LENGTH
 from registry.conda.version import sort_key
 
@@ -105,9 +111,17 @@ def _parse(spec: str, *, in_condition: bool = False) -> _Spec:
     fields = _fields(spec, rest) if bracket else {}
     for key, given in (("version", version), ("build", build)):
         if given and key in fields:
-            raise _refused(spec, f"names the {key} twice", "Name it once")
+            raise _refused(
+                spec,
+                Phrase(gettext_noop("names the %(key)s twice"), key=key),
+                Phrase(gettext_noop("Name it once")),
+            )
     if in_condition and "when" in fields:
-        raise _refused(spec, "has a condition within a condition", "Leave one out")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has a condition within a condition")),
+            Phrase(gettext_noop("Leave one out")),
+        )
     if "version" in fields:
         version = _version_expression(spec, "".join(fields["version"].split()))
     if "build" in fields:
@@ -126,10 +140,15 @@ def _parse(spec: str, *, in_condition: bool = False) -> _Spec:
     )
 
 
-def _refused(spec: str, what: str, do: str) -> InvalidSpecError:
+def _refused(spec: str, what: Phrase, do: Phrase) -> InvalidSpecError:
     return InvalidSpecError(
-        f"The spec {quote(spec)} {what}, so it can't stand in a record for clients of repodata "
-        f"v3. {do}, as in 'xz[version=\">=5\"]', and rebuild the package."
+        gettext_noop(
+            "The spec %(spec)s %(what)s, so it can't stand in a record for clients of repodata v3. "
+            "%(do)s, as in 'xz[version=\">=5\"]', and rebuild the package."
+        ),
+        spec=quote(spec),
+        what=what,
+        do=do,
     )
 
 
@@ -140,14 +159,30 @@ def _positional(spec: str, head: str) -> tuple[str, str, str]:
     head = head.strip()
     match = _NAME.match(head)
     if match is None:
-        raise _refused(spec, "begins with no package name", "Begin with one")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("begins with no package name")),
+            Phrase(gettext_noop("Begin with one")),
+        )
     name, rest = match[0].lower(), head[match.end() :]
     if rest.startswith((":", "/")):
-        raise _refused(spec, "names a channel", "Leave the channel out")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("names a channel")),
+            Phrase(gettext_noop("Leave the channel out")),
+        )
     if rest and not rest[0].isspace() and rest[0] not in "=<>!~":
-        raise _refused(spec, f"has {quote(rest[0])} in the package name", "Name one package")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has %(character)s in the package name"), character=quote(rest[0])),
+            Phrase(gettext_noop("Name one package")),
+        )
     if len(name) > MAX_NAME_LENGTH:
-        raise _refused(spec, f"has a name of over {MAX_NAME_LENGTH} letters", "Shorten it")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has a name of over %(most)s letters"), most=MAX_NAME_LENGTH),
+            Phrase(gettext_noop("Shorten it")),
+        )
     version, build = _version_and_build(spec, _squeezed(rest))
     return name, version, build
 
@@ -174,7 +209,11 @@ def _version_and_build(spec: str, text: str) -> tuple[str, str]:
     if build:
         build = _checked(spec, "build", build, _BUILD)
     elif space or by_equals is not None:
-        raise _refused(spec, "has no build where one is announced", "Name it")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has no build where one is announced")),
+            Phrase(gettext_noop("Name it")),
+        )
     match = _CLAUSE.fullmatch(version)
     if match is None or match[1] not in {None, "=", "=="}:
         return _version_expression(spec, version), build
@@ -182,10 +221,18 @@ def _version_and_build(spec: str, text: str) -> tuple[str, str]:
     sign, literal, star = match[1] or "", match[2], match[3] or ""
     if star:
         if sign == "==" and build:
-            raise _refused(spec, "is read differently by clients", "Write the version without =")
+            raise _refused(
+                spec,
+                Phrase(gettext_noop("is read differently by clients")),
+                Phrase(gettext_noop("Write the version without =")),
+            )
         return _version_expression(spec, literal + star), build
     if sign == "=" and build and by_equals is None:
-        raise _refused(spec, "is read differently by clients", "Write the version as 1.2.*")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("is read differently by clients")),
+            Phrase(gettext_noop("Write the version as 1.2.*")),
+        )
     exact = sign != "=" or bool(build)
     return _version_expression(spec, f"=={literal}" if exact else f"{literal}.*"), build
 
@@ -204,11 +251,23 @@ def _version_expression(spec: str, text: str) -> str:
             _check_clause(spec, part)
             awaits_clause = False
         else:
-            raise _refused(spec, f"has the version {quote(text)}", "Write a version")
+            raise _refused(
+                spec,
+                Phrase(gettext_noop("has the version %(text)s"), text=quote(text)),
+                Phrase(gettext_noop("Write a version")),
+            )
         if depth > MAX_DEPTH or count > MAX_PARTS:
-            raise _refused(spec, "has too long a version", "Write a shorter one")
+            raise _refused(
+                spec,
+                Phrase(gettext_noop("has too long a version")),
+                Phrase(gettext_noop("Write a shorter one")),
+            )
     if depth or awaits_clause:
-        raise _refused(spec, f"has the version {quote(text)}", "Write a version")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has the version %(text)s"), text=quote(text)),
+            Phrase(gettext_noop("Write a version")),
+        )
     return text
 
 
@@ -222,12 +281,20 @@ def _check_clause(spec: str, clause: str) -> None:
     if match and not literal and star and not sign:
         return
     if literal and star and sign in {"==", "~="}:
-        raise _refused(spec, "is read differently by clients", "Leave the star or the sign out")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("is read differently by clients")),
+            Phrase(gettext_noop("Leave the star or the sign out")),
+        )
     try:
         # In a spec a dash stands for "_"; in a version it could not be.
         sort_key((literal.removesuffix(".") if star else literal).lower().replace("-", "_"))
     except InvalidVersionError as error:
-        raise _refused(spec, f"has the version {quote(clause)}", "Write a version") from error
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has the version %(clause)s"), clause=quote(clause)),
+            Phrase(gettext_noop("Write a version")),
+        ) from error
 
 
 # --- Brackets --------------------------------------------------------------------------------
@@ -236,7 +303,11 @@ def _check_clause(spec: str, clause: str) -> None:
 def _fields(spec: str, text: str) -> dict[str, str]:
     """What stands between the brackets; ``text`` begins behind the first. Lists lose theirs."""
     fields: dict[str, str] = {}
-    unreadable = _refused(spec, "has brackets that can't be read", 'Write key="value" in them')
+    unreadable = _refused(
+        spec,
+        Phrase(gettext_noop("has brackets that can't be read")),
+        Phrase(gettext_noop('Write key="value" in them')),
+    )
     position = _behind_space(text, 0)
     while not text.startswith("]", position):
         key = _KEY.match(text, position)
@@ -255,19 +326,39 @@ def _fields(spec: str, text: str) -> dict[str, str]:
         elif not text.startswith("]", position):
             raise unreadable
     if text[position + 1 :].strip():
-        raise _refused(spec, "goes on behind its brackets", "End with them")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("goes on behind its brackets")),
+            Phrase(gettext_noop("End with them")),
+        )
     return fields
 
 
 def _add(spec: str, fields: dict[str, str], key: str, value: str) -> None:
     if key in _FORBIDDEN:
-        raise _refused(spec, f"sets {key}", "Leave it out")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("sets %(key)s"), key=key),
+            Phrase(gettext_noop("Leave it out")),
+        )
     if key not in {"version", "build", "build_number", "extras", "flags", "when"}:
-        raise _refused(spec, f"sets {quote(key)}, which no client knows", "Leave it out")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("sets %(key)s, which no client knows"), key=quote(key)),
+            Phrase(gettext_noop("Leave it out")),
+        )
     if key in fields:
-        raise _refused(spec, f"names the {key} twice", "Name it once")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("names the %(key)s twice"), key=key),
+            Phrase(gettext_noop("Name it once")),
+        )
     if not value.strip():
-        raise _refused(spec, f"sets {key} to nothing", "Leave it out")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("sets %(key)s to nothing"), key=key),
+            Phrase(gettext_noop("Leave it out")),
+        )
     fields[key] = value.strip()
 
 
@@ -314,7 +405,11 @@ def _quoted(text: str, position: int, mark: str, unreadable: InvalidSpecError) -
 
 def _checked(spec: str, key: str, value: str, pattern: re.Pattern[str]) -> str:
     if pattern.fullmatch(value) is None:
-        raise _refused(spec, f"has the {key} {quote(value)}", "Correct it")
+        raise _refused(
+            spec,
+            Phrase(gettext_noop("has the %(key)s %(value)s"), key=key, value=quote(value)),
+            Phrase(gettext_noop("Correct it")),
+        )
     return value
 
 
@@ -339,7 +434,11 @@ def _condition(spec: str, text: str) -> str:
     """A condition with each of its specs in the form that CEP 43 wants, otherwise as it is."""
     depth, awaits_spec = 0, True
     written: list[str] = []
-    wrong = _refused(spec, f"has the condition {quote(text)}", "Join specs by 'and' and 'or'")
+    wrong = _refused(
+        spec,
+        Phrase(gettext_noop("has the condition %(text)s"), text=quote(text)),
+        Phrase(gettext_noop("Join specs by 'and' and 'or'")),
+    )
     for count, part in enumerate(_condition_parts(text, wrong)):
         if part == "(" and awaits_spec:
             depth += 1

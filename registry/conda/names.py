@@ -11,6 +11,8 @@ from registry.conda.errors import (
     InvalidFilenameError,
     InvalidNameError,
     InvalidVersionError,
+    Phrase,
+    gettext_noop,
     quote,
 )
 from registry.conda.subdirs import looks_like_subdir
@@ -47,16 +49,23 @@ def check_package_name(text: object) -> str:
         or len(text) > MAX_NAME_LENGTH
         or _PACKAGE_NAME.fullmatch(text) is None
     ):
-        hint = ""
-        if isinstance(text, str) and text != text.lower():
-            hint = f" Rename it to {quote(text.lower())}."
-        elif isinstance(text, str) and text.startswith("__"):
-            hint = " Names with two leading underscores belong to virtual packages."
-        raise InvalidNameError(
-            f"The package name is {quote(text)}. It must consist of lowercase letters and digits, "
-            f"with single '.', '-' or '_' between them, and be at most {MAX_NAME_LENGTH} "
-            f"characters long.{hint}"
+        rule = Phrase(
+            gettext_noop(
+                "The package name is %(name)s. It must consist of lowercase letters and digits, "
+                "with single '.', '-' or '_' between them, and be at most %(most)s characters long."
+            ),
+            name=quote(text),
+            most=MAX_NAME_LENGTH,
         )
+        if isinstance(text, str) and text != text.lower():
+            hint = Phrase(gettext_noop("Rename it to %(name)s."), name=quote(text.lower()))
+        elif isinstance(text, str) and text.startswith("__"):
+            hint = Phrase(
+                gettext_noop("Names with two leading underscores belong to virtual packages.")
+            )
+        else:
+            raise InvalidNameError(rule.template, **rule.values)
+        raise InvalidNameError(gettext_noop("%(rule)s %(hint)s"), rule=rule, hint=hint)
     return text
 
 
@@ -64,7 +73,8 @@ def check_version(text: object) -> str:
     """Return ``text`` if it is a version that every client can order (CEP 33)."""
     if not isinstance(text, str):
         raise InvalidVersionError(
-            f"The version is {quote(text)}. It must be a string, such as '1.0'."
+            gettext_noop("The version is %(text)s. It must be a string, such as '1.0'."),
+            text=quote(text),
         )
     sort_key(text)
     return text
@@ -77,8 +87,12 @@ def check_build_string(text: object) -> str:
         or _BUILD_STRING.fullmatch(text) is None
     ):
         raise InvalidBuildError(
-            f"The build string is {quote(text)}. It must consist of letters, digits, '.', '_' and "
-            f"'+', and be 1 to {MAX_BUILD_LENGTH} characters long."
+            gettext_noop(
+                "The build string is %(text)s. It must consist of letters, digits, '.', '_' and "
+                "'+', and be 1 to %(most)s characters long."
+            ),
+            text=quote(text),
+            most=MAX_BUILD_LENGTH,
         )
     return text
 
@@ -87,14 +101,20 @@ def check_filename(text: object) -> tuple["Dist", ArchiveFormat]:
     """Take the name of a package file apart; each part must be valid."""
     if not isinstance(text, str) or len(text) > MAX_FILENAME_LENGTH:
         raise InvalidFilenameError(
-            f"The file name is {quote(text)}. It must be a string of at most "
-            f"{MAX_FILENAME_LENGTH} characters."
+            gettext_noop(
+                "The file name is %(text)s. It must be a string of at most %(most)s characters."
+            ),
+            text=quote(text),
+            most=MAX_FILENAME_LENGTH,
         )
     match = _FILENAME.fullmatch(text)
     if match is None:
         raise InvalidFilenameError(
-            f"The file name is {quote(text)}. It must be "
-            f"'<name>-<version>-<build>.conda' or '….tar.bz2'."
+            gettext_noop(
+                "The file name is %(text)s. It must be '<name>-<version>-<build>.conda' or "
+                "'….tar.bz2'."
+            ),
+            text=quote(text),
         )
     dist = Dist(
         name=check_package_name(match["name"]),
@@ -115,33 +135,40 @@ def check_channel_name(text: object) -> str:
         or len(text) > MAX_CHANNEL_NAME_LENGTH
         or _CHANNEL_NAME.fullmatch(text) is None
     ):
-        raise _not_a_channel_name(
-            text,
-            "form",
-            f"It must begin with a letter, consist of letters, digits, '_', '-', '.', '/' and ':', "
-            f"and be at most {MAX_CHANNEL_NAME_LENGTH} characters long.",
+        raise InvalidChannelNameError(
+            gettext_noop(
+                "The channel name is %(name)s. It must begin with a letter, consist of letters, "
+                "digits, '_', '-', '.', '/' and ':', and be at most %(most)s characters long."
+            ),
+            name=quote(text),
+            most=MAX_CHANNEL_NAME_LENGTH,
         )
     segments = text.casefold().split("/")
     if not all(segments) or "." in segments or ".." in segments:
-        words = "Between its slashes must stand names, other than '.' and '..'."
-        raise _not_a_channel_name(text, "segments", words)
+        raise InvalidChannelNameError(
+            gettext_noop(
+                "The channel name is %(name)s. Between its slashes must stand names, other than "
+                "'.' and '..'."
+            ),
+            name=quote(text),
+        )
     if text.casefold() == "nolabel" or "t" in segments or "label" in segments:
-        raise _not_a_channel_name(
-            text,
-            "reserved",
-            "'nolabel', 't' and 'label' have a meaning of their own for clients: choose another "
-            "name.",
+        raise InvalidChannelNameError(
+            gettext_noop(
+                "The channel name is %(name)s. 'nolabel', 't' and 'label' have a meaning of their "
+                "own for clients: choose another name."
+            ),
+            name=quote(text),
         )
     if looks_like_subdir(segments[-1]):
-        words = "Clients would take its end for a subdir: choose another name."
-        raise _not_a_channel_name(text, "subdir", words)
+        raise InvalidChannelNameError(
+            gettext_noop(
+                "The channel name is %(name)s. Clients would take its end for a subdir: choose "
+                "another name."
+            ),
+            name=quote(text),
+        )
     return text
-
-
-def _not_a_channel_name(text: object, rule: str, words: str) -> InvalidChannelNameError:
-    given = quote(text)
-    message = f"The channel name is {given}. {words}"
-    return InvalidChannelNameError(message, quoted=given, rule=rule)
 
 
 @dataclass(frozen=True, slots=True, order=True)

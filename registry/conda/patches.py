@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from registry.conda.errors import PackageError, quote
+from registry.conda.errors import Count, PackageError, Phrase, gettext_noop, quote
 from registry.conda.layout import V3_SCHEMA
 from registry.conda.limits import MEBIBYTE
 from registry.conda.matchspec import InvalidSpecError, v3_spec
@@ -188,7 +188,9 @@ class Instructions:
     def __init__(self, data: Buffer, *, source: str = "patch_instructions.json") -> None:
         self._source = source
         self.unused = Unused()
-        sections = _members(data, source, "an object with 'packages' and others in it")
+        sections = _members(
+            data, source, Phrase(gettext_noop("an object with 'packages' and others in it"))
+        )
         self.version = self._read_version(sections.get("patch_instructions_version"))
         v3 = self._section(sections, "v3")
         unknown = sections.keys() - {*_SECTIONS}
@@ -247,8 +249,13 @@ class Instructions:
         value = 1 if raw is None else _decoded(raw, self._source)
         if isinstance(value, bool) or not isinstance(value, int) or value > NEWEST_VERSION:
             raise InvalidPatchError(
-                f"{self._source} gives patch_instructions_version as {quote(value)}. We read 1 "
-                f"to {NEWEST_VERSION}."
+                gettext_noop(
+                    "%(where)s gives patch_instructions_version as %(value)s. We read 1 to "
+                    "%(newest)s."
+                ),
+                where=self._source,
+                value=quote(value),
+                newest=NEWEST_VERSION,
             )
         return max(value, 1)
 
@@ -256,7 +263,11 @@ class Instructions:
         raw = sections.get(name)
         if raw is None:
             return {}
-        return _members(raw, f"{self._source}, {name}", "an object with names of files in it")
+        return _members(
+            raw,
+            f"{self._source}, {name}",
+            Phrase(gettext_noop("an object with names of files in it")),
+        )
 
     def _list_of_names(self, sections: Mapping[str, msgspec.Raw], name: str) -> frozenset[str]:
         raw = sections.get(name)
@@ -266,8 +277,12 @@ class Instructions:
             return frozenset(msgspec.json.decode(raw, type=list[str]))
         except (msgspec.DecodeError, ValueError, RecursionError):
             raise InvalidPatchError(
-                f"{self._source} holds under {name!r} something else than a list of names of "
-                f'files. Write it as ["xz-5.6.3-h1_0.conda", …].'
+                gettext_noop(
+                    "%(where)s holds under %(name)s something else than a list of names of files. "
+                    'Write it as ["xz-5.6.3-h1_0.conda", …].'
+                ),
+                where=self._source,
+                name=repr(name),
             ) from None
 
     def _sorted_dists(self) -> list[str]:
@@ -280,7 +295,10 @@ class Instructions:
         dists.discard("")
         if len(dists) > MAX_NAMES:
             raise InvalidPatchError(
-                f"{self._source} speaks of {len(dists):,} dists. At most {MAX_NAMES:,} are allowed."
+                gettext_noop("%(where)s speaks of %(count)s dists. At most %(most)s are allowed."),
+                where=self._source,
+                count=Count(len(dists)),
+                most=Count(MAX_NAMES),
             )
         # By code point, which is the order of their bytes.
         return sorted(dists)
@@ -301,12 +319,19 @@ class Instructions:
         text = bytes(raw)
         if len(text) > MAX_CHANGES_BYTES:
             raise InvalidPatchError(
-                f"{where} has {len(text):,} bytes. At most {MAX_CHANGES_BYTES:,} are allowed."
+                gettext_noop("%(where)s has %(size)s bytes. At most %(most)s are allowed."),
+                where=where,
+                size=Count(len(text)),
+                most=Count(MAX_CHANGES_BYTES),
             )
         said = _decoded(text, where)
         if not isinstance(said, dict):
             raise InvalidPatchError(
-                f"{where} holds {quote(said)}. It must be an object of keys and what they become."
+                gettext_noop(
+                    "%(where)s holds %(said)s. It must be an object of keys and what they become."
+                ),
+                where=where,
+                said=quote(said),
             )
         if _SUSPICIOUS.search(text) or text.count(b"{") + text.count(b"[") > _FEW_BRACKETS:
             said = _read_strictly(text, where)
@@ -336,12 +361,17 @@ def _decoded(raw: Buffer, source: str) -> object:
         raise _malformed(source, error) from error
 
 
-def _members(data: Buffer, source: str, wanted: str) -> dict[str, msgspec.Raw]:
+def _members(data: Buffer, source: str, wanted: Phrase) -> dict[str, msgspec.Raw]:
     try:
         return msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:
         value = _decoded(data, source)
-        raise InvalidPatchError(f"{source} holds {quote(value)}. It must be {wanted}.") from None
+        raise InvalidPatchError(
+            gettext_noop("%(where)s holds %(value)s. It must be %(wanted)s."),
+            where=source,
+            value=quote(value),
+            wanted=wanted,
+        ) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _malformed(source, error) from error
 
@@ -350,13 +380,20 @@ def _read_strictly(text: bytes, where: str) -> dict[str, object]:
     try:
         return parse_object(text, name=where)
     except PackageError as error:
-        raise InvalidPatchError(str(error)) from error
+        raise InvalidPatchError(error.template, **error.values) from error
 
 
 def _malformed(source: str, error: Exception) -> InvalidPatchError:
     if isinstance(error, RecursionError):
-        return InvalidPatchError(f"{source} is nested too deeply. Patches need no more than 32.")
-    return InvalidPatchError(f"{source} is not valid JSON in UTF-8 ({error}). Correct it.")
+        return InvalidPatchError(
+            gettext_noop("%(where)s is nested too deeply. Patches need no more than 32."),
+            where=source,
+        )
+    return InvalidPatchError(
+        gettext_noop("%(where)s is not valid JSON in UTF-8 (%(error)s). Correct it."),
+        where=source,
+        error=str(error),
+    )
 
 
 def check_change(key: str, value: object, *, where: str, in_v3: bool = False) -> object:
@@ -367,7 +404,10 @@ def check_change(key: str, value: object, *, where: str, in_v3: bool = False) ->
     if value is None:
         if key == "depends":
             raise InvalidPatchError(
-                f"{where} gives depends as null. Clients need a list: write [] for none."
+                gettext_noop(
+                    "%(where)s gives depends as null. Clients need a list: write [] for none."
+                ),
+                where=where,
             )
         return None
     if key == "run_exports":
@@ -387,9 +427,11 @@ def _checked(key: str, value: object, where: str, *, in_v3: bool) -> object:
         checked = check_member(key, value, where=where)
         return _in_v3_form(checked) if in_v3 and key in _KEYS_OF_SPECS else checked
     except InvalidSpecError as error:
-        raise InvalidPatchError(f"{where}: {error}") from error
+        raise InvalidPatchError(
+            gettext_noop("%(where)s: %(error)s"), where=where, error=error
+        ) from error
     except PackageError as error:
-        raise InvalidPatchError(str(error)) from error
+        raise InvalidPatchError(error.template, **error.values) from error
 
 
 def _in_v3_form(value: object) -> object:
@@ -410,8 +452,12 @@ def _normalized(value: object, where: str) -> dict[str, list[str]]:
         exports = normalize_run_exports(value)
     except PackageError as error:
         raise InvalidPatchError(
-            f"{where} gives run_exports as {quote(value)}. It must be an object of lists, such as "
-            f'{{"weak": ["libxz >=5.6"]}}.'
+            gettext_noop(
+                "%(where)s gives run_exports as %(value)s. It must be an object of lists, such as "
+                '{"weak": ["libxz >=5.6"]}.'
+            ),
+            where=where,
+            value=quote(value),
         ) from error
     for kind, specs in exports.items():
         check_change("depends", specs, where=f"{where}, run_exports.{kind}")

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 
 from registry.conda.errors import (
     DuplicateMemberError,
+    Phrase,
     TooLargeError,
     UnsafeLinkError,
     UnsafePathError,
+    gettext_noop,
     quote,
 )
 from registry.conda.limits import Limits
@@ -46,30 +48,48 @@ def check_path(path: str, *, limits: Limits) -> str:
     encoded_length = len(path.encode("utf-8", "surrogatepass"))
     if encoded_length > limits.name_bytes:
         raise UnsafePathError(
-            f"The package holds a path of {encoded_length} bytes, {quote(path)}. "
-            f"At most {limits.name_bytes} are allowed: shorten it."
+            gettext_noop(
+                "The package holds a path of %(length)s bytes, %(path)s. At most %(most)s are "
+                "allowed: shorten it."
+            ),
+            length=encoded_length,
+            path=quote(path),
+            most=limits.name_bytes,
         )
     if _CONTROL.search(path):
-        raise _unsafe(path, "holds a control character")
+        raise _unsafe(path, Phrase(gettext_noop("holds a control character")))
     if "\\" in path:
-        raise _unsafe(path, "holds a backslash, which Windows takes for a separator")
+        raise _unsafe(
+            path, Phrase(gettext_noop("holds a backslash, which Windows takes for a separator"))
+        )
     if path.startswith("/") or _DRIVE.match(path):
-        raise _unsafe(path, "is absolute")
+        raise _unsafe(path, Phrase(gettext_noop("is absolute")))
     if path in {".", "./"}:
         return ""
     relative = path.removeprefix("./").removesuffix("/")
     for component in relative.split("/"):
         if component in {"", ".", ".."}:
-            raise _unsafe(path, f"has the part {quote(component)}")
+            raise _unsafe(
+                path, Phrase(gettext_noop("has the part %(component)s"), component=quote(component))
+            )
         if len(component.encode("utf-8", "surrogatepass")) > MAX_COMPONENT_BYTES:
-            raise _unsafe(path, f"has a part of more than {MAX_COMPONENT_BYTES} bytes")
+            raise _unsafe(
+                path,
+                Phrase(
+                    gettext_noop("has a part of more than %(most)s bytes"), most=MAX_COMPONENT_BYTES
+                ),
+            )
     return relative
 
 
-def _unsafe(path: str, reason: str) -> UnsafePathError:
+def _unsafe(path: str, reason: Phrase) -> UnsafePathError:
     return UnsafePathError(
-        f"The package holds the path {quote(path)}, which {reason}. Paths must lead from the "
-        f"environment's folder downwards, separated by single slashes: rename the file."
+        gettext_noop(
+            "The package holds the path %(path)s, which %(reason)s. Paths must lead from the "
+            "environment's folder downwards, separated by single slashes: rename the file."
+        ),
+        path=quote(path),
+        reason=reason,
     )
 
 
@@ -101,17 +121,23 @@ class PackageTree:
         try:
             target = check_path(target, limits=self._limits)
         except UnsafePathError as error:
-            raise _unsafe_link(path, target, "leads out of the environment") from error
+            raise _unsafe_link(
+                path, target, Phrase(gettext_noop("leads out of the environment"))
+            ) from error
         if target not in self._files:
-            raise _unsafe_link(path, target, "is no file that comes before it in the archive")
+            raise _unsafe_link(
+                path, target, Phrase(gettext_noop("is no file that comes before it in the archive"))
+            )
         self._add(path)
         self._files.add(path)
 
     def add_symlink(self, path: str, target: str) -> None:
         if not target or len(target) > self._limits.name_bytes or _CONTROL.search(target):
-            raise _unsafe_link(path, target, "is empty, too long or holds control characters")
+            raise _unsafe_link(
+                path, target, Phrase(gettext_noop("is empty, too long or holds control characters"))
+            )
         if "\\" in target or target.startswith("/") or _DRIVE.match(target):
-            raise _unsafe_link(path, target, "is no relative path")
+            raise _unsafe_link(path, target, Phrase(gettext_noop("is no relative path")))
         self._add(path)
         self._links[path] = target
         self._names_bytes += len(target)
@@ -119,18 +145,25 @@ class PackageTree:
     def _add(self, path: str) -> None:
         if path in self._members:
             raise DuplicateMemberError(
-                f"The package holds {quote(path)} twice. Each path may occur once: rebuild it."
+                gettext_noop(
+                    "The package holds %(path)s twice. Each path may occur once: rebuild it."
+                ),
+                path=quote(path),
             )
         self._members.add(path)
         self._names_bytes += len(path)
         if len(self._members) > self._limits.members:
             raise TooLargeError(
-                f"The package holds more than {self._limits.members} files. Split it up."
+                gettext_noop("The package holds more than %(most)s files. Split it up."),
+                most=self._limits.members,
             )
         if self._names_bytes > self._limits.all_names_bytes:
             raise TooLargeError(
-                f"The paths in the package take more than {self._limits.all_names_bytes} bytes "
-                f"together. Shorten them, or split the package up."
+                gettext_noop(
+                    "The paths in the package take more than %(most)s bytes together. Shorten "
+                    "them, or split the package up."
+                ),
+                most=self._limits.all_names_bytes,
             )
         folder = path.rpartition("/")[0]
         if folder and folder not in self._folders:
@@ -146,12 +179,18 @@ class PackageTree:
         """Check what can only be known when all members are."""
         for folder in self._folders & self._links.keys():
             raise UnsafeLinkError(
-                f"The package holds {quote(folder)} as a link and files below it. Files must not "
-                f"be written through links: make it a folder."
+                gettext_noop(
+                    "The package holds %(folder)s as a link and files below it. Files must not be "
+                    "written through links: make it a folder."
+                ),
+                folder=quote(folder),
             )
         for folder in self._folders & self._files:
             raise UnsafePathError(
-                f"The package holds {quote(folder)} as a file and as a folder. It can only be one."
+                gettext_noop(
+                    "The package holds %(folder)s as a file and as a folder. It can only be one."
+                ),
+                folder=quote(folder),
             )
         for path, target in self._links.items():
             self._follow(path, target)
@@ -168,13 +207,17 @@ class PackageTree:
         while todo:
             self._steps += 1 + len(position) // 16
             if self._steps > _MAX_LINK_STEPS:
-                raise UnsafeLinkError("The package's links are too many or too long to follow.")
+                raise UnsafeLinkError(
+                    gettext_noop("The package's links are too many or too long to follow.")
+                )
             component = todo.pop()
             if component in {"", "."}:
                 continue
             if component == "..":
                 if not position:
-                    raise _unsafe_link(start, target, "leads out of the environment")
+                    raise _unsafe_link(
+                        start, target, Phrase(gettext_noop("leads out of the environment"))
+                    )
                 position.pop()
                 continue
             position.append(component)
@@ -182,7 +225,7 @@ class PackageTree:
             if path in self._links:
                 hops += 1
                 if hops > _MAX_HOPS or path == start:
-                    raise _unsafe_link(start, target, "leads in a circle")
+                    raise _unsafe_link(start, target, Phrase(gettext_noop("leads in a circle")))
                 position.pop()
                 todo.extend(self._links[path].split("/")[::-1])
 
@@ -222,8 +265,13 @@ def _listing(what: str, names: Iterable[str]) -> list[str]:
     return [f"{what}: {', '.join(shown)}."] if shown else []
 
 
-def _unsafe_link(path: str, target: str, reason: str) -> UnsafeLinkError:
+def _unsafe_link(path: str, target: str, reason: Phrase) -> UnsafeLinkError:
     return UnsafeLinkError(
-        f"The package links {quote(path)} to {quote(target)}, which {reason}. Links must be "
-        f"relative and stay inside the environment."
+        gettext_noop(
+            "The package links %(path)s to %(target)s, which %(reason)s. Links must be relative "
+            "and stay inside the environment."
+        ),
+        path=quote(path),
+        target=quote(target),
+        reason=reason,
     )

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from registry.conda.errors import InvalidMetadataError, UnsafePathError, quote
+from registry.conda.errors import InvalidMetadataError, UnsafePathError, gettext_noop, quote
 from registry.conda.limits import Limits
 from registry.conda.paths import check_path
 
@@ -85,7 +85,9 @@ class PathsJsonScanner:
         if self._state != self._behind or self._text:
             raise self._invalid()
         if self._lists != 1:
-            raise InvalidMetadataError(f"{NAME} must have one list 'paths': rebuild the package.")
+            raise InvalidMetadataError(
+                gettext_noop("%(file)s must have one list 'paths': rebuild the package."), file=NAME
+            )
 
     # Each state reads one thing from a position and returns where it ends, or None if there
     # is not enough text yet.
@@ -174,8 +176,12 @@ class PathsJsonScanner:
             check_path(entry.path, limits=self._limits)
         except UnsafePathError as error:
             raise UnsafePathError(
-                f"{NAME} lists the path {quote(entry.path)}, which does not stay inside the "
-                f"environment: rebuild the package."
+                gettext_noop(
+                    "%(file)s lists the path %(path)s, which does not stay inside the environment: "
+                    "rebuild the package."
+                ),
+                file=NAME,
+                path=quote(entry.path),
             ) from error
         if entry.prefix_placeholder is not None:
             if entry.file_mode == "binary":
@@ -186,8 +192,11 @@ class PathsJsonScanner:
     @staticmethod
     def _invalid() -> InvalidMetadataError:
         return InvalidMetadataError(
-            f"{NAME} is not valid. It must be a JSON object with a list 'paths' of flat objects, "
-            f"each with a '_path': rebuild the package."
+            gettext_noop(
+                "%(file)s is not valid. It must be a JSON object with a list 'paths' of flat "
+                "objects, each with a '_path': rebuild the package."
+            ),
+            file=NAME,
         )
 
 

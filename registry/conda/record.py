@@ -15,10 +15,12 @@ from registry.conda.errors import (
     InvalidMetadataError,
     InvalidSubdirError,
     PackageError,
+    Phrase,
     SubdirMismatchError,
     TooLargeError,
     UnsafePathError,
     UnsupportedSchemaError,
+    gettext_noop,
     quote,
 )
 from registry.conda.layout import V3_SCHEMA
@@ -150,8 +152,13 @@ def parse_index(
     own_subdir = _subdir(index, noarch)
     if subdir is not None and subdir != own_subdir:
         raise SubdirMismatchError(
-            f"The package is for {quote(own_subdir)} by its {_INDEX}, but was sent to "
-            f"{quote(subdir)}. Send it to its own subdir, or rebuild it."
+            gettext_noop(
+                "The package is for %(own)s by its %(file)s, but was sent to %(subdir)s. Send it "
+                "to its own subdir, or rebuild it."
+            ),
+            own=quote(own_subdir),
+            file=_INDEX,
+            subdir=quote(subdir),
         )
     build_number = _build_number(index)
     published |= {
@@ -247,7 +254,7 @@ def check_member(key: str, value: object, *, where: str) -> object:
         return _specs(key, value) if key == "depends" else _CHECKS[key](key, value)
     except PackageError as error:
         # The checks speak of index.json.
-        raise type(error)(f"{where} {str(error).removeprefix(f'{_INDEX} ')}") from error
+        raise type(error)(error.template, **{**error.values, "file": where}) from error
 
 
 # --- One check for each key of index.json ---------------------------------------------------
@@ -262,14 +269,24 @@ def _schema_version(index: Mapping[str, object], published: Mapping[str, object]
     value = index.get("schema_version", 1)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= NEWEST_SCHEMA:
         raise UnsupportedSchemaError(
-            f"{_INDEX} gives schema_version as {quote(value)}. We read 1 to {NEWEST_SCHEMA}: "
-            f"build the package for one of these."
+            gettext_noop(
+                "%(file)s gives schema_version as %(value)s. We read 1 to %(newest)s: build the "
+                "package for one of these."
+            ),
+            file=_INDEX,
+            value=quote(value),
+            newest=NEWEST_SCHEMA,
         )
     revision = index.get("repodata_revision")
     if isinstance(revision, int) and revision > NEWEST_SCHEMA:
         raise UnsupportedSchemaError(
-            f"{_INDEX} gives repodata_revision as {quote(revision)}. We know revisions up to "
-            f"{NEWEST_SCHEMA}: build the package for one of these."
+            gettext_noop(
+                "%(file)s gives repodata_revision as %(revision)s. We know revisions up to "
+                "%(newest)s: build the package for one of these."
+            ),
+            file=_INDEX,
+            revision=quote(revision),
+            newest=NEWEST_SCHEMA,
         )
     specs = [*_spec_list(published, "depends"), *_spec_list(published, "constrains")]
     if (
@@ -307,7 +324,11 @@ def _build_number(index: Mapping[str, object]) -> int:
     value = index.get("build_number", 0)
     # True is an int to Python.
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_BUILD_NUMBER:
-        raise _invalid("build_number", value, f"a whole number from 0 to {MAX_BUILD_NUMBER}")
+        raise _invalid(
+            "build_number",
+            value,
+            Phrase(gettext_noop("a whole number from 0 to %(most)s"), most=MAX_BUILD_NUMBER),
+        )
     return value
 
 
@@ -321,10 +342,16 @@ def _timestamp_ms(index: Mapping[str, object]) -> int:
     if value is None:
         return 0
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _invalid("timestamp", value, "a number of milliseconds since 1970")
+        raise _invalid(
+            "timestamp", value, Phrase(gettext_noop("a number of milliseconds since 1970"))
+        )
     timestamp_ms = milliseconds(value)
     if value < 0 or timestamp_ms > _LAST_SECOND * 1000 + 999:
-        raise _invalid("timestamp", value, "milliseconds since 1970, before the year 10000")
+        raise _invalid(
+            "timestamp",
+            value,
+            Phrase(gettext_noop("milliseconds since 1970, before the year 10000")),
+        )
     return timestamp_ms
 
 
@@ -343,7 +370,9 @@ def _noarch(index: Mapping[str, object]) -> str | None:
     if value is True:
         return "generic"
     if value not in ("generic", "python"):
-        raise _invalid("noarch", value, "'generic' or 'python', or be left out")
+        raise _invalid(
+            "noarch", value, Phrase(gettext_noop("'generic' or 'python', or be left out"))
+        )
     return str(value)
 
 
@@ -356,8 +385,11 @@ def _subdir(index: Mapping[str, object], noarch: str | None) -> str:
     subdir = subdir_from_platform(index.get("platform"), index.get("arch"))
     if subdir is None:
         raise InvalidSubdirError(
-            f"{_INDEX} names no subdir, and no platform and arch that stand for one. "
-            f"Add 'subdir', such as 'noarch' or 'linux-64', and rebuild the package."
+            gettext_noop(
+                "%(file)s names no subdir, and no platform and arch that stand for one. Add "
+                "'subdir', such as 'noarch' or 'linux-64', and rebuild the package."
+            ),
+            file=_INDEX,
         )
     return subdir
 
@@ -366,7 +398,14 @@ def _specs(key: str, value: object) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > MAX_SPECS:
-        raise _invalid(key, value, f"a list of at most {MAX_SPECS} strings, such as 'python >=3'")
+        raise _invalid(
+            key,
+            value,
+            Phrase(
+                gettext_noop("a list of at most %(most)s strings, such as 'python >=3'"),
+                most=MAX_SPECS,
+            ),
+        )
     if _are_plain(value):
         return value
     for spec in value:
@@ -377,8 +416,14 @@ def _specs(key: str, value: object) -> list[str] | None:
             or _SPEC.match(spec) is None
         ):
             raise InvalidMetadataError(
-                f"{_INDEX} holds {quote(spec)} in {key}. Each must be a string of at most "
-                f"{MAX_SPEC_LENGTH} characters that begins with a package name: correct it."
+                gettext_noop(
+                    "%(file)s holds %(spec)s in %(key)s. Each must be a string of at most %(most)s "
+                    "characters that begins with a package name: correct it."
+                ),
+                file=_INDEX,
+                spec=quote(spec),
+                key=key,
+                most=MAX_SPEC_LENGTH,
             )
     return value
 
@@ -404,7 +449,11 @@ def _text(key: str, value: object) -> str | None:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = ", ".join(value)
     if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH or "\x00" in value:
-        raise _invalid(key, value, f"a string of at most {MAX_TEXT_LENGTH} characters")
+        raise _invalid(
+            key,
+            value,
+            Phrase(gettext_noop("a string of at most %(most)s characters"), most=MAX_TEXT_LENGTH),
+        )
     return value
 
 
@@ -422,8 +471,13 @@ def _site_packages(key: str, value: object) -> str | None:
     parts = path.split("/")
     if not path or "\\" in path or ":" in path or _CONTROL.search(path) or {"", ".."} & {*parts}:
         raise UnsafePathError(
-            f"{_INDEX} gives {key} as {quote(value)}. It must be a relative path below the "
-            f"environment, such as 'lib/python3.13/site-packages': correct it."
+            gettext_noop(
+                "%(file)s gives %(key)s as %(value)s. It must be a relative path below the "
+                "environment, such as 'lib/python3.13/site-packages': correct it."
+            ),
+            file=_INDEX,
+            key=key,
+            value=quote(value),
         )
     return path
 
@@ -432,14 +486,18 @@ def _extra_depends(key: str, value: object) -> dict[str, object] | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise _invalid(key, value, "an object of lists of dependencies")
+        raise _invalid(key, value, Phrase(gettext_noop("an object of lists of dependencies")))
     for group, specs in value.items():
         if _GROUP.fullmatch(group) is None or _specs(f"{key}.{group[:64]}", specs) is None:
-            raise _invalid(key, value, "an object of lists of dependencies, each with a name")
+            raise _invalid(
+                key,
+                value,
+                Phrase(gettext_noop("an object of lists of dependencies, each with a name")),
+            )
     return value
 
 
-def _list_of(pattern: re.Pattern[str], what: str) -> Callable[[str, object], list[str] | None]:
+def _list_of(pattern: re.Pattern[str], what: Phrase) -> Callable[[str, object], list[str] | None]:
     def check(key: str, value: object) -> list[str] | None:
         if value is None:
             return None
@@ -453,7 +511,7 @@ def _list_of(pattern: re.Pattern[str], what: str) -> Callable[[str, object], lis
                 for item in value
             )
         ):
-            raise _invalid(key, value, f"a list of {what}")
+            raise _invalid(key, value, Phrase(gettext_noop("a list of %(what)s"), what=what))
         return value
 
     return check
@@ -472,13 +530,13 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "experimental_extra_depends": _extra_depends,
     "extra_depends": _extra_depends,
     "features": _features,
-    "flags": _list_of(_FLAG, "flags, such as 'blas:mkl'"),
+    "flags": _list_of(_FLAG, Phrase(gettext_noop("flags, such as 'blas:mkl'"))),
     "license": _text,
     "license_family": _text,
     "name": _checked_elsewhere,
     "noarch": _checked_elsewhere,
     "platform": _text,
-    "purls": _list_of(_PURL, "package URLs, such as 'pkg:pypi/numpy@2.0'"),
+    "purls": _list_of(_PURL, Phrase(gettext_noop("package URLs, such as 'pkg:pypi/numpy@2.0'"))),
     "python_site_packages_path": _site_packages,
     "schema_version": _checked_elsewhere,
     "subdir": _checked_elsewhere,
@@ -505,10 +563,21 @@ def _check_foreign(published: Mapping[str, object]) -> None:
     size_bytes = len(msgspec.json.encode(published))
     if size_bytes > MAX_FOREIGN_BYTES:
         raise TooLargeError(
-            f"{_INDEX} has {size_bytes} bytes under keys that no client knows. At most "
-            f"{MAX_FOREIGN_BYTES} are allowed: put them into another file."
+            gettext_noop(
+                "%(file)s has %(size)s bytes under keys that no client knows. At most %(most)s are "
+                "allowed: put them into another file."
+            ),
+            file=_INDEX,
+            size=size_bytes,
+            most=MAX_FOREIGN_BYTES,
         )
 
 
-def _invalid(key: str, value: object, wanted: str) -> InvalidMetadataError:
-    return InvalidMetadataError(f"{_INDEX} gives {key} as {quote(value)}. It must be {wanted}.")
+def _invalid(key: str, value: object, wanted: Phrase) -> InvalidMetadataError:
+    return InvalidMetadataError(
+        gettext_noop("%(file)s gives %(key)s as %(value)s. It must be %(wanted)s."),
+        file=_INDEX,
+        key=key,
+        value=quote(value),
+        wanted=wanted,
+    )

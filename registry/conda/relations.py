@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from registry.conda.errors import quote
+from registry.conda.errors import FormatError, gettext_noop, quote
 
 MAIN = "main"
 MAX_RELATION_LENGTH = 256
@@ -24,7 +24,7 @@ Place = tuple[str, str]
 """The names of an account and of one of its channels."""
 
 
-class InvalidRelationError(ValueError):
+class InvalidRelationError(FormatError):
     """A relation that leads clients nowhere."""
 
 
@@ -46,14 +46,21 @@ def related_channel(relation: str, *, account: str, channel: str) -> Place:
         or _RELATION.fullmatch(relation) is None
     ):
         raise InvalidRelationError(
-            f"{quote(relation)} is not a way from one channel to another. It must begin with "
-            f"'../', such as '../{MAIN}', and have at most {MAX_RELATION_LENGTH} characters."
+            gettext_noop(
+                "%(relation)s is not a way from one channel to another. It must begin with '../', "
+                "such as '../%(main)s', and have at most %(most)s characters."
+            ),
+            relation=quote(relation),
+            main=MAIN,
+            most=MAX_RELATION_LENGTH,
         )
     here = [_ROOT, account, *([] if channel == MAIN else [_LABEL, *channel.split("/")])]
     steps = relation.split("/")
     up = steps.count("..")
     if up > len(here):
-        raise InvalidRelationError(f"{relation} leads out of this host.")
+        raise InvalidRelationError(
+            gettext_noop("%(relation)s leads out of this host."), relation=relation
+        )
     there = [*here[: len(here) - up], *steps[up:]]
     address = "/" + "/".join(there)
     match there:
@@ -63,7 +70,11 @@ def related_channel(relation: str, *, account: str, channel: str) -> Place:
             return name.lower(), "/".join(names)
         case [root, name, *names] if root == _ROOT and names[0] != _LABEL:
             return name.lower(), "/".join(names)
-    raise InvalidRelationError(f"{relation} leads to {address}, where there is no channel.")
+    raise InvalidRelationError(
+        gettext_noop("%(relation)s leads to %(address)s, where there is no channel."),
+        relation=relation,
+        address=address,
+    )
 
 
 def has_circle(before: Mapping[Place, Iterable[Place]], start: Place) -> bool:

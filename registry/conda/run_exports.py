@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from registry.conda.errors import InvalidMetadataError, quote
+from registry.conda.errors import InvalidMetadataError, gettext_noop, quote
 from registry.conda.fragments import FragmentWriter
 
 RUN_EXPORTS_VERSION = 1  # CEP 12 says 0; conda-index, which everybody reads, writes 1.
@@ -71,8 +71,12 @@ def _specs(kind: str, value: object) -> list[str]:
     if isinstance(value, list) and all(isinstance(spec, str) for spec in value):
         return list(value)
     raise InvalidMetadataError(
-        f"info/run_exports.json holds {quote(value)} for {kind!r}. It must be a list of specs, "
-        f'such as ["libxz >=5.6"].'
+        gettext_noop(
+            "info/run_exports.json holds %(value)s for %(kind)s. It must be a list of specs, such "
+            'as ["libxz >=5.6"].'
+        ),
+        value=quote(value),
+        kind=repr(kind),
     )
 
 

@@ -29,6 +29,7 @@ from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
 
 from registry.conda.attestation import InvalidAttestationError, Signer, Statement
+from registry.conda.errors import gettext_noop
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,10 @@ def verify(bundle: bytes, statement: Statement, *, trusted_root: str = "") -> Si
     except Exception as error:
         log.info("an attestation could not be read", extra={"reason": str(error)[:500]})
         raise InvalidAttestationError(
-            "The attestation is no Sigstore bundle with a certificate and one entry of the "
-            "transparency log. Send what the signing tool wrote, versions 0.1 to 0.3."
+            gettext_noop(
+                "The attestation is no Sigstore bundle with a certificate and one entry of the "
+                "transparency log. Send what the signing tool wrote, versions 0.1 to 0.3."
+            )
         ) from error
     try:
         _, payload = verifier.verify_dsse(parsed, _AnySigner())
@@ -75,12 +78,16 @@ def verify(bundle: bytes, statement: Statement, *, trusted_root: str = "") -> Si
     except Exception as error:
         log.info("an attestation did not verify", extra={"reason": str(error)[:500]})
         raise InvalidAttestationError(
-            "The attestation does not verify: its signature, its certificate or its entry of the "
-            "transparency log is not what Sigstore would have made. Sign the package anew."
+            gettext_noop(
+                "The attestation does not verify: its signature, its certificate or its entry of "
+                "the transparency log is not what Sigstore would have made. Sign the package anew."
+            )
         ) from error
     if payload != statement.payload:  # two readers of one bundle that disagree
         raise InvalidAttestationError(
-            "The attestation can be read in two ways. Send what the signing tool wrote."
+            gettext_noop(
+                "The attestation can be read in two ways. Send what the signing tool wrote."
+            )
         )
     return signer
 

@@ -21,6 +21,7 @@ from registry.conda.errors import (
     TrailingDataError,
     TruncatedError,
     UnsupportedArchiveError,
+    gettext_noop,
 )
 from registry.conda.limits import Limits
 
@@ -73,15 +74,20 @@ class Section:
         self._file.seek(self._position)
         block = self._file.read(min(size, self.remaining))
         if not block:
-            raise TruncatedError(f"{self.name} ends too early: upload the file again.")
+            raise TruncatedError(
+                gettext_noop("%(name)s ends too early: upload the file again."), name=self.name
+            )
         self._position += len(block)
         self.remaining -= len(block)
         if self._wanted_crc32 is not None:
             self._crc32 = zlib.crc32(block, self._crc32)
             if not self.remaining and self._crc32 != self._wanted_crc32:
                 raise CorruptArchiveError(
-                    f"{self.name} was damaged: its checksum differs from the one in the archive. "
-                    f"Upload the file again."
+                    gettext_noop(
+                        "%(name)s was damaged: its checksum differs from the one in the archive. "
+                        "Upload the file again."
+                    ),
+                    name=self.name,
                 )
         return block
 
@@ -124,8 +130,11 @@ class ZstdFrame:
             count = self._reader.readinto(buffer)
         except zstandard.ZstdError as error:
             raise CorruptArchiveError(
-                f"{self._name} is damaged: its zstd data cannot be unpacked. "
-                f"Upload the file again, or rebuild the package."
+                gettext_noop(
+                    "%(name)s is damaged: its zstd data cannot be unpacked. Upload the file again, "
+                    "or rebuild the package."
+                ),
+                name=self._name,
             ) from error
         if not count:
             self._finish()
@@ -161,7 +170,10 @@ class ZstdFrame:
             pass
         if not self._complete:
             raise TruncatedError(
-                f"{self._name} ends in the middle of its zstd data: upload the file again."
+                gettext_noop(
+                    "%(name)s ends in the middle of its zstd data: upload the file again."
+                ),
+                name=self._name,
             )
 
     def _follow(self, block: bytes) -> None:
@@ -188,8 +200,11 @@ class ZstdFrame:
         if self._last_block_seen:
             if position < end:
                 raise TrailingDataError(
-                    f"{self._name} goes on behind its zstd frame. It must be one frame and "
-                    f"nothing else: rebuild the package."
+                    gettext_noop(
+                        "%(name)s goes on behind its zstd frame. It must be one frame and nothing "
+                        "else: rebuild the package."
+                    ),
+                    name=self._name,
                 )
             self._complete = position == end
             self._skip = position - end
@@ -203,28 +218,43 @@ class ZstdFrame:
         magic = int.from_bytes(block[:4], "little")
         if magic in _ZSTD_SKIPPABLE:
             raise UnsupportedArchiveError(
-                f"{self._name} begins with a skippable zstd frame. It must be one plain frame: "
-                f"rebuild the package."
+                gettext_noop(
+                    "%(name)s begins with a skippable zstd frame. It must be one plain frame: "
+                    "rebuild the package."
+                ),
+                name=self._name,
             )
         if magic != _ZSTD_MAGIC or len(block) < 6:
             raise CorruptArchiveError(
-                f"{self._name} is not zstd data. Rebuild the package with a conda build tool."
+                gettext_noop(
+                    "%(name)s is not zstd data. Rebuild the package with a conda build tool."
+                ),
+                name=self._name,
             )
         try:
             parameters = zstandard.get_frame_parameters(block[:18])
         except zstandard.ZstdError as error:
             raise CorruptArchiveError(
-                f"{self._name} begins with a damaged zstd header: upload the file again."
+                gettext_noop("%(name)s begins with a damaged zstd header: upload the file again."),
+                name=self._name,
             ) from error
         if parameters.dict_id:
             raise UnsupportedArchiveError(
-                f"{self._name} was packed with a zstd dictionary, which no client has: "
-                f"rebuild the package without."
+                gettext_noop(
+                    "%(name)s was packed with a zstd dictionary, which no client has: rebuild the "
+                    "package without."
+                ),
+                name=self._name,
             )
         if parameters.window_size > self._max_window_bytes:
             raise LargeWindowError(
-                f"{self._name} needs a zstd window of {parameters.window_size} bytes. Clients "
-                f"allow {self._max_window_bytes}: rebuild it without --long or --ultra."
+                gettext_noop(
+                    "%(name)s needs a zstd window of %(size)s bytes. Clients allow %(most)s: "
+                    "rebuild it without --long or --ultra."
+                ),
+                name=self._name,
+                size=parameters.window_size,
+                most=self._max_window_bytes,
             )
         self._started = True
         self._has_checksum = parameters.has_checksum
@@ -238,14 +268,20 @@ class ZstdFrame:
         self._blocks_left -= 1
         if self._blocks_left < 0:
             raise ArchiveBombError(
-                f"{self._name} is cut into a flood of tiny zstd blocks: rebuild the package."
+                gettext_noop(
+                    "%(name)s is cut into a flood of tiny zstd blocks: rebuild the package."
+                ),
+                name=self._name,
             )
         value = header[0] | header[1] << 8 | header[2] << 16
         kind, size = value >> 1 & 3, value >> 3
         if kind > _COMPRESSED_BLOCK or size > _ZSTD_BLOCK_MAXIMUM:
             raise CorruptArchiveError(
-                f"{self._name} is damaged: a zstd block has an impossible header. "
-                f"Upload the file again."
+                gettext_noop(
+                    "%(name)s is damaged: a zstd block has an impossible header. Upload the file "
+                    "again."
+                ),
+                name=self._name,
             )
         stored = 1 if kind == _RLE_BLOCK else size
         if value & 1:
@@ -276,15 +312,19 @@ class Bzip2Streams:
                 self._input = self._section.read(BLOCK_BYTES)
                 if not self._input:
                     raise TruncatedError(
-                        "The file ends in the middle of its bzip2 data: upload it again."
+                        gettext_noop(
+                            "The file ends in the middle of its bzip2 data: upload it again."
+                        )
                     )
             try:
                 output = self._decompressor.decompress(self._input, max_length=len(buffer))
             # Not the file's: BZ2Decompressor says OSError where it means bad data.
             except (OSError, EOFError, ValueError) as error:
                 raise CorruptArchiveError(
-                    "The file is damaged: its bzip2 data cannot be unpacked. Upload it again, "
-                    "or rebuild the package."
+                    gettext_noop(
+                        "The file is damaged: its bzip2 data cannot be unpacked. Upload it again, "
+                        "or rebuild the package."
+                    )
                 ) from error
             self._input = b""
             if output:
@@ -301,12 +341,17 @@ class Bzip2Streams:
             rest += more
         if not rest.startswith(b"BZh"):
             raise TrailingDataError(
-                "The file goes on behind its bzip2 data with something else: rebuild the package."
+                gettext_noop(
+                    "The file goes on behind its bzip2 data with something else: rebuild the "
+                    "package."
+                )
             )
         self._streams_left -= 1
         if self._streams_left <= 0:
             raise ArchiveBombError(
-                "The file is cut into a flood of tiny bzip2 streams: rebuild the package."
+                gettext_noop(
+                    "The file is cut into a flood of tiny bzip2 streams: rebuild the package."
+                )
             )
         self._decompressor = bz2.BZ2Decompressor()
         self._input = rest
@@ -332,7 +377,9 @@ class Deflated:
             except (zlib.error, ValueError) as error:
                 raise self._damaged() from error
             if not output and not block:
-                raise TruncatedError(f"{self.name} ends too early: upload the file again.")
+                raise TruncatedError(
+                    gettext_noop("%(name)s ends too early: upload the file again."), name=self.name
+                )
         self._crc32 = zlib.crc32(output, self._crc32)
         self.remaining -= len(output)
         if self.remaining < 0:
@@ -348,6 +395,9 @@ class Deflated:
 
     def _damaged(self) -> CorruptArchiveError:
         return CorruptArchiveError(
-            f"{self.name} is damaged: it does not unpack to what the archive says of it. "
-            f"Upload the file again, or rebuild the package."
+            gettext_noop(
+                "%(name)s is damaged: it does not unpack to what the archive says of it. Upload "
+                "the file again, or rebuild the package."
+            ),
+            name=self.name,
         )

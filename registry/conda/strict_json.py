@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 
-from registry.conda.errors import InvalidMetadataError, quote
+from registry.conda.errors import InvalidMetadataError, Phrase, gettext_noop, quote
 from registry.conda.limits import DEFAULT_LIMITS, Limits
 
 _MAX_INT_DIGITS = 20
@@ -25,11 +25,12 @@ _plain_object: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(
     dict[str, _Plain | dict[str, _Plain]]
 ).decode
 _PLAIN_DEPTH = 4
+_REBUILD = Phrase(gettext_noop("rebuild the package"))
 _KEY_END = re.compile(rb'"[ \t\r\n]*+:')
 
 
 def parse_object(
-    data: bytes, *, name: str, limits: Limits = DEFAULT_LIMITS, remedy: str = "rebuild the package"
+    data: bytes, *, name: str, limits: Limits = DEFAULT_LIMITS, remedy: Phrase = _REBUILD
 ) -> dict[str, object]:
     """Parse the JSON object in ``data``; ``name`` is the file's and ``remedy`` what its maker can
     do, for messages."""
@@ -55,16 +56,21 @@ def _plain(data: bytes) -> dict[str, object] | None:
     return value if keys == len(_KEY_END.findall(data)) else None
 
 
-def _parse_strictly(data: bytes, *, name: str, limits: Limits, remedy: str) -> dict[str, object]:
+def _parse_strictly(data: bytes, *, name: str, limits: Limits, remedy: Phrase) -> dict[str, object]:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidMetadataError(
-            f"{name} is not in UTF-8: {remedy}, or save the file as UTF-8."
+            gettext_noop("%(name)s is not in UTF-8: %(remedy)s, or save the file as UTF-8."),
+            name=name,
+            remedy=remedy,
         ) from None
     if text.startswith("\ufeff"):
         raise InvalidMetadataError(
-            f"{name} begins with a byte order mark: save the file as UTF-8 without one."
+            gettext_noop(
+                "%(name)s begins with a byte order mark: save the file as UTF-8 without one."
+            ),
+            name=name,
         )
     strict = _Strict(name)
     try:
@@ -77,13 +83,22 @@ def _parse_strictly(data: bytes, *, name: str, limits: Limits, remedy: str) -> d
         )
     except json.JSONDecodeError as error:
         raise InvalidMetadataError(
-            f"{name} is not valid JSON (line {error.lineno}, column {error.colno}): {remedy}."
+            gettext_noop(
+                "%(name)s is not valid JSON (line %(line)s, column %(column)s): %(remedy)s."
+            ),
+            name=name,
+            line=error.lineno,
+            column=error.colno,
+            remedy=remedy,
         ) from error
     except RecursionError as error:
         raise strict.too_deep(limits.json_depth) from error
     if not isinstance(value, dict):
         raise InvalidMetadataError(
-            f"{name} holds {quote(value)} where a JSON object is wanted: {remedy}."
+            gettext_noop("%(name)s holds %(value)s where a JSON object is wanted: %(remedy)s."),
+            name=name,
+            value=quote(value),
+            remedy=remedy,
         )
     # NUL and half pairs come from escapes alone: raw ones were refused above.
     if b"\\u" in data or data.count(b"{") + data.count(b"[") > limits.json_depth:
@@ -101,21 +116,31 @@ class _Strict:
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
             raise InvalidMetadataError(
-                f"{self._name} has the key {quote(twice)} twice in one object. Readers disagree "
-                f"on which counts: remove one."
+                gettext_noop(
+                    "%(name)s has the key %(twice)s twice in one object. Readers disagree on which "
+                    "counts: remove one."
+                ),
+                name=self._name,
+                twice=quote(twice),
             )
         return value
 
     def refuse_constant(self, text: str) -> NoReturn:
         raise InvalidMetadataError(
-            f"{self._name} holds {text}, which is no JSON: use null, or a number."
+            gettext_noop("%(name)s holds %(text)s, which is no JSON: use null, or a number."),
+            name=self._name,
+            text=text,
         )
 
     def integer(self, text: str) -> int:
         # Before int(): its time grows with the square of the digits.
         if len(text) > _MAX_INT_DIGITS or (value := int(text)) not in _INT_RANGE:
             raise InvalidMetadataError(
-                f"{self._name} holds the number {quote(text)}, which does not fit into 64 bits."
+                gettext_noop(
+                    "%(name)s holds the number %(text)s, which does not fit into 64 bits."
+                ),
+                name=self._name,
+                text=quote(text),
             )
         return value
 
@@ -123,18 +148,31 @@ class _Strict:
         value = float(text)
         if value in {float("inf"), float("-inf")}:
             raise InvalidMetadataError(
-                f"{self._name} holds the number {quote(text)}, which is too large."
+                gettext_noop("%(name)s holds the number %(text)s, which is too large."),
+                name=self._name,
+                text=quote(text),
             )
         return value
 
     def text(self, text: str) -> None:
         if (match := _NOT_ALLOWED.search(text)) is not None:
-            what = "a NUL character" if match[0] == "\x00" else "half of a surrogate pair"
-            raise InvalidMetadataError(f"{self._name} holds {what} in {quote(text)}: remove it.")
+            what = (
+                Phrase(gettext_noop("a NUL character"))
+                if match[0] == "\x00"
+                else Phrase(gettext_noop("half of a surrogate pair"))
+            )
+            raise InvalidMetadataError(
+                gettext_noop("%(name)s holds %(what)s in %(text)s: remove it."),
+                name=self._name,
+                what=what,
+                text=quote(text),
+            )
 
     def too_deep(self, depth: int) -> InvalidMetadataError:
         return InvalidMetadataError(
-            f"{self._name} is nested too deeply. At most {depth} levels are allowed."
+            gettext_noop("%(name)s is nested too deeply. At most %(depth)s levels are allowed."),
+            name=self._name,
+            depth=depth,
         )
 
 

@@ -5,7 +5,7 @@ The set is open: whoever builds for a new platform names a new subdir.
 
 import re
 
-from registry.conda.errors import InvalidSubdirError, quote
+from registry.conda.errors import InvalidSubdirError, gettext_noop, quote
 
 NOARCH = "noarch"
 MAX_SUBDIR_LENGTH = 32
@@ -62,9 +62,13 @@ def check_subdir(text: object) -> str:
     """Return ``text`` if it is a subdir, raise ``InvalidSubdirError`` if not."""
     if not isinstance(text, str) or not is_subdir(text):
         raise InvalidSubdirError(
-            f"The subdir is {quote(text)}. It must be 'noarch' or of the form "
-            f"'<system>-<machine>', such as 'linux-64', in lowercase letters and digits and "
-            f"at most {MAX_SUBDIR_LENGTH} characters long."
+            gettext_noop(
+                "The subdir is %(text)s. It must be 'noarch' or of the form '<system>-<machine>', "
+                "such as 'linux-64', in lowercase letters and digits and at most %(most)s "
+                "characters long."
+            ),
+            text=quote(text),
+            most=MAX_SUBDIR_LENGTH,
         )
     return text
 

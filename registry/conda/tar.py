@@ -16,12 +16,14 @@ from typing import NamedTuple
 from registry.conda.errors import (
     ArchiveBombError,
     CorruptArchiveError,
+    Phrase,
     SpecialFileError,
     TooLargeError,
     TrailingDataError,
     TruncatedError,
     UnsafePathError,
     UnsupportedArchiveError,
+    gettext_noop,
     quote,
 )
 from registry.conda.limits import Limits
@@ -58,16 +60,16 @@ _KINDS = {
     b"5": Kind.FOLDER,
 }
 _SPECIAL = {
-    b"3": "a character device",
-    b"4": "a block device",
-    b"6": "a pipe",
-    b"7": "a contiguous file",
-    b"S": "a GNU sparse file",
-    b"D": "a GNU folder listing",
-    b"M": "a part of a multi-volume archive",
-    b"V": "a volume label",
-    b"N": "a GNU long name of old style",
-    b"X": "a Solaris extended header",
+    b"3": Phrase(gettext_noop("a character device")),
+    b"4": Phrase(gettext_noop("a block device")),
+    b"6": Phrase(gettext_noop("a pipe")),
+    b"7": Phrase(gettext_noop("a contiguous file")),
+    b"S": Phrase(gettext_noop("a GNU sparse file")),
+    b"D": Phrase(gettext_noop("a GNU folder listing")),
+    b"M": Phrase(gettext_noop("a part of a multi-volume archive")),
+    b"V": Phrase(gettext_noop("a volume label")),
+    b"N": Phrase(gettext_noop("a GNU long name of old style")),
+    b"X": Phrase(gettext_noop("a Solaris extended header")),
 }
 
 
@@ -122,8 +124,11 @@ class TarReader:
             self._skip(self._payload_left + self._padding)
             if self._end - self._position < BLOCK and not self._fill(BLOCK):
                 raise TruncatedError(
-                    f"{self._name} ends without the mark that ends a tar archive: upload the "
-                    f"file again, or rebuild the package."
+                    gettext_noop(
+                        "%(name)s ends without the mark that ends a tar archive: upload the file "
+                        "again, or rebuild the package."
+                    ),
+                    name=self._name,
                 )
             start = self._position
             header = self._buffer[start : start + BLOCK]
@@ -161,14 +166,17 @@ class TarReader:
         devices, prefix, padding = fields[9:]
         if _sum_by(checksum) != _sum(header):
             raise CorruptArchiveError(
-                f"{self._name} is damaged or no tar archive: a header has a wrong checksum. "
-                f"Upload the file again."
+                gettext_noop(
+                    "%(name)s is damaged or no tar archive: a header has a wrong checksum. Upload "
+                    "the file again."
+                ),
+                name=self._name,
             )
         if not (_are_numbers(ids + devices) and _is_number(mtime)):
-            raise self._bad_header("holds a number that is none")
+            raise self._bad_header(Phrase(gettext_noop("holds a number that is none")))
         size_bytes, mode_bits = _number(size), _number(mode)
         if size_bytes is None or mode_bits is None:
-            raise self._bad_header("has no valid size or mode")
+            raise self._bad_header(Phrase(gettext_noop("has no valid size or mode")))
         if magic == _USTAR:
             path = _text(name)
             if prefix[0]:
@@ -176,10 +184,12 @@ class TarReader:
         elif magic in (_GNU, _V7):
             # GNU keeps dates in this field; Python's tarfile takes them for a folder.
             if prefix != _NO_PREFIX or padding != _NO_PADDING:
-                raise self._bad_header("uses fields that readers understand differently")
+                raise self._bad_header(
+                    Phrase(gettext_noop("uses fields that readers understand differently"))
+                )
             path = _text(name)
         else:
-            raise self._bad_header("is of no known kind")
+            raise self._bad_header(Phrase(gettext_noop("is of no known kind")))
         self._payload_left, self._padding = size_bytes, -size_bytes % BLOCK
         if typeflag in b"xgLK":
             self._extended_header(typeflag, overrides)
@@ -202,37 +212,54 @@ class TarReader:
         kind = _KINDS.get(typeflag)
         if kind is None:
             raise SpecialFileError(
-                f"The package holds {quote(path)}, which is {_SPECIAL.get(typeflag, 'special')}. "
-                f"Packages may hold only files, folders and links."
+                gettext_noop(
+                    "The package holds %(path)s, which is %(kind)s. Packages may hold only files, "
+                    "folders and links."
+                ),
+                path=quote(path),
+                kind=_SPECIAL.get(typeflag, Phrase(gettext_noop("special"))),
             )
         if mode_bits & _SET_ID_BITS:
             raise SpecialFileError(
-                f"The package holds {quote(path)} with the setuid or setgid bit. Remove the bit "
-                f"and rebuild the package."
+                gettext_noop(
+                    "The package holds %(path)s with the setuid or setgid bit. Remove the bit and "
+                    "rebuild the package."
+                ),
+                path=quote(path),
             )
         target = ""
         if kind in (Kind.SYMLINK, Kind.HARD_LINK):
             target = overrides.target if overrides.target is not None else _decode(raw_target)
         if kind is not Kind.FILE and size_bytes:
-            raise self._bad_header("gives a link or a folder a content")
+            raise self._bad_header(Phrase(gettext_noop("gives a link or a folder a content")))
         if kind is not Kind.FOLDER and path.endswith("/"):
             raise UnsafePathError(
-                f"The package holds the file {quote(path)}, whose name ends in a slash: rename it."
+                gettext_noop(
+                    "The package holds the file %(path)s, whose name ends in a slash: rename it."
+                ),
+                path=quote(path),
             )
         return Member(path, kind, size_bytes, target)
 
     def _extended_header(self, typeflag: bytes, overrides: _Overrides) -> None:
         if self._payload_left > self._limits.pax_header_bytes:
             raise TooLargeError(
-                f"{self._name} holds an extended header of {self._payload_left} bytes. At most "
-                f"{self._limits.pax_header_bytes} are allowed: rebuild the package."
+                gettext_noop(
+                    "%(name)s holds an extended header of %(size)s bytes. At most %(most)s are "
+                    "allowed: rebuild the package."
+                ),
+                name=self._name,
+                size=self._payload_left,
+                most=self._limits.pax_header_bytes,
             )
         size_bytes = self._payload_left
         content = self.content()
         # Readers differ on which of several counts, so there may be one, or GNU's pair.
         sort = typeflag.decode("ascii")
         if overrides.sort and {sort, overrides.sort} != {"L", "K"}:
-            raise self._bad_header("is preceded by two headers that both describe the file")
+            raise self._bad_header(
+                Phrase(gettext_noop("is preceded by two headers that both describe the file"))
+            )
         if typeflag == b"g":
             self._global_header(content)
             return
@@ -243,8 +270,13 @@ class TarReader:
         text = content.removesuffix(b"\x00")
         if size_bytes > self._limits.name_bytes + 1:
             raise UnsafePathError(
-                f"The package holds a path of {size_bytes} bytes, {quote(text)}. At most "
-                f"{self._limits.name_bytes} are allowed: shorten it."
+                gettext_noop(
+                    "The package holds a path of %(size)s bytes, %(text)s. At most %(most)s are "
+                    "allowed: shorten it."
+                ),
+                size=size_bytes,
+                text=quote(text),
+                most=self._limits.name_bytes,
             )
         if typeflag == b"L":
             overrides.path = _decode(text)
@@ -253,13 +285,15 @@ class TarReader:
 
     def _global_header(self, content: bytes) -> None:
         if not {"comment", "mtime"}.issuperset(key for key, _ in self._pax_records(content)):
-            raise self._bad_header("sets things for all files at once")
+            raise self._bad_header(Phrase(gettext_noop("sets things for all files at once")))
 
     def _pax_header(self, content: bytes, overrides: _Overrides) -> None:
         seen = set()
         for key, value in self._pax_records(content):
             if key in seen:
-                raise self._bad_header("is preceded by a pax header that says one thing twice")
+                raise self._bad_header(
+                    Phrase(gettext_noop("is preceded by a pax header that says one thing twice"))
+                )
             seen.add(key)
             if key == "path":
                 overrides.path = _decode(value)
@@ -269,26 +303,35 @@ class TarReader:
                 # CVE-2025-62518: readers that skip by the other size find other members.
                 self._check_pax_size(value)
             elif key == "hdrcharset" and value not in _UTF8_CHARSETS:
-                raise self._bad_header("is not in UTF-8")
+                raise self._bad_header(Phrase(gettext_noop("is not in UTF-8")))
             elif key.startswith(_PAX_REFUSED):
                 raise SpecialFileError(
-                    f"{self._name} holds a sparse file or another special one ({quote(key)}). "
-                    f"Packages may hold only files, folders and links."
+                    gettext_noop(
+                        "%(name)s holds a sparse file or another special one (%(key)s). Packages "
+                        "may hold only files, folders and links."
+                    ),
+                    name=self._name,
+                    key=quote(key),
                 )
 
     def _check_pax_size(self, value: bytes) -> None:
         if not value.isdigit() or len(value) > 18:
-            raise self._bad_header("has no valid size")
+            raise self._bad_header(Phrase(gettext_noop("has no valid size")))
         # The member's own header comes next, behind this header's padding.
         self._skip(self._padding)
         self._padding = 0
         if not self._fill(BLOCK):
-            raise TruncatedError(f"{self._name} ends too early: upload the file again.")
+            raise TruncatedError(
+                gettext_noop("%(name)s ends too early: upload the file again."), name=self._name
+            )
         field = bytes(self._view[self._position + 124 : self._position + 136])
         if _number(field) != int(value):
             raise CorruptArchiveError(
-                f"{self._name} gives a file two different sizes. Readers disagree on which "
-                f"counts: rebuild the package."
+                gettext_noop(
+                    "%(name)s gives a file two different sizes. Readers disagree on which counts: "
+                    "rebuild the package."
+                ),
+                name=self._name,
             )
 
     def _pax_records(self, content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -298,17 +341,21 @@ class TarReader:
             match = _PAX_LENGTH.match(content, position)
             end = position + int(match[1]) if match else 0
             if match is None or end > len(content) or content[end - 1 : end] != b"\n":
-                raise self._bad_header("is preceded by a damaged pax header")
+                raise self._bad_header(Phrase(gettext_noop("is preceded by a damaged pax header")))
             key, mark, value = content[match.end() : end - 1].partition(b"=")
             if not mark or not key.isascii():
-                raise self._bad_header("is preceded by a damaged pax header")
+                raise self._bad_header(Phrase(gettext_noop("is preceded by a damaged pax header")))
             yield key.decode("ascii"), value
             position = end
 
-    def _bad_header(self, reason: str) -> UnsupportedArchiveError:
+    def _bad_header(self, reason: Phrase) -> UnsupportedArchiveError:
         return UnsupportedArchiveError(
-            f"{self._name} holds a tar header that {reason}. Rebuild the package with a conda "
-            f"build tool."
+            gettext_noop(
+                "%(name)s holds a tar header that %(reason)s. Rebuild the package with a conda "
+                "build tool."
+            ),
+            name=self._name,
+            reason=reason,
         )
 
     # Bytes.
@@ -326,7 +373,8 @@ class TarReader:
             if not count:
                 if self._end or wanted == 1:
                     raise TruncatedError(
-                        f"{self._name} ends in the middle of a file: upload it again."
+                        gettext_noop("%(name)s ends in the middle of a file: upload it again."),
+                        name=self._name,
                     )
                 return False
             self._end += count
@@ -337,8 +385,12 @@ class TarReader:
         self.unpacked_bytes += count
         if self.unpacked_bytes > self._budget_bytes:
             raise ArchiveBombError(
-                f"{self._name} unpacks to more than {self._budget_bytes} bytes, which is more "
-                f"than a package file of its size may hold. Split the package up."
+                gettext_noop(
+                    "%(name)s unpacks to more than %(most)s bytes, which is more than a package "
+                    "file of its size may hold. Split the package up."
+                ),
+                name=self._name,
+                most=self._budget_bytes,
             )
         return count
 
@@ -351,18 +403,26 @@ class TarReader:
             self._position, self._end = 0, self._read_into(self._view)
             have = self._end
             if not have:
-                raise TruncatedError(f"{self._name} ends in the middle of a file: upload it again.")
+                raise TruncatedError(
+                    gettext_noop("%(name)s ends in the middle of a file: upload it again."),
+                    name=self._name,
+                )
         self._position += count
 
     def _check_end(self, overrides: _Overrides) -> None:
         if overrides.sort:
-            raise TruncatedError(f"{self._name} ends where a file was announced.")
+            raise TruncatedError(
+                gettext_noop("%(name)s ends where a file was announced."), name=self._name
+            )
         while True:
             # Comparing a memoryview would go item by item.
             rest = bytes(self._view[self._position : self._end])
             if rest != _ZEROS[: len(rest)]:
                 raise TrailingDataError(
-                    f"{self._name} goes on behind the end of its tar archive: rebuild the package."
+                    gettext_noop(
+                        "%(name)s goes on behind the end of its tar archive: rebuild the package."
+                    ),
+                    name=self._name,
                 )
             self._position, self._end = 0, self._read_into(self._view)
             if not self._end:
@@ -423,5 +483,8 @@ def _decode(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise UnsafePathError(
-            f"The package holds the path {quote(raw)}, which is not in UTF-8: rename the file."
+            gettext_noop(
+                "The package holds the path %(raw)s, which is not in UTF-8: rename the file."
+            ),
+            raw=quote(raw),
         ) from None

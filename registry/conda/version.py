@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from typing import Self
 
-from registry.conda.errors import InvalidVersionError, quote
+from registry.conda.errors import InvalidVersionError, gettext_noop, quote
 
 MAX_VERSION_LENGTH = 64
 MAX_NUMBER = 2**31 - 1
@@ -94,26 +94,40 @@ def sort_key(version: str) -> bytes:
 def _split(version: str) -> tuple[str, list[str], list[str]]:
     if len(version) > MAX_VERSION_LENGTH:
         raise InvalidVersionError(
-            f"The version {quote(version)} is {len(version)} characters long. "
-            f"At most {MAX_VERSION_LENGTH} are allowed: shorten it."
+            gettext_noop(
+                "The version %(version)s is %(length)s characters long. At most %(most)s are "
+                "allowed: shorten it."
+            ),
+            version=quote(version),
+            length=len(version),
+            most=MAX_VERSION_LENGTH,
         )
     if _CHARACTERS.fullmatch(version) is None:
         raise InvalidVersionError(
-            f"The version is {quote(version)}. It must consist of lowercase letters, digits, "
-            f"'.', '_', one '!' behind an epoch and one '+' before a local part."
+            gettext_noop(
+                "The version is %(version)s. It must consist of lowercase letters, digits, '.', "
+                "'_', one '!' behind an epoch and one '+' before a local part."
+            ),
+            version=quote(version),
         )
     epoch, mark, rest = version.rpartition("!")
     if not mark:
         epoch = "0"
     elif not epoch.isdigit():
         raise InvalidVersionError(
-            f"The version is {quote(version)}. Before its only '!' must stand an epoch, "
-            f"that is a whole number, as in '1!2.0'."
+            gettext_noop(
+                "The version is %(version)s. Before its only '!' must stand an epoch, that is a "
+                "whole number, as in '1!2.0'."
+            ),
+            version=quote(version),
         )
     public, mark, local = rest.partition("+")
     if "+" in local:
         raise InvalidVersionError(
-            f"The version is {quote(version)}. It may have only one '+', before its local part."
+            gettext_noop(
+                "The version is %(version)s. It may have only one '+', before its local part."
+            ),
+            version=quote(version),
         )
     # One underscore at the end stays with the last component, for versions like
     # openssl's: 1.0.1_ < 1.0.1a.
@@ -126,8 +140,11 @@ def _split(version: str) -> tuple[str, list[str], list[str]]:
 def _encode_component(version: str, component: str) -> bytes:
     if not component:
         raise InvalidVersionError(
-            f"The version is {quote(version)}, which has an empty part. Between two of '.', '_', "
-            f"'!' and '+' there must be a letter or a digit."
+            gettext_noop(
+                "The version is %(version)s, which has an empty part. Between two of '.', '_', '!' "
+                "and '+' there must be a letter or a digit."
+            ),
+            version=quote(version),
         )
     atoms = [_encode_atom(version, atom) for atom in _ATOMS.findall(component)]
     if not component[0].isdigit():
@@ -142,8 +159,12 @@ def _encode_atom(version: str, atom: str) -> bytes:
         number = int(atom)
         if number > MAX_NUMBER:
             raise InvalidVersionError(
-                f"The version {quote(version)} holds a number above {MAX_NUMBER}. "
-                f"Clients cannot read it: use smaller numbers."
+                gettext_noop(
+                    "The version %(version)s holds a number above %(most)s. Clients cannot read "
+                    "it: use smaller numbers."
+                ),
+                version=quote(version),
+                most=MAX_NUMBER,
             )
         return _ABOVE_ZERO + number.to_bytes(4, "big") if number else _END
     if atom == "post":

@@ -14,10 +14,12 @@ from registry.conda.errors import (
     CorruptArchiveError,
     DuplicateMemberError,
     MisplacedMemberError,
+    Phrase,
     TrailingDataError,
     TruncatedError,
     UnsafePathError,
     UnsupportedArchiveError,
+    gettext_noop,
     quote,
 )
 
@@ -80,18 +82,26 @@ def read_directory(file: BinaryIO, *, size_bytes: int, allow_deflate: bool) -> d
         name = _check_entry(entry, allow_deflate=allow_deflate)
         if name in members:
             raise DuplicateMemberError(
-                f"The .conda file holds {quote(name)} twice. Each part may occur once: "
-                f"rebuild the package."
+                gettext_noop(
+                    "The .conda file holds %(name)s twice. Each part may occur once: rebuild the "
+                    "package."
+                ),
+                name=quote(name),
             )
         if entry.offset != position:
             raise TrailingDataError(
-                f"The .conda file holds bytes before {quote(name)} that belong to no member, "
-                f"or two members overlap: rebuild the package."
+                gettext_noop(
+                    "The .conda file holds bytes before %(name)s that belong to no member, or two "
+                    "members overlap: rebuild the package."
+                ),
+                name=quote(name),
             )
         start = _check_local(archive, entry, name)
         position = start + entry.packed_bytes
         if position > directory_offset:
-            raise _corrupt(f"{quote(name)} runs into the directory")
+            raise _corrupt(
+                Phrase(gettext_noop("%(name)s runs into the directory"), name=quote(name))
+            )
         if entry.flags & _HAS_DESCRIPTOR:
             _check_descriptor(archive, position, entry, name)
             position += _DESCRIPTOR.size
@@ -105,8 +115,10 @@ def read_directory(file: BinaryIO, *, size_bytes: int, allow_deflate: bool) -> d
         )
     if position != directory_offset:
         raise TrailingDataError(
-            "The .conda file holds bytes before its directory that belong to no member: "
-            "rebuild the package."
+            gettext_noop(
+                "The .conda file holds bytes before its directory that belong to no member: "
+                "rebuild the package."
+            )
         )
     return members
 
@@ -139,7 +151,7 @@ class _Archive:
 
 
 def _truncated() -> TruncatedError:
-    return TruncatedError("The .conda file ends too early: upload it again.")
+    return TruncatedError(gettext_noop("The .conda file ends too early: upload it again."))
 
 
 def _central_entries(archive: _Archive, size_bytes: int) -> tuple[list[_Entry], int]:
@@ -150,8 +162,10 @@ def _central_entries(archive: _Archive, size_bytes: int) -> tuple[list[_Entry], 
     end = _END.unpack(archive.read(end_offset, _END.size))
     if end[0] != _END_MAGIC or end[7]:
         raise TruncatedError(
-            "The .conda file does not end with its ZIP directory. It was cut off, or something "
-            "stands behind it: upload it again, or rebuild the package."
+            gettext_noop(
+                "The .conda file does not end with its ZIP directory. It was cut off, or something "
+                "stands behind it: upload it again, or rebuild the package."
+            )
         )
     _, disk, directory_disk, count_here, count, directory_bytes, directory_offset, _ = end
     directory_end = end_offset
@@ -165,17 +179,24 @@ def _central_entries(archive: _Archive, size_bytes: int) -> tuple[list[_Entry], 
             count_here = min(count_here, count)
     if disk or directory_disk or count_here != count:
         raise UnsupportedArchiveError(
-            "The .conda file is a part of a ZIP archive on several disks: rebuild the package."
+            gettext_noop(
+                "The .conda file is a part of a ZIP archive on several disks: rebuild the package."
+            )
         )
     if count > _MAX_MEMBERS or directory_bytes > _MAX_DIRECTORY_BYTES:
         raise MisplacedMemberError(
-            f"The .conda file has {count} ZIP members. It must have three: metadata.json, "
-            f"info-….tar.zst and pkg-….tar.zst."
+            gettext_noop(
+                "The .conda file has %(count)s ZIP members. It must have three: metadata.json, "
+                "info-….tar.zst and pkg-….tar.zst."
+            ),
+            count=count,
         )
     if directory_offset + directory_bytes != directory_end:
         raise TrailingDataError(
-            "The .conda file's ZIP directory is not where the file says: something was put "
-            "before or behind it. Rebuild the package."
+            gettext_noop(
+                "The .conda file's ZIP directory is not where the file says: something was put "
+                "before or behind it. Rebuild the package."
+            )
         )
     directory = archive.read(directory_offset, directory_bytes)
     entries, position = [], 0
@@ -183,7 +204,7 @@ def _central_entries(archive: _Archive, size_bytes: int) -> tuple[list[_Entry], 
         entry, position = _central_entry(directory, position)
         entries.append(entry)
     if position != len(directory):
-        raise _corrupt("its directory is longer than its members need")
+        raise _corrupt(Phrase(gettext_noop("its directory is longer than its members need")))
     return entries, directory_offset
 
 
@@ -195,40 +216,46 @@ def _zip64_end(
 ) -> tuple[int, int, int, int]:
     record_offset = locator_offset - _ZIP64_END.size
     if record_offset < 0 or locator[1:] != (0, record_offset, 1):
-        raise _corrupt("its zip64 directory is not where it says")
+        raise _corrupt(Phrase(gettext_noop("its zip64 directory is not where it says")))
     record = _ZIP64_END.unpack(archive.read(record_offset, _ZIP64_END.size))
     magic, length, _, _, disk, directory_disk, count_here, count, size, offset = record
     if magic != _ZIP64_END_MAGIC or length != _ZIP64_END.size - 12:
-        raise _corrupt("its zip64 directory is damaged")
+        raise _corrupt(Phrase(gettext_noop("its zip64 directory is damaged")))
     if disk or directory_disk or count_here != count:
-        raise _corrupt("its zip64 directory speaks of several disks")
+        raise _corrupt(Phrase(gettext_noop("its zip64 directory speaks of several disks")))
     for wide, narrow, unset in zip(
         (count, size, offset), plain, (_MAX_16, _MAX_32, _MAX_32), strict=True
     ):
         if narrow not in (wide, unset):
-            raise _corrupt("its two ZIP directories contradict each other")
+            raise _corrupt(Phrase(gettext_noop("its two ZIP directories contradict each other")))
     return record_offset, count, size, offset
 
 
 def _central_entry(directory: bytes, position: int) -> tuple[_Entry, int]:
     data_start = position + _CENTRAL.size
     if data_start > len(directory):
-        raise _corrupt("its directory is too short")
+        raise _corrupt(Phrase(gettext_noop("its directory is too short")))
     fields = _CENTRAL.unpack_from(directory, position)
     magic, _, version, flags, method, _, _, crc32, packed, unpacked = fields[:10]
     name_length, extra_length, comment_length, disk, _, _, offset = fields[10:]
     end = data_start + name_length + extra_length
     if magic != _CENTRAL_MAGIC or end + comment_length > len(directory):
-        raise _corrupt("its directory is damaged")
+        raise _corrupt(Phrase(gettext_noop("its directory is damaged")))
     name = directory[data_start : data_start + name_length]
     if comment_length or (disk not in (0, _MAX_16)):
         raise UnsupportedArchiveError(
-            f"The .conda file's member {quote(name)} has a comment or lies on another disk: "
-            f"rebuild the package."
+            gettext_noop(
+                "The .conda file's member %(name)s has a comment or lies on another disk: rebuild "
+                "the package."
+            ),
+            name=quote(name),
         )
     if version > _MAX_VERSION:
         raise UnsupportedArchiveError(
-            f"The .conda file's member {quote(name)} needs a newer ZIP version: rebuild it."
+            gettext_noop(
+                "The .conda file's member %(name)s needs a newer ZIP version: rebuild it."
+            ),
+            name=quote(name),
         )
     extra = directory[data_start + name_length : end]
     if extra:
@@ -245,19 +272,29 @@ def _zip64_values(extra: bytes, values: tuple[int, int, int], name: bytes) -> tu
     if content is None:
         return values
     if len(content) not in (8, 16, 24, 28):
-        raise _corrupt(f"the zip64 field of {quote(name)} is damaged")
+        raise _corrupt(
+            Phrase(gettext_noop("the zip64 field of %(name)s is damaged"), name=quote(name))
+        )
     wide = list(struct.unpack_from(f"<{len(content) // 8}Q", content))
     missing = values.count(_MAX_32)
     if missing:
         if len(wide) < missing:
-            raise _corrupt(f"the zip64 field of {quote(name)} is too short")
+            raise _corrupt(
+                Phrase(gettext_noop("the zip64 field of %(name)s is too short"), name=quote(name))
+            )
         # The field holds only what is missing, in this order; more would be ambiguous.
         if len(wide) != missing:
-            raise _corrupt(f"the zip64 field of {quote(name)} says too much")
+            raise _corrupt(
+                Phrase(gettext_noop("the zip64 field of %(name)s says too much"), name=quote(name))
+            )
         filled = [wide.pop(0) if value == _MAX_32 else value for value in values]
         return filled[0], filled[1], filled[2]
     if wide != list(values[: len(wide)]):
-        raise _corrupt(f"the zip64 field of {quote(name)} contradicts its sizes")
+        raise _corrupt(
+            Phrase(
+                gettext_noop("the zip64 field of %(name)s contradicts its sizes"), name=quote(name)
+            )
+        )
     return values
 
 
@@ -266,15 +303,23 @@ def _zip64_extra(extra: bytes, name: bytes) -> bytes | None:
     position = 0
     while position < len(extra):
         if position + 4 > len(extra):
-            raise _corrupt(f"an extra field of {quote(name)} is damaged")
+            raise _corrupt(
+                Phrase(gettext_noop("an extra field of %(name)s is damaged"), name=quote(name))
+            )
         kind, length = struct.unpack_from("<HH", extra, position)
         content = extra[position + 4 : position + 4 + length]
         if len(content) != length:
-            raise _corrupt(f"an extra field of {quote(name)} is damaged")
+            raise _corrupt(
+                Phrase(gettext_noop("an extra field of %(name)s is damaged"), name=quote(name))
+            )
         if kind not in _KNOWN_EXTRAS or (kind == _ZIP64_EXTRA and found is not None):
             raise UnsupportedArchiveError(
-                f"The .conda file's member {quote(name)} has an extra ZIP field {kind:#06x} "
-                f"that conda packages do not use: rebuild the package."
+                gettext_noop(
+                    "The .conda file's member %(name)s has an extra ZIP field %(kind)s that conda "
+                    "packages do not use: rebuild the package."
+                ),
+                name=quote(name),
+                kind=f"{kind:#06x}",
             )
         if kind == _ZIP64_EXTRA:
             found = content
@@ -287,35 +332,53 @@ def _check_entry(entry: _Entry, *, allow_deflate: bool) -> str:
         name = entry.name.decode("ascii")
     except UnicodeDecodeError:
         raise UnsafePathError(
-            f"The .conda file has a member {quote(entry.name)}. Names must be plain ASCII."
+            gettext_noop("The .conda file has a member %(name)s. Names must be plain ASCII."),
+            name=quote(entry.name),
         ) from None
     if not name.isprintable() or "/" in name or "\\" in name or name in {"", ".", ".."}:
         raise UnsafePathError(
-            f"The .conda file has a member {quote(name)}. It must have no other than "
-            f"metadata.json, info-….tar.zst and pkg-….tar.zst."
+            gettext_noop(
+                "The .conda file has a member %(name)s. It must have no other than metadata.json, "
+                "info-….tar.zst and pkg-….tar.zst."
+            ),
+            name=quote(name),
         )
     if entry.flags & _ENCRYPTED:
         raise UnsupportedArchiveError(
-            f"The .conda file's member {quote(name)} is encrypted: rebuild the package without "
-            f"a password."
+            gettext_noop(
+                "The .conda file's member %(name)s is encrypted: rebuild the package without a "
+                "password."
+            ),
+            name=quote(name),
         )
     if entry.flags & ~_KNOWN_FLAGS:
         raise UnsupportedArchiveError(
-            f"The .conda file's member {quote(name)} has ZIP flags {entry.flags:#06x} that conda "
-            f"packages do not use: rebuild the package."
+            gettext_noop(
+                "The .conda file's member %(name)s has ZIP flags %(flags)s that conda packages do "
+                "not use: rebuild the package."
+            ),
+            name=quote(name),
+            flags=f"{entry.flags:#06x}",
         )
     if entry.method != _STORED and not (allow_deflate and entry.method == _DEFLATED):
         raise UnsupportedArchiveError(
-            f"The .conda file's member {quote(name)} is packed by ZIP (method {entry.method}). "
-            f"Members must be stored as they are: rebuild it with a conda build tool."
+            gettext_noop(
+                "The .conda file's member %(name)s is packed by ZIP (method %(method)s). Members "
+                "must be stored as they are: rebuild it with a conda build tool."
+            ),
+            name=quote(name),
+            method=entry.method,
         )
     if entry.flags & _HAS_DESCRIPTOR and not allow_deflate:
         raise UnsupportedArchiveError(
-            f"The .conda file's member {quote(name)} has its size behind its data, where clients "
-            f"that stream cannot see it: rebuild it with a conda build tool."
+            gettext_noop(
+                "The .conda file's member %(name)s has its size behind its data, where clients "
+                "that stream cannot see it: rebuild it with a conda build tool."
+            ),
+            name=quote(name),
         )
     if entry.method == _STORED and entry.packed_bytes != entry.unpacked_bytes:
-        raise _corrupt(f"the two sizes of {quote(name)} differ")
+        raise _corrupt(Phrase(gettext_noop("the two sizes of %(name)s differ"), name=quote(name)))
     return name
 
 
@@ -329,7 +392,9 @@ def _check_local(archive: _Archive, entry: _Entry, name: str) -> int:
     name_length: int = fields[9]
     extra_length: int = fields[10]
     if magic != LOCAL_MAGIC:
-        raise _corrupt(f"{quote(name)} is not where the directory says")
+        raise _corrupt(
+            Phrase(gettext_noop("%(name)s is not where the directory says"), name=quote(name))
+        )
     start = entry.offset + _LOCAL.size + name_length + extra_length
     texts = header[_LOCAL.size :]
     if len(texts) != name_length + extra_length:
@@ -340,7 +405,7 @@ def _check_local(archive: _Archive, entry: _Entry, name: str) -> int:
         else (entry.crc32, entry.unpacked_bytes, entry.packed_bytes)
     )
     if version > _MAX_VERSION:
-        raise _corrupt(f"{quote(name)} needs a newer ZIP version")
+        raise _corrupt(Phrase(gettext_noop("%(name)s needs a newer ZIP version"), name=quote(name)))
     if extra_length:
         unpacked, packed, _ = _zip64_values(texts[name_length:], (unpacked, packed, 0), entry.name)
     if (
@@ -348,17 +413,29 @@ def _check_local(archive: _Archive, entry: _Entry, name: str) -> int:
         or (flags, method) != (entry.flags, entry.method)
         or (crc32, unpacked, packed) != wanted
     ):
-        raise _corrupt(f"the header of {quote(name)} contradicts the directory")
+        raise _corrupt(
+            Phrase(
+                gettext_noop("the header of %(name)s contradicts the directory"), name=quote(name)
+            )
+        )
     return start
 
 
 def _check_descriptor(archive: _Archive, position: int, entry: _Entry, name: str) -> None:
     descriptor = _DESCRIPTOR.unpack(archive.read(position, _DESCRIPTOR.size))
     if descriptor != (_DESCRIPTOR_MAGIC, entry.crc32, entry.packed_bytes, entry.unpacked_bytes):
-        raise _corrupt(f"the sizes behind {quote(name)} contradict the directory")
+        raise _corrupt(
+            Phrase(
+                gettext_noop("the sizes behind %(name)s contradict the directory"), name=quote(name)
+            )
+        )
 
 
-def _corrupt(reason: str) -> CorruptArchiveError:
+def _corrupt(reason: Phrase) -> CorruptArchiveError:
     return CorruptArchiveError(
-        f"The .conda file contradicts itself: {reason}. Upload it again, or rebuild the package."
+        gettext_noop(
+            "The .conda file contradicts itself: %(reason)s. Upload it again, or rebuild the "
+            "package."
+        ),
+        reason=reason,
     )

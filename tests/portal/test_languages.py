@@ -5,12 +5,14 @@ from __future__ import annotations
 import gettext
 import html
 import io
+import json
 import random
 import re
 from pathlib import Path
 
 import pytest
 from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import translation
 from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -22,7 +24,9 @@ from registry.conda.errors import InvalidChannelNameError
 from registry.conda.names import check_channel_name
 from registry.models import Channel
 from registry.publishing import InvalidChannelName
+from tests.accounts.views.pages import words
 from tests.cast import Person
+from tests.conda_client import put
 
 _PLACES = re.compile(r"%\(\w+\)[sdr]|%%|%[sd]|\{\w*\}|</?\w[^>]*>")
 PAGES = [
@@ -146,6 +150,27 @@ def test_what_is_no_channel_name_is_said_in_the_readers_language(german: Client,
     assert in_german.status_code == 422
     assert f"Der Name des Channels ist '{name}'." in page
     assert in_english.partition(". ")[2] not in page
+
+
+def test_what_is_wrong_with_a_file_is_said_in_the_readers_language(
+    german: Client, owner: Person, acme: Organization
+) -> None:
+    Channel.objects.create(account=acme.account, name="main")
+    sent = SimpleUploadedFile("bad-1.0-0.conda", b"no archive")
+    page = words(german.post("/acme/upload", {"files": [sent]}))
+    assert "Die Datei beginnt mit b'no a'. Sie muss eine .conda-Datei (ZIP) oder" in page
+    assert "It must be" not in page
+
+    instructions = json.dumps({"packages": {"hello-1.0-0.tar.bz2": {"depends": [1]}}}).encode()
+    upload = SimpleUploadedFile("patch_instructions.json", instructions)
+    posted = {"subdir": "noarch", "document": upload}
+    page = words(german.post("/acme/settings/channels/apply-patches/main", posted))
+    assert "enthält 1 in depends. Jede Angabe muss eine Zeichenkette aus höchstens" in page
+
+    path, asked = "/conda/acme/noarch/bad-1.0-0.conda", {"Accept-Language": "de"}
+    answer = put(path, b"no archive", token=owner.token().secret, headers=asked)
+    detail = json.loads(answer.content)["detail"]
+    assert detail.startswith("The file begins with b'no a'. It must be a .conda file (ZIP) or")
 
 
 def test_what_scripts_of_pages_fetch_is_german_too(german: Client, acme: Organization) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 from conda_package_streaming import package_streaming
+from django.utils import translation
 from rattler.package import IndexJson
 
 from registry.conda.archive import Limits, PackageContents, read_package
 from registry.conda.errors import PackageError, TooLargeError, WrongFormatError
 from registry.conda.names import ArchiveFormat
 from registry.conda.record import PackageMetadata, parse_index
+from registry.translating import translated
 from tests.broken_packages import BROKEN, BrokenPackage
 from tests.builders import (
     BuiltPackage,
@@ -100,6 +103,9 @@ def test_a_package_tells_what_it_is(build: Callable[..., BuiltPackage]) -> None:
 
 # --- Hostile packages -----------------------------------------------------------------------
 
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_ENGLISH = re.compile(r"\b(?:the|is|it|must|holds|which|and|with|has)\b", re.IGNORECASE)
+
 
 @pytest.mark.parametrize("package", BROKEN, ids=str)
 def test_a_broken_package_is_refused(package: BrokenPackage) -> None:
@@ -112,6 +118,10 @@ def test_a_broken_package_is_refused(package: BrokenPackage) -> None:
     assert message.isprintable()
     assert len(message) <= 500
     assert message.endswith(".")
+    with translation.override("de"):
+        german = translated(refused.value)
+    assert german.endswith(".")
+    assert _ENGLISH.search(_QUOTED.sub("", german)) is None, german
     assert time.process_time() - start <= 2
 
 
