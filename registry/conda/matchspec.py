@@ -11,8 +11,9 @@ All of it takes time linear in the length of the spec.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from registry.conda.errors import (
     InvalidMetadataError,
@@ -51,6 +52,10 @@ _FORBIDDEN = frozenset(
 
 class InvalidSpecError(InvalidMetadataError):
     """A spec that can't stand in a record of ``v3``."""
+
+
+_Error = Callable[[], InvalidSpecError]
+"""Made when it is raised: nearly all specs are right."""
 
 
 def v3_spec(spec: str) -> str:
@@ -300,31 +305,35 @@ def _check_clause(spec: str, clause: str) -> None:
 # --- Brackets --------------------------------------------------------------------------------
 
 
-def _fields(spec: str, text: str) -> dict[str, str]:
-    """What stands between the brackets; ``text`` begins behind the first. Lists lose theirs."""
-    fields: dict[str, str] = {}
-    unreadable = _refused(
+def _unreadable(spec: str) -> InvalidSpecError:
+    return _refused(
         spec,
         Phrase(gettext_noop("has brackets that can't be read")),
         Phrase(gettext_noop('Write key="value" in them')),
     )
+
+
+def _fields(spec: str, text: str) -> dict[str, str]:
+    """What stands between the brackets; ``text`` begins behind the first. Lists lose theirs."""
+    fields: dict[str, str] = {}
+    unreadable = partial(_unreadable, spec)
     position = _behind_space(text, 0)
     while not text.startswith("]", position):
         key = _KEY.match(text, position)
         if key is None:
-            raise unreadable
+            raise unreadable()
         position = _behind_space(text, key.end())
         if not text.startswith("=", position):
-            raise unreadable
+            raise unreadable()
         value, position = _value(text, _behind_space(text, position + 1), unreadable)
         _add(spec, fields, key[0], value)
         position = _behind_space(text, position)
         if text.startswith(",", position):
             position = _behind_space(text, position + 1)
             if text.startswith("]", position):
-                raise unreadable
+                raise unreadable()
         elif not text.startswith("]", position):
-            raise unreadable
+            raise unreadable()
     if text[position + 1 :].strip():
         raise _refused(
             spec,
@@ -368,7 +377,7 @@ def _behind_space(text: str, position: int) -> int:
     return position
 
 
-def _value(text: str, position: int, unreadable: InvalidSpecError) -> tuple[str, int]:
+def _value(text: str, position: int, unreadable: _Error) -> tuple[str, int]:
     """A value, without its marks, and where it ends."""
     mark = text[position : position + 1]
     if mark in {'"', "'"}:
@@ -376,18 +385,18 @@ def _value(text: str, position: int, unreadable: InvalidSpecError) -> tuple[str,
     if mark == "[":
         end = text.find("]", position)
         if end < 0:
-            raise unreadable
+            raise unreadable()
         return text[position + 1 : end], end + 1
     end = position
     while end < len(text) and text[end] not in ",]\"'[":
         end += 1
     bare = text[position:end].strip()
     if " " in bare:
-        raise unreadable
+        raise unreadable()
     return bare, end
 
 
-def _quoted(text: str, position: int, mark: str, unreadable: InvalidSpecError) -> tuple[str, int]:
+def _quoted(text: str, position: int, mark: str, unreadable: _Error) -> tuple[str, int]:
     found = []
     position += 1
     while position < len(text) and text[position] != mark:
@@ -395,11 +404,11 @@ def _quoted(text: str, position: int, mark: str, unreadable: InvalidSpecError) -
             position += 1
             # Of other escapes clients make different things.
             if text[position : position + 1] not in {'"', "'", "\\"}:
-                raise unreadable
+                raise unreadable()
         found.append(text[position])
         position += 1
     if position >= len(text):
-        raise unreadable
+        raise unreadable()
     return "".join(found), position + 1
 
 
@@ -430,15 +439,19 @@ def _items(
 # --- Conditions (CEP 43) -----------------------------------------------------------------------
 
 
-def _condition(spec: str, text: str) -> str:
-    """A condition with each of its specs in the form that CEP 43 wants, otherwise as it is."""
-    depth, awaits_spec = 0, True
-    written: list[str] = []
-    wrong = _refused(
+def _wrong_condition(spec: str, text: str) -> InvalidSpecError:
+    return _refused(
         spec,
         Phrase(gettext_noop("has the condition %(text)s"), text=quote(text)),
         Phrase(gettext_noop("Join specs by 'and' and 'or'")),
     )
+
+
+def _condition(spec: str, text: str) -> str:
+    """A condition with each of its specs in the form that CEP 43 wants, otherwise as it is."""
+    depth, awaits_spec = 0, True
+    written: list[str] = []
+    wrong = partial(_wrong_condition, spec, text)
     for count, part in enumerate(_condition_parts(text, wrong)):
         if part == "(" and awaits_spec:
             depth += 1
@@ -452,19 +465,19 @@ def _condition(spec: str, text: str) -> str:
         elif part not in {"(", ")", "and", "or"} and awaits_spec:
             leaf = _parse(part, in_condition=True)
             if leaf.name in {"not", "and", "or"}:
-                raise wrong
+                raise wrong()
             awaits_spec = False
             written.append(leaf.condition())
         else:
-            raise wrong
+            raise wrong()
         if depth > MAX_DEPTH or count > MAX_PARTS:
-            raise wrong
+            raise wrong()
     if depth or awaits_spec:
-        raise wrong
+        raise wrong()
     return "".join(written)
 
 
-def _condition_parts(text: str, wrong: InvalidSpecError) -> Iterator[str]:
+def _condition_parts(text: str, wrong: _Error) -> Iterator[str]:
     """Parentheses, ``and``, ``or`` and the specs between them."""
     words: list[str] = []
     for word in _condition_words(text, wrong):
@@ -479,12 +492,12 @@ def _condition_parts(text: str, wrong: InvalidSpecError) -> Iterator[str]:
         yield " ".join(words)
 
 
-def _condition_words(text: str, wrong: InvalidSpecError) -> Iterator[str]:
+def _condition_words(text: str, wrong: _Error) -> Iterator[str]:
     """Split at spaces and parentheses, but not within brackets or between marks."""
     position, text = 0, text.strip()
     while position < len(text):
         match = _CONDITION_WORD.match(text, position)
         if match is None:
-            raise wrong
+            raise wrong()
         yield match[1]
         position = match.end()
