@@ -131,9 +131,11 @@ def test_another_process_knows_within_two_seconds(owner: Person, acme: Organizat
     assert not switches.is_thrown("uploads")
 
     deadline = time.monotonic() + 2
+    asked = time.monotonic()
     while not switches.is_thrown("uploads"):
-        assert time.monotonic() < deadline
+        assert asked < deadline
         time.sleep(0.05)
+        asked = time.monotonic()
     Switch.objects.update(ends_at=timezone.now() - timedelta(seconds=1))
     switches.forget()
     assert not switches.is_thrown("uploads")

@@ -17,11 +17,15 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Response,
+    expect,
     sync_playwright,
 )
 from pytest_django.live_server_helper import LiveServer
 
 _CHROMIUM = Path("/usr/bin/chromium")
+# For what comes at once, unless the machine is busy with other tests.
+PATIENCE_MS = 45_000
+expect.set_options(timeout=PATIENCE_MS)
 _REQUIRED = os.environ.get("CONDARIUM_REQUIRE_CHROMIUM") == "1"
 REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -102,7 +106,7 @@ def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContex
     context = browser.new_context(
         base_url=live_server.url, viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=live_server.url)
     yield context
     context.close()
@@ -121,7 +125,7 @@ def page_without_script(
     browser: Browser, live_server: LiveServer, faults: Faults
 ) -> Iterator[Page]:
     context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     faults.watch(page)
     yield page

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from accounts.models import Account, Group, Token
 from portal.catalogues import catalogues, entries
 from registry.models import Channel, Job, Package
-from tests.browser.conftest import REPORT_VIOLATIONS, Faults
+from tests.browser.conftest import PATIENCE_MS, REPORT_VIOLATIONS, Faults
 from tests.browser.rich import Rich
 
 _MEASURES = (Path(__file__).parent / "measures.js").read_text(encoding="utf-8")
@@ -208,7 +208,7 @@ class Crawler:
             base_url=self._url, viewport={"width": 1024, "height": 900}, reduced_motion="reduce"
         )
         self._contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         cookies = {settings.LANGUAGE_COOKIE_NAME: language}
         if settings.SESSION_COOKIE_NAME in client.cookies:
             name = settings.SESSION_COOKIE_NAME

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
+from tests.browser.conftest import PATIENCE_MS
 from tests.browser.going import sign_in
 from tests.browser.test_the_walk import MAKE_WORLD
 from tests.browser.walk_world import ORGANIZATION, PACKAGE
@@ -111,7 +112,7 @@ def _cost(context: BrowserContext, path: str, width: int) -> Cost:
 
 def test_a_first_load_is_small_quick_and_at_rest(browser: Browser, host: LiveServer) -> None:
     context = browser.new_context(base_url=host.url)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     sign_in(page, "rita")
     page.close()

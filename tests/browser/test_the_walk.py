@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from registry.management.demo_packages import DemoPackage
 from tests.browser import pictures
-from tests.browser.conftest import REPORT_VIOLATIONS, Faults
+from tests.browser.conftest import PATIENCE_MS, REPORT_VIOLATIONS, Faults
 from tests.browser.going import arrived_at, follow, sign_in
 from tests.browser.walk_world import ORGANIZATION, PACKAGE, PLATFORMS, diffraction
 from tests.clients.conftest import run_client
@@ -47,7 +47,7 @@ def admin(browser: Browser, host: LiveServer, faults: Faults) -> Iterator[Page]:
     context = browser.new_context(
         base_url=host.url, viewport={"width": 1280, "height": 860}, reduced_motion="reduce"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.add_init_script(REPORT_VIOLATIONS)
     faults.watch(page)

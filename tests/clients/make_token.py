@@ -16,7 +16,7 @@ def main(url: str, account: str, name: str, password: str) -> str:
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         page = browser.new_page(base_url=url)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(45_000)
         page.goto(f"/account/login/?next=/{account}/settings/access")
         page.get_by_label("Login").or_(page.get_by_label("Username")).first.fill("ada")
         page.get_by_label("Password", exact=True).fill(password)

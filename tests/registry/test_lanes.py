@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -26,6 +27,7 @@ class Indexer:
 
     def __init__(self) -> None:
         self.begun: list[Pair] = []
+        self.moments: dict[Pair, list[float]] = {}
         self.side_by_side = 0
         self.answers: dict[Pair, list[bool]] = {}
         self.broken: set[Pair] = set()
@@ -42,6 +44,7 @@ class Indexer:
         pair = (channel_id, subdir)
         self.side_by_side = max(self.side_by_side, self.begun.count(pair) + 1)
         self.begun.append(pair)
+        self.moments.setdefault(pair, []).append(time.monotonic())
         if pair in self._long:
             assert self._long[pair].wait(A_WHILE)
         if pair in self.broken:
@@ -108,22 +111,23 @@ def test_the_files_of_a_channel_follow_its_subdir() -> None:
 
 def test_what_another_worker_has_is_tried_again_after_a_rest() -> None:
     work = Indexer()
-    work.answers[1, "noarch"] = [False, False, True]
+    work.answers[1, "noarch"] = [False, False, False, True]
     lanes = Lanes(1, work, finished=lambda: None)
-    rests = []
-    for _ in range(2):
-        tries = work.begun.count((1, "noarch"))
-        wait_until(lambda: not lanes.busy)
-        lanes.take([(1, "noarch")])
-        wait_until(partial(work.has_begun, (1, "noarch"), times=tries + 1))
-        assert lanes.wait_until_idle(A_WHILE)
-        # Nothing is begun before it has rested, and there is nothing to wait for afterwards.
-        lanes.take([(1, "noarch")])
-        assert work.begun.count((1, "noarch")) == tries + 1
-        rests.append(lanes.seconds_to_next_try(at_most=A_WHILE))
-        time.sleep(rests[-1])
+    rests = set()
 
-    assert 0 < rests[0] < rests[1] < 1
+    def is_done_with_all_tries() -> bool:
+        lanes.take([(1, "noarch")])
+        rests.add(lanes.seconds_to_next_try(at_most=A_WHILE))
+        return work.has_begun((1, "noarch"), times=4)
+
+    wait_until(is_done_with_all_tries)
+    assert lanes.wait_until_idle(A_WHILE)
+
+    # However late we ask, nothing is begun before it has rested, each time for longer.
+    moments = work.moments[1, "noarch"][:4]
+    for rest, (before, after) in zip((0.05, 0.1, 0.2), pairwise(moments), strict=True):
+        assert after - before >= rest
+    assert 0 < min(rests) <= max(rests - {A_WHILE}) <= 0.2
     assert lanes.seconds_to_next_try(at_most=A_WHILE) == A_WHILE
 
 

@@ -279,10 +279,15 @@ def test_a_token_expires_while_it_is_remembered(
     owner: Person, private_channel: ChannelAddress, ask: Asked
 ) -> None:
     publish(owner, private_channel)
-    expires_at = timezone.now() + timedelta(seconds=2)
-    token = owner.token("conda:download", expires_at=expires_at).secret
     url = private_channel.url(PATH)
-    warm(ask, url, token)
+    for seconds in (1, 30):  # on a machine that is too busy for the first
+        expires_at = timezone.now() + timedelta(seconds=seconds)
+        token = owner.token("conda:download", expires_at=expires_at).secret
+        answers = [ask(url, token) for _ in range(3)]
+        if timezone.now() < expires_at:
+            break
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert ask.was_remembered
     time.sleep(max(0, (expires_at - timezone.now()).total_seconds()))
 
     assert ask(url, token).status_code == 401

@@ -228,7 +228,11 @@ def test_whatever_is_sent_is_taken_or_refused(text: str) -> None:
     ],
 )
 def test_nobody_keeps_us_busy_with_a_spec(spec: str) -> None:
-    begun = time.process_time()
-    with pytest.raises(InvalidSpecError):
-        v3_spec(spec)
-    assert time.process_time() - begun < 0.1
+    def seconds() -> float:
+        begun = time.process_time()
+        with pytest.raises(InvalidSpecError):
+            v3_spec(spec)
+        return time.process_time() - begun
+
+    # Garbage of other tests may be collected meanwhile, but not each time.
+    assert any(seconds() < 0.1 for _ in range(4))

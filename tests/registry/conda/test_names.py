@@ -71,14 +71,18 @@ def test_an_uppercase_name_is_told_its_lowercase_form() -> None:
 
 @pytest.mark.parametrize("text", ["a" * 10**6, "a-" * 10**6, "a" * 63 + "!", "0." * 31 + "!"])
 def test_long_or_nasty_names_take_no_time(text: str) -> None:
-    start = time.process_time()
-    with pytest.raises(PackageError):
-        check_package_name(text)
-    with pytest.raises(PackageError):
-        check_filename(text)
-    with pytest.raises(PackageError):
-        check_channel_name("A" * 128 + text)
-    assert time.process_time() - start < 0.1
+    def seconds() -> float:
+        start = time.process_time()
+        with pytest.raises(PackageError):
+            check_package_name(text)
+        with pytest.raises(PackageError):
+            check_filename(text)
+        with pytest.raises(PackageError):
+            check_channel_name("A" * 128 + text)
+        return time.process_time() - start
+
+    # Garbage of other tests may be collected meanwhile, but not each time.
+    assert any(seconds() < 0.1 for _ in range(4))
 
 
 @pytest.mark.parametrize("build", ["0", "py39_0", "H1A_0", "a.b+c_0", "x" * 64])
