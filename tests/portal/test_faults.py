@@ -12,6 +12,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from accounts import switches
+from accounts.identity import OPERATOR
 from registry import faults
 from registry.models import FaultCount
 
@@ -52,22 +54,23 @@ def test_a_fault_is_a_page_for_a_browser_and_a_problem_for_a_program(
 
 
 def test_faults_are_counted_by_the_hour_and_what_went_well_costs_nothing(
-    nothing_to_ask: None, django_assert_num_queries: DjangoAssertNumQueries
+    db: None, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = Client(raise_request_exception=False, headers={"Accept": "text/html"})
     with django_assert_num_queries(0):
         assert client.get("/static/nothing-here").status_code == 404
     assert faults.flush() == 0
+    switches.set_switch(by=OPERATOR, name="read-only", is_thrown=True)
     for _ in range(2):
-        assert client.get("/ada").status_code == 500
+        assert client.post("/ada").status_code == 503
     assert not FaultCount.objects.exists()
 
     assert faults.flush() == 2
-    client.get("/ada")
+    client.post("/ada")
     faults.flush()
 
     row = FaultCount.objects.get()
-    assert (row.status, row.count) == (500, 3)
+    assert (row.status, row.count) == (503, 3)
     assert timedelta(0) <= timezone.now() - row.hour < timedelta(hours=1, minutes=1)
     FaultCount.objects.update(hour=timezone.now() - timedelta(days=31))
     assert faults.sweep() == 1
