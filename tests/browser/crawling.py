@@ -40,12 +40,10 @@ _LARGE_TEXT = ":root { font-size: 187.5% !important; }"
 # Nothing that axe would fetch before it looks matters to these rules.
 _AXE = {"resultTypes": ["violations", "incomplete"], "preload": False}
 _AXE_ALL = _AXE | {
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    "rules": {"color-contrast": {"enabled": False}},  # takes longer than all others together
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 }
 _AXE_CONTRAST = _AXE | {"runOnly": ["color-contrast"]}
-_RUN_AXE = """rules => axe.run(window.unseen || document, rules).then((
-  {violations, incomplete}) => [
+_RUN_AXE = """rules => axe.run(rules).then(({violations, incomplete}) => [
   ...violations.map((one) => ["36", one]),
   ...incomplete.filter((one) => one.id === "color-contrast").map((one) => ["37", one]),
 ].flatMap(([check, one]) => one.nodes.filter((node) => check === "36" || !node.any.every((why) =>
@@ -192,6 +190,7 @@ class Crawler:
         self._url = url
         self._contexts: list[BrowserContext] = []
         self._same_words = same_words()
+        self._colors: set[str] = set()
         self._visited = 0
         people = {"olga": rich.olga.client, "root": rich.root.client, "nobody": Client()}
         self._pages = {
@@ -282,16 +281,14 @@ class Crawler:
         page.evaluate(AXE_SCRIPT)
         page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # past what sticks below
         self.findings.add(name, page.evaluate(_RUN_AXE, _AXE_ALL))
-        self._judge_colors(page, name)
-
-    def _judge_colors(self, page: Page, where: str) -> None:
-        """Of words in one theme: what has the same classes and colors was judged before."""
-        if page.evaluate(_MEASURE, {"measures": ["colors"]}):
-            self.findings.add(where, page.evaluate(_RUN_AXE, _AXE_CONTRAST))
 
     def _change_media(self, page: Page, name: str) -> None:
         page.emulate_media(color_scheme="dark")
-        self._judge_colors(page, f"{name}, dark")
+        # Where words stand over others is known of the light page; colors are judged once.
+        colors = set(page.evaluate(_MEASURE, {"measures": ["colors"]}))
+        if colors - self._colors:
+            self._colors |= colors
+            self.findings.add(f"{name}, dark", page.evaluate(_RUN_AXE, _AXE_CONTRAST))
         page.emulate_media(color_scheme="null", forced_colors="active")
         self._measure(page, name, "forcedColors")
         page.emulate_media(forced_colors="null", media="print")

@@ -224,15 +224,6 @@
     document.activeElement.blur();
   }
 
-  const theme = () => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  const kindOf = (element) => {
-    let kind = `${element.type || ""} ${element.matches(":disabled")}`;
-    for (let around = element; around !== document.body; around = around.parentElement) {
-      kind += ` ${around.localName}.${around.getAttribute("class") || ""}`;
-    }
-    return kind;
-  };
-
   // One of each kind, on all pages of this window: what has the same classes all the way up is
   // styled alike.
   function kinds(selector, what) {
@@ -240,7 +231,10 @@
     const found = new Map();
     for (const element of all(selector)) {
       if (!isShown(element) || hiddenFromEyes(element)) continue;
-      const kind = kindOf(element);
+      let kind = element.type || "";
+      for (let around = element; around !== document.body; around = around.parentElement) {
+        kind += ` ${around.localName}.${around.getAttribute("class") || ""}`;
+      }
       if (!known.has(kind) && !found.has(kind)) found.set(kind, element);
     }
     sessionStorage.setItem(what, JSON.stringify([...known, ...found.keys()]));
@@ -272,21 +266,15 @@
     return mix("Canvas", ...layers.filter((color) => color !== "rgba(0, 0, 0, 0)"));
   };
 
-  // What holds words, of each kind and pair of colors one that no page of this window had in this
-  // theme: left in window.unseen for axe, and counted.
+  // All pairs of colors that words are written with.
   function colors() {
-    const known = new Set(JSON.parse(sessionStorage.getItem(`${theme()} colors`) || "[]"));
-    window.unseen = all("body *").filter((element) => {
-      const hasWords = element.matches("input, select, textarea") ||
-        Array.from(element.childNodes).some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-      if (!hasWords || !element.checkVisibility()) return false;
-      const { color, fill, fontSize, fontWeight, opacity } = style(element);
+    for (const element of all("body *")) {
+      const hasWords = Array.from(element.childNodes).some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+      if (!hasWords || !isShown(element) || hiddenFromEyes(element)) continue;
+      const { color, fontSize, fontWeight, opacity } = style(element);
       const isLarge = parseFloat(fontSize) >= (fontWeight >= 600 ? 18.5 : 24);
-      const kind = `${kindOf(element)} ${color} ${fill} on ${surface(element)}, ${opacity}, ${isLarge}`;
-      return !known.has(kind) && known.add(kind);
-    });
-    sessionStorage.setItem(`${theme()} colors`, JSON.stringify([...known]));
-    if (window.unseen.length) found.push(`${window.unseen.length} to judge`);
+      found.push(`${color} on ${surface(element)}, ${opacity}, ${isLarge}`);
+    }
   }
 
   // What shows that an element has the focus: its own ring, or one around what stands for it.
@@ -306,7 +294,8 @@
   function focus() {
     const shut = all("details:not([open])");
     for (const details of shut) details.open = true;
-    for (const stop of kinds("a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']", theme())) {
+    const themeNow = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    for (const stop of kinds("a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']", themeNow)) {
       stop.focus({ focusVisible: true, preventScroll: true });
       if (document.activeElement !== stop) continue; // disabled
       const ring = ringOf(stop);
