@@ -96,11 +96,12 @@ def has_trigrams() -> bool:
         return cursor.fetchone() is not None
 
 
-def with_words(words: Sequence[str]) -> tuple[str, list[str]]:
+def with_words(words: Sequence[str], *, in_name: bool) -> tuple[str, list[str]]:
     """SQLite's query for the keys of packages with all these words, of three letters or more."""
+    all_words = " AND ".join(map(_quoted, words))
     return (
         f"SELECT rowid FROM {_TABLE} WHERE {_TABLE} MATCH %s",  # noqa: S608 - a table's name
-        [" AND ".join(map(_quoted, words))],
+        [f"name : ({all_words})" if in_name else all_words],
     )
 
 

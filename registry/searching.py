@@ -79,8 +79,7 @@ def words_of(text: str) -> list[str]:
 
 def find(by: Identity, wanted: Wanted) -> Found:
     """Packages with all these words in name or summary, those first that have them in the name."""
-    rows = _with_words(_candidates(by, wanted), wanted.words)
-    ids = list(_best_first(rows, wanted.words).values_list("pk", flat=True)[: MOST_FOUND + 1])
+    ids = _best(_candidates(by, wanted), wanted.words, MOST_FOUND + 1)
     visible = _visible(by, ids[:MOST_FOUND], wanted)
     return Found(_sorted([pk for pk in ids if pk in visible], wanted.sort), len(ids) > MOST_FOUND)
 
@@ -143,7 +142,24 @@ def _candidates(by: Identity, wanted: Wanted) -> QuerySet[Package]:
     return rows
 
 
-def _with_words(rows: QuerySet[Package], words: Sequence[str]) -> QuerySet[Package]:
+def _best(rows: QuerySet[Package], words: Sequence[str], most: int) -> list[int]:
+    """Those with all words in the name, and where there are few of them, others as well.
+
+    A common word stands in a quarter of all summaries: to put them all in order, for the few that
+    are shown, would cost more than all else. So of those the oldest are taken.
+    """
+    in_name = _best_first(_with_words(rows, words, in_name=True), words)
+    ids = list(in_name.values_list("pk", flat=True)[:most])
+    if len(ids) == most or not words:
+        return ids
+    others = _with_words(rows, words).exclude(pk__in=ids).order_by("pk").values_list("pk", "name")
+    found = others[: most - len(ids)]
+    return ids + [pk for pk, _name in sorted(found, key=lambda row: (len(row[1]), row[1]))]
+
+
+def _with_words(
+    rows: QuerySet[Package], words: Sequence[str], *, in_name: bool = False
+) -> QuerySet[Package]:
     if len(words) == 1 and words[0].count("/") == 1:
         account, _, name = words[0].partition("/")
         rows, words = rows.filter(account__name=account), [name] if name else []
@@ -152,11 +168,12 @@ def _with_words(rows: QuerySet[Package], words: Sequence[str]) -> QuerySet[Packa
         # What so few letters are a part of is nearly everything.
         rows, words = rows.filter(name__startswith=words[0]), words[1:]
     if long and connection.vendor != "postgresql":
-        query, values = search_index.with_words(long)
+        query, values = search_index.with_words(long, in_name=in_name)
         rows = rows.filter(pk__in=RawSQL(query, values))  # noqa: S611 - values are given apart
         words = [word for word in words if word not in long]
     for word in words:
-        rows = rows.filter(Q(name__contains=word) | Q(summary__icontains=word))
+        found = Q(name__contains=word)
+        rows = rows.filter(found if in_name else found | Q(summary__icontains=word))
     return rows
 
 
@@ -164,14 +181,8 @@ def _best_first(rows: QuerySet[Package], words: Sequence[str]) -> QuerySet[Packa
     name = "-".join(words).rpartition("/")[2]
     if not name:
         return rows.order_by("name", "account")
-    in_name = Q()
-    for word in words:
-        in_name &= Q(name__contains=word.rpartition("/")[2])
     rank = Case(
-        When(name=name, then=Value(1)),
-        When(name__startswith=name, then=Value(2)),
-        When(in_name, then=Value(3)),
-        default=Value(4),
+        When(name=name, then=Value(1)), When(name__startswith=name, then=Value(2)), default=Value(3)
     )
     # Of those that are alike, the word makes most of the shortest. Numbers first: texts take
     # several times as long to compare.
