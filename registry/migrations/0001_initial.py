@@ -488,7 +488,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         condition=models.Q(("is_private", True)),
-                        fields=["account", "name"],
+                        fields=["account", "is_private", "name"],
                         name="private_packages",
                     ),
                     models.Index(fields=["name"], name="packages_by_name"),

@@ -70,9 +70,10 @@ class Package(Described):
             models.UniqueConstraint(fields=["account", "name"], name="package_names_differ")
         ]
         indexes = [
-            # Few are private, and every index asks which.
+            # Few are private, and every index asks which. With the flag in it, it covers the
+            # question: else SQLite took one of the others and read all packages of the account.
             models.Index(
-                fields=["account", "name"],
+                fields=["account", "is_private", "name"],
                 condition=models.Q(is_private=True),
                 name="private_packages",
             ),

@@ -451,6 +451,8 @@ def test_an_index_reads_only_what_it_needs(acme: Organization, channel: ChannelA
     assert "names_of_a_subdir" in of_a_name.explain()
     of_a_chunk = audience.listed.filter(repodata_key__gte=b"\x01", repodata_key__lt=b"\x02")
     assert "repodatas_order" in of_a_chunk.order_by("repodata_key").explain()
+    hidden = Package.objects.filter(account=channel.row.account, is_private=True)
+    assert "private_packages" in hidden.order_by().values_list("pk")[:1].explain()
 
 
 def test_a_name_too_large_for_a_shard_keeps_its_newest_files(
