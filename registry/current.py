@@ -9,7 +9,7 @@ versions that have targets.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -30,7 +30,7 @@ from registry.conda.current import (
 from registry.conda.layout import Part
 from registry.models import Channel, CurrentFile, CurrentVersion, StaleMark, bulk
 from registry.models.prepared import Prepared
-from registry.rows import BATCH, Audience, batched
+from registry.rows import BATCH, Asked, Audience, batched
 
 _NAMES = 500
 # From here on it is less work to look at everything than for those that ask for one of them.
@@ -46,24 +46,103 @@ class _Record(msgspec.Struct):
     depends: list[str] = []
 
 
+_HERE = (int, str)  # the channel's key, and the subdir
+
+
+def _noted_as(*columns: str, **where: object) -> Prepared:
+    """These columns of what is noted of names."""
+    return Prepared(
+        lambda channel_id, subdir, names: CurrentVersion.objects.filter(
+            channel=channel_id, subdir=subdir, package_name__in=names, **where
+        ).values_list(*columns),
+        *_HERE,
+        list[str],
+    )
+
+
+_DIGESTS = _noted_as("package_name", "versions_digest", is_newest=True)
+_NEWEST = _noted_as("pk", "package_name", "version_key", "facts", is_newest=True)
+_OLDER = _noted_as("package_name", "version_key", "facts", is_newest=False)
 _LEADING = Prepared(
     lambda channel_id, subdir: CurrentVersion.objects.filter(
         channel=channel_id, subdir=subdir, targets__isnull=False
     ).values_list("package_name", "version_key", "is_newest", "targets"),
-    int,
-    str,
+    *_HERE,
 )
-# For everybody, and for members.
-_OLDER_LISTED = [
-    Prepared(
-        lambda channel_id, subdir, members_only=members_only: CurrentFile.objects.filter(
-            channel=channel_id, subdir=subdir, members_only=members_only, is_newest=False
-        ).values_list("package_name", "repodata_key"),
-        int,
-        str,
-    )
-    for members_only in (False, True)
-]
+_FORGET = Prepared(
+    lambda channel_id, subdir, names: CurrentVersion.objects.filter(
+        channel=channel_id, subdir=subdir, package_name__in=names
+    ),
+    *_HERE,
+    list[str],
+    deletes=True,
+)
+
+
+class _Shown:
+    """What is asked about the files that are listed to everybody, or to members."""
+
+    def __init__(self, *, members_only: bool) -> None:
+        files = CurrentFile.objects.filter(members_only=members_only)
+        self.older = Prepared(
+            lambda channel_id, subdir: files.filter(
+                channel=channel_id, subdir=subdir, is_newest=False
+            ).values_list("package_name", "repodata_key"),
+            *_HERE,
+        )
+        self.keys = Prepared(
+            lambda channel_id, subdir, start, stop: (
+                files.filter(
+                    channel=channel_id,
+                    subdir=subdir,
+                    repodata_key__gte=start,
+                    repodata_key__lt=stop,
+                )
+                .order_by("repodata_key")
+                .values_list("repodata_key")[:_NAMES]
+            ),
+            *_HERE,
+            bytes,
+            bytes,
+        )
+        self.forget = Prepared(
+            lambda channel_id, subdir, names: files.filter(
+                channel=channel_id, subdir=subdir, package_name__in=names
+            ),
+            *_HERE,
+            list[str],
+            deletes=True,
+        )
+
+
+_SHOWN = {members_only: _Shown(members_only=members_only) for members_only in (False, True)}
+
+# All versions of names, and files by what says of them what they depend on.
+_FILES = Asked(
+    lambda audience, names: (
+        audience.listed.filter(name__in=names, repodata_key__lt=_V3)
+        .order_by("name", "-file__version_key", "repodata_key")
+        .values_list("name", "file__version_key", "file__version", "repodata_key")
+    ),
+    list[str],
+)
+_VERSIONS = Asked(
+    lambda audience, names: (
+        audience.listed.filter(name__in=names, repodata_key__lt=_V3)
+        .order_by("name", "-file__version_key", "file__version")
+        .values_list("name", "file__version_key", "file__version")
+        .distinct()
+    ),
+    list[str],
+)
+_RECORDS = Asked(
+    lambda audience, keys: (
+        audience.listed.filter(repodata_key__in=keys)
+        .order_by()
+        .values_list("repodata_key", audience.record)
+    ),
+    list[bytes],
+)
 
 _RECORD = msgspec.json.Decoder(dict[str, _Record])
 _FACTS = msgspec.msgpack.Decoder(VersionFacts)
@@ -102,11 +181,20 @@ def note(
         return _mark(channel, subdir, changed)
 
 
-def listed_keys(audience: Audience, start: bytes, stop: bytes) -> Iterator[bytes]:
-    """The keys of the files that are listed to the audience, in their order."""
-    rows = _listed(audience).filter(repodata_key__gte=start, repodata_key__lt=stop)
-    keys = rows.order_by("repodata_key").values_list("repodata_key", flat=True)
-    return map(bytes, keys.iterator(chunk_size=BATCH))
+def listed_keys(audience: Audience, start: bytes, stop: bytes) -> Iterator[list[bytes]]:
+    """The keys of the files that are listed to the audience, in their order, some at a time."""
+    keys = _SHOWN[audience.members_only].keys
+    while start < stop:
+        some = [bytes(key) for (key,) in keys.rows(*_here(audience), start, stop)]
+        if some:
+            yield some
+        if len(some) < _NAMES:
+            return
+        start = some[-1] + b"\0"
+
+
+def _here(audience: Audience) -> tuple[int, str]:
+    return audience.channel.pk, audience.subdir
 
 
 def _listed(audience: Audience) -> QuerySet[CurrentFile]:
@@ -150,21 +238,11 @@ def _note_everything(audience: Audience) -> None:
 
 def _note_newest(audience: Audience, names: Collection[str]) -> set[str]:
     """Note the newest versions of these names; which of them have other versions than before."""
-    noted = _noted(audience).filter(package_name__in=names)
-    before = {
-        name: bytes(digest)
-        for name, digest in noted.filter(is_newest=True).values_list(
-            "package_name", "versions_digest"
-        )
-    }
-    noted.delete()
-    rows = (
-        audience.listed.filter(name__in=names, repodata_key__lt=_V3)
-        .order_by("name", "-file__version_key", "repodata_key")
-        .values_list("name", "file__version_key", "file__version", "repodata_key")
-    )
+    names = list(names)
+    before = {name: bytes(digest) for name, digest in _DIGESTS.rows(*_here(audience), names)}
+    _FORGET.update(*_here(audience), names)
     newest: dict[str, tuple[bytes, list[str], list[bytes], bytes]] = {}
-    for name, group in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0)):
+    for name, group in groupby(_FILES.stream(audience, names), key=itemgetter(0)):
         first = b""
         digest = hashlib.sha256()
         spellings: dict[str, None] = {}
@@ -221,8 +299,7 @@ def _depends(audience: Audience, keys: list[list[bytes]]) -> list[list[str]]:
     """What the files of each list depend on."""
     found: dict[bytes, list[str]] = {}
     for some in batched([key for group in keys for key in group], _NAMES):
-        rows = audience.listed.filter(repodata_key__in=some).order_by()
-        for key, record in rows.values_list("repodata_key", audience.record).iterator(BATCH):
+        for key, record in _RECORDS.stream(audience, some):
             (said,) = _RECORD.decode(b"{" + bytes(record) + b"}").values()
             found[bytes(key)] = said.depends
     return [sorted({spec for key in group for spec in found.get(key, ())}) for group in keys]
@@ -263,8 +340,7 @@ class _Resolver:
             by_name.setdefault(required_name(spec), []).append(spec)
         unmet: dict[str, list[str]] = {}
         for some in batched(sorted(by_name.keys() - {""}), _NAMES):
-            newest = _noted(self.audience).filter(package_name__in=some, is_newest=True)
-            for name, key, facts in newest.values_list("package_name", "version_key", "facts"):
+            for _, name, key, facts in _NEWEST.rows(*_here(self.audience), some):
                 spelled = [Version(bytes(key), text) for text in _FACTS.decode(facts).spellings]
                 left = [spec for spec in by_name[name] if not is_met(spec, spelled)]
                 if left:
@@ -274,24 +350,18 @@ class _Resolver:
                 for spec in unmet[name]:
                     self._found[spec] = needed_version(spec, versions)
 
-    def _versions(self, names: Collection[str]) -> Iterator[tuple[str, list[Version]]]:
+    def _versions(self, names: Sequence[str]) -> Iterator[tuple[str, list[Version]]]:
         """All versions of each name, the newest first."""
-        rows = (
-            self.audience.listed.filter(name__in=names, repodata_key__lt=_V3)
-            .order_by("name", "-file__version_key", "file__version")
-            .values_list("name", "file__version_key", "file__version")
-            .distinct()
-        )
-        for name, group in groupby(rows.iterator(chunk_size=BATCH), key=itemgetter(0)):
+        found = _VERSIONS.stream(self.audience, names)
+        for name, group in groupby(found, key=itemgetter(0)):
             yield name, [Version(bytes(key), text) for _, key, text in group]
 
 
 def _aim(audience: Audience, names: Collection[str], resolver: _Resolver) -> None:
     """Note the targets of the newest versions of these names."""
-    rows = _noted(audience).filter(package_name__in=names, is_newest=True)
-    noted = list(rows.values_list("pk", "facts"))
-    found = resolver.targets(_FACTS.decode(facts).depends for _, facts in noted)
-    _write_targets((pk, targets) for (pk, _), targets in zip(noted, found, strict=True) if targets)
+    noted = _NEWEST.rows(*_here(audience), list(names))
+    found = resolver.targets(_FACTS.decode(facts).depends for *_, facts in noted)
+    _write_targets((row[0], targets) for row, targets in zip(noted, found, strict=True) if targets)
 
 
 def _aim_at(
@@ -381,7 +451,7 @@ class _Graph:
 def _follow(audience: Audience) -> _Graph:
     """Where everything leads to, as ``audience`` sees it that sees all; notes what is not yet."""
     graph = _Graph({}, {})
-    for name, version, is_newest, targets in _LEADING.rows(audience.channel.pk, audience.subdir):
+    for name, version, is_newest, targets in _LEADING.rows(*_here(audience)):
         if is_newest:
             graph.newest[name] = _TARGETS.decode(bytes(targets or b""))
         else:
@@ -413,9 +483,8 @@ def _note_older(
     audience: Audience, nodes: Collection[Node], resolver: _Resolver
 ) -> dict[Node, Targets]:
     keys: dict[Node, list[bytes]] = {node: [] for node in nodes}
-    rows = audience.listed.filter(name__in={name for name, _ in nodes}, repodata_key__lt=_V3)
-    columns = rows.order_by("repodata_key").values_list("name", "file__version_key", "repodata_key")
-    for name, version, repodata_key in columns.iterator(chunk_size=BATCH):
+    names = sorted({name for name, _ in nodes})
+    for name, version, _, repodata_key in _FILES.stream(audience, names):
         if (name, bytes(version)) in keys:
             keys[name, bytes(version)].append(bytes(repodata_key))
     depends = _depends(audience, list(keys.values()))
@@ -444,8 +513,8 @@ def _list(
 ) -> set[str]:
     """List these names anew, and others whose older versions are listed otherwise now: those."""
     there: dict[str, set[bytes]] = {}
-    listed = _OLDER_LISTED[audience.members_only]
-    for name, key in listed.rows(audience.channel.pk, audience.subdir):
+    shown = _SHOWN[audience.members_only]
+    for name, key in shown.older.rows(*_here(audience)):
         there.setdefault(name, set()).add(bytes(key))
     wanted = _keys_of(audience, older)
     changed = {
@@ -454,7 +523,7 @@ def _list(
         if there.get(name, set()) != wanted.get(name, set())
     } - set(touched)
     for some in batched(sorted({*touched, *changed}), _NAMES):
-        _listed(audience).filter(package_name__in=some).delete()
+        shown.forget.update(*_here(audience), some)
         _list_names(audience, some, wanted)
     return changed
 
@@ -473,8 +542,7 @@ def _keys_of(audience: Audience, older: Mapping[str, set[bytes]]) -> dict[str, s
     """The keys of the files of these older versions, by name."""
     found: dict[str, set[bytes]] = {}
     for some in batched(sorted(older), _NAMES):
-        rows = _noted(audience).filter(package_name__in=some, is_newest=False)
-        for name, version, facts in rows.values_list("package_name", "version_key", "facts"):
+        for name, version, facts in _OLDER.rows(*_here(audience), some):
             if bytes(version) in older[name]:
                 found.setdefault(name, set()).update(_FACTS.decode(facts).repodata_keys)
     return found
@@ -483,14 +551,13 @@ def _keys_of(audience: Audience, older: Mapping[str, set[bytes]]) -> dict[str, s
 def _list_names(
     audience: Audience, names: Collection[str], older: Mapping[str, set[bytes]]
 ) -> None:
-    hidden = audience.hidden(names)
-    rows = _noted(audience).filter(package_name__in=set(names) - hidden, is_newest=True)
+    shown = sorted(set(names) - audience.hidden(names))
     bulk.insert(
         CurrentFile,
         ("package_name", "repodata_key", "is_newest"),
         [
             (name, key, is_newest)
-            for name, facts in rows.values_list("package_name", "facts")
+            for _, name, _, facts in _NEWEST.rows(*_here(audience), shown)
             for keys, is_newest in (
                 (_FACTS.decode(facts).repodata_keys, True),
                 (sorted(older.get(name, ())), False),

@@ -22,12 +22,13 @@ from functools import cache
 from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import zstandard
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from registry import storage
 from registry.conda.document import (
@@ -56,8 +57,8 @@ from registry.conda.splice import (
     plain_frame,
     write_frame,
 )
-from registry.models import PublishedIndex
-from registry.rows import BATCH, Audience, batched
+from registry.models import ChannelFile, PublishedIndex, Removal
+from registry.rows import BATCH, Asked, Audience, batched
 
 log = logging.getLogger(__name__)
 
@@ -250,17 +251,16 @@ def _shards(
     generation: Generation, names: Sequence[str] | None, known: AbstractSet[bytes]
 ) -> Iterator[tuple[str, bytes]]:
     audience = generation.audience
-    rows = audience.listed if names is None else audience.listed.filter(name__in=names)
-    removals = audience.removals
-    if names is not None:
-        removals = removals.filter(package_name__in=names)
+    if names is None:
+        withdrawn = _removed_of(audience).iterator(chunk_size=BATCH)
+        ordered = _records_of(audience).iterator(chunk_size=BATCH)
+    else:
+        withdrawn = _REMOVED_OF_NAMES.stream(audience, names)
+        ordered = _RECORDS_OF_NAMES.stream(audience, names)
     removed: dict[str, list[str]] = {}
-    for name, filename in removals.values_list("package_name", "filename").iterator(BATCH):
+    for name, filename in withdrawn:
         removed.setdefault(name, []).append(filename)
-    ordered = rows.order_by("name", "repodata_key").values_list(
-        "name", "repodata_key", audience.shard_record
-    )
-    for name, group in groupby(ordered.iterator(chunk_size=BATCH), key=itemgetter(0)):
+    for name, group in groupby(ordered, key=itemgetter(0)):
         records = [(bytes(key), bytes(record)) for _, key, record in group]
         shard = build_shard(
             _readable(audience, name, records),
@@ -273,6 +273,21 @@ def _shards(
                 file.write(shard.data)
                 storage.store().keep(file, path, key, is_durable=False)
         yield name, shard.digest
+
+
+def _records_of(audience: Audience, **where: object) -> QuerySet[ChannelFile, Any]:
+    rows = audience.listed.filter(**where).order_by("name", "repodata_key")
+    return rows.values_list("name", "repodata_key", audience.shard_record)
+
+
+def _removed_of(audience: Audience, **where: object) -> QuerySet[Removal, Any]:
+    return audience.removals.filter(**where).order_by().values_list("package_name", "filename")
+
+
+_RECORDS_OF_NAMES = Asked(lambda audience, names: _records_of(audience, name__in=names), list[str])
+_REMOVED_OF_NAMES = Asked(
+    lambda audience, names: _removed_of(audience, package_name__in=names), list[str]
+)
 
 
 def _readable(

@@ -12,16 +12,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts.models import Account
 from portal import failpoints
 from registry import storage, summaries, tree
 from registry.generations import (
@@ -188,11 +189,22 @@ def lease(channel_id: int, subdir: str) -> Iterator[tuple[PublishedIndex, str] |
 
 
 def _index_of(channel_id: int, subdir: str) -> PublishedIndex | None:
-    here: dict[str, Any] = {"channel_id": channel_id, "subdir": subdir, "members_only": False}
-    index = PublishedIndex.objects.filter(**here).order_by().first()
-    if index is None and Channel.objects.filter(pk=channel_id).exists():
-        index, _ = PublishedIndex.objects.get_or_create(**here)
-    return index
+    with suppress(PublishedIndex.DoesNotExist):
+        return cast(PublishedIndex, _INDEX.get(channel_id, subdir))
+    if not Channel.objects.filter(pk=channel_id).exists():
+        return None
+    return PublishedIndex.objects.get_or_create(
+        channel_id=channel_id, subdir=subdir, members_only=False
+    )[0]
+
+
+_INDEX = Prepared(
+    lambda channel_id, subdir: PublishedIndex.objects.filter(
+        channel=channel_id, subdir=subdir, members_only=False
+    ).order_by(),
+    int,
+    str,
+)
 
 
 @contextmanager
@@ -388,16 +400,34 @@ _MARKS = Prepared(
 )
 
 
+_MARKS_DONE = Prepared(
+    lambda marks: StaleMark.objects.filter(pk__in=marks), list[int], deletes=True
+)
+_MARKS_TO_STAGE = Prepared(
+    lambda marks, _stage: StaleMark.objects.filter(pk__in=marks),
+    list[int],
+    int,
+    changes=lambda _marks, stage: {"stage": stage},
+)
+
+
 def _refreshed(index: PublishedIndex) -> Channel:
     """The channel as it is now, and what is published of it.
 
     Read after the marks: whatever they stand for was committed before them. And the channel not
     before: who makes it public counts the generation up, so what was private is not switched to.
     """
-    now = PublishedIndex.objects.select_related("channel__account").get(pk=index.pk)
+    now = _INDEX_NOW.get(index.pk)
     for name in ("generation", "files", "documents_at", "documents_ahead_bytes", "record_count"):
         setattr(index, name, getattr(now, name))
-    return now.channel
+    channel: Channel = _CHANNEL_NOW.get(index.channel_id)
+    channel.account = _ACCOUNT_NOW.get(channel.account_id)
+    return channel
+
+
+_INDEX_NOW = Prepared(lambda pk: PublishedIndex.objects.filter(pk=pk), int)
+_CHANNEL_NOW = Prepared(lambda pk: Channel.objects.filter(pk=pk).order_by(), int)
+_ACCOUNT_NOW = Prepared(lambda pk: Account.objects.filter(pk=pk).order_by(), int)
 
 
 def _begin(index: PublishedIndex, channel: Channel) -> list[Generation]:
@@ -440,11 +470,10 @@ def switch(
             # Members go on with their own until the documents for all list what they saw.
             _switch_members(index, generations[1:])
         for some in batched([mark.pk for mark in marks], 500):
-            done = StaleMark.objects.filter(pk__in=some)
             if next_stage is None:
-                done.delete()
+                _MARKS_DONE.update(some)
             else:
-                done.update(stage=next_stage)
+                _MARKS_TO_STAGE.update(some, next_stage.value)
     tree.place(channel, index.subdir)
     _give_up(generations)
     for field, value in {"generation": public.number, "files": public.files, **facts}.items():
@@ -487,12 +516,13 @@ def _served_keys(keys: set[str]) -> set[str]:
 
 
 def _switch_members(index: PublishedIndex, generations: list[Generation]) -> None:
+    if not generations and not _MEMBERS.exists(index.channel_id, index.subdir):
+        return
     rows = PublishedIndex.objects.filter(
         channel=index.channel_id, subdir=index.subdir, members_only=True
     )
     if not generations:
-        if _MEMBERS.exists(index.channel_id, index.subdir):
-            rows.delete()
+        rows.delete()
         return
     (members,) = generations
     rows.update_or_create(

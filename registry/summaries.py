@@ -24,7 +24,7 @@ from registry.conda.record import milliseconds
 from registry.conda.subdirs import NOARCH
 from registry.generations import Generation, info_of, write_document
 from registry.models import Channel, ChanneldataEntry, ChannelFile, Package, bulk
-from registry.rows import BATCH, Audience, Change, batched, gathered, touched_keys
+from registry.rows import BATCH, Asked, Audience, Change, batched, touched_keys
 
 CURRENT = "current_repodata.json"
 _CURRENT_ZST = f"{CURRENT}.zst"
@@ -32,6 +32,14 @@ CHANNELDATA = "channeldata.json"
 _NAMES = 500
 _V3 = bytes([Part.V3_CONDA])
 _NOTHING = (None, "null", "{}")
+_RECORDS = Asked(
+    lambda audience, keys: (
+        audience.listed.filter(repodata_key__in=keys)
+        .order_by("repodata_key")
+        .values_list("repodata_key", audience.record)
+    ),
+    list[bytes],
+)
 
 
 def note_changes(
@@ -82,10 +90,8 @@ def _write_current(generation: Generation, changes: Collection[Change] | None) -
 
     def read(start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         end = _V3 if stop is None else min(stop, _V3)
-        listed = current.listed_keys(audience, start, end)
-        for keys in gathered(listed, _NAMES):
-            rows = audience.listed.filter(repodata_key__in=keys).order_by("repodata_key")
-            for key, record in rows.values_list("repodata_key", audience.record):
+        for keys in current.listed_keys(audience, start, end):
+            for key, record in _RECORDS.rows(audience, keys):
                 yield bytes(key), bytes(record)
         yield from audience.read_removed(start, stop)
 

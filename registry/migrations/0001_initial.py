@@ -217,7 +217,7 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(
-                        fields=["channel", "subdir", "members_only", "package_name"],
+                        fields=["channel", "subdir", "package_name", "members_only"],
                         name="current_files_of_a_name",
                     ),
                     models.Index(
@@ -228,7 +228,7 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("channel", "subdir", "members_only", "repodata_key"),
+                        fields=("channel", "subdir", "repodata_key", "members_only"),
                         name="current_file_once",
                     )
                 ],

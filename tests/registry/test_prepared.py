@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry.models import Channel, PublishedIndex, StaleMark
+from registry.models import Channel, PublishedIndex, Removal, StaleMark
 from registry.models.prepared import Prepared
 from tests.factories import make_organization
 
@@ -78,3 +78,64 @@ def test_a_value_that_does_not_stand_in_the_query_as_it_is_is_no_value() -> None
     )
     with pytest.raises(ValueError, match="as it is"):
         prepared.rows(1, "noarch")
+
+
+def test_any_number_of_values_stands_in_a_list(channel: Channel) -> None:
+    for name in ("one", "two", "three"):
+        StaleMark.objects.create(channel=channel, subdir="noarch", package_name=name)
+    prepared = Prepared(
+        lambda channel_id, names, subdir: (
+            StaleMark.objects.filter(channel=channel_id, package_name__in=names, subdir=subdir)
+            .order_by("package_name")
+            .values_list("package_name")
+        ),
+        int,
+        list[str],
+        str,
+    )
+    assert prepared.rows(channel.pk, ["one", "two", "%s"], "noarch") == [("one",), ("two",)]
+    assert prepared.rows(channel.pk, ["three"], "noarch") == [("three",)]
+    assert prepared.rows(channel.pk, ["three"], "linux-64") == []
+    assert prepared.rows(channel.pk, [], "noarch") == []
+
+
+def test_a_prepared_deletion_deletes_the_rows_it_names(channel: Channel) -> None:
+    marks = [
+        StaleMark.objects.create(channel=channel, subdir="noarch", package_name=name)
+        for name in ("one", "two", "three")
+    ]
+    forget = Prepared(lambda keys: StaleMark.objects.filter(pk__in=keys), list[int], deletes=True)
+    assert forget.update([]) == 0
+    assert forget.update([mark.pk for mark in marks[:2]]) == 2
+    assert list(StaleMark.objects.values_list("package_name", flat=True)) == ["three"]
+
+
+def test_a_prepared_query_gives_the_instance_it_finds(channel: Channel) -> None:
+    index = PublishedIndex.objects.create(
+        channel=channel, subdir="noarch", files={"repodata.json": {"size": 1}}
+    )
+    prepared = Prepared(lambda pk: PublishedIndex.objects.filter(pk=pk), int)
+    found = prepared.get(index.pk)
+    assert found == index
+    assert found.files == {"repodata.json": {"size": 1}}
+    assert found.published_at == PublishedIndex.objects.get(pk=index.pk).published_at
+    with pytest.raises(PublishedIndex.DoesNotExist):
+        prepared.get(index.pk + 1)
+
+
+def test_bytes_are_values_too(channel: Channel) -> None:
+    for key in (b"\x05a", b"\x05b", b"\x1a"):
+        Removal.objects.create(
+            channel=channel, subdir="noarch", package_name="a", filename=key.hex(), repodata_key=key
+        )
+    prepared = Prepared(
+        lambda start, keys: (
+            Removal.objects.filter(repodata_key__gt=start, repodata_key__in=keys)
+            .order_by("repodata_key")
+            .values_list("repodata_key")
+        ),
+        bytes,
+        list[bytes],
+    )
+    found = prepared.rows(b"\x05a", [b"\x05a", b"\x05b", b"\x1a"])
+    assert [bytes(key) for (key,) in found] == [b"\x05b", b"\x1a"]
