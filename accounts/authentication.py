@@ -18,13 +18,13 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.cache import cache
 from django.http import HttpRequest
-from django.utils.translation import gettext
 
 from accounts import recent_passwords, tokens
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account, Token, User
 from accounts.standing import Standing
 from portal.errors import InvalidCredential, TooManyRequests
+from portal.sentences import gettext
 
 PATH_TOKEN = "condarium.path_token"  # noqa: S105 - a key of request.META, not a secret
 USED_TOKEN = "condarium.used_token"  # noqa: S105 - as above: the `Token` that was sent

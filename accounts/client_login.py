@@ -16,12 +16,12 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import tokens
 from accounts.identity import Identity
 from accounts.models import ClientLogin, User
 from portal.errors import CredentialNeeded
+from portal.sentences import gettext
 
 # Both are fixed in the client.
 CLIENT_ID = "b4ad7f1d-c784-46b5-a9fe-106e50441f5a"

@@ -6,7 +6,6 @@ import re
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from accounts import audit, membership, rights
 from accounts.identity import Identity
@@ -14,6 +13,7 @@ from accounts.models import Group, GroupMember, Membership, Organization, User
 from accounts.roles import Permission, Role
 from accounts.scopes import Ability
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.sentences import gettext
 
 MAX_NAME_LENGTH = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*\Z")

@@ -9,8 +9,11 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.models import Event
+from portal.sentences import shown
+from portal.templatetags.ui import thousands
 
 # What was done to {0}; who did it stands before the sentence.
 _SENTENCES: dict[str, str | Promise] = {
@@ -44,6 +47,9 @@ _SENTENCES: dict[str, str | Promise] = {
     "invitation.resend": _("sent the invitation to {0} again"),
     "invitation.send": _("invited {0}"),
     "invitation.withdraw": _("withdrew the invitation to {0}"),
+    "job.retry": _("began a job again: {0}"),
+    "job.start": _("started a job: {0}"),
+    "job.stop": _("stopped a job: {0}"),
     "member.add": _("added the member {0}"),
     "member.change-role": _("changed the role of {0}"),
     "member.leave": _("left: {0}"),
@@ -91,7 +97,8 @@ class Line:
 
 
 def told(event: Event) -> Line:
-    return Line(event, _sentence(event), [(key, _plain(v)) for key, v in event.detail.items()])
+    detail = {key: value for key, value in event.detail.items() if not _is_title(event, key)}
+    return Line(event, _sentence(event), [(key, _plain(v)) for key, v in detail.items()])
 
 
 def _sentence(event: Event) -> SafeString:
@@ -102,11 +109,26 @@ def _sentence(event: Event) -> SafeString:
     return format_html(str(known), target)
 
 
+def _is_title(event: Event, key: str) -> bool:
+    """Whether that is the target once more, as a sentence that was kept."""
+    return key == "title" and event.action.startswith("job.")
+
+
 def _linked(event: Event) -> SafeString:
+    target = _target(event)
     address = _address(event)
     if not address:
-        return format_html("<strong>{}</strong>", event.target)
-    return format_html('<a href="{}"><strong>{}</strong></a>', address, event.target)
+        return format_html("<strong>{}</strong>", target)
+    return format_html('<a href="{}"><strong>{}</strong></a>', address, target)
+
+
+def _target(event: Event) -> str:
+    if _is_title(event, "title") and "title" in event.detail:
+        return shown(event.detail["title"])
+    count = event.detail.get("files")
+    if isinstance(count, int) and event.target == f"{count} files":
+        return ngettext("%(count)s file", "%(count)s files", count) % {"count": thousands(count)}
+    return event.target
 
 
 def _address(event: Event) -> str:

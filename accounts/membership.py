@@ -12,7 +12,6 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit, emails, people, rights, switches
 from accounts.authentication import has_verified_email
@@ -21,6 +20,7 @@ from accounts.models import Account, GroupMember, Invitation, Membership, Organi
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability
 from portal.errors import Conflict, Forbidden, InvalidInput, NotFound
+from portal.sentences import gettext
 from portal.templatetags.ui import within_a_sentence
 
 

@@ -10,7 +10,8 @@ import unicodedata
 
 from django.core.exceptions import ValidationError
 from django.utils.deconstruct import deconstructible
-from django.utils.translation import gettext
+
+from portal.sentences import gettext
 
 MAX_LENGTH = 64
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")

@@ -7,13 +7,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
 from accounts.models import Account, FormerName, User
 from accounts.names import MAX_LENGTH, check_account_name
 from portal.errors import Conflict, InvalidInput
+from portal.sentences import gettext
 
 
 def name_taken(typed: str) -> str:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils.translation import gettext
 
 from accounts import audit, rights
 from accounts.factors import has_second_factor, second_factor_of
@@ -16,6 +15,7 @@ from accounts.identity import OPERATOR, Identity
 from accounts.models import Account, Membership, Organization
 from accounts.scopes import Ability
 from portal.errors import Conflict, InvalidInput
+from portal.sentences import gettext
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
 from django.db import transaction
-from django.utils.translation import gettext
 
 from accounts import audit, rights
 from accounts.identity import Identity
@@ -17,6 +16,7 @@ from accounts.locales import is_time_zone
 from accounts.models import Account
 from accounts.scopes import Ability
 from portal.errors import Forbidden, InvalidInput
+from portal.sentences import gettext
 
 MAX_LENGTHS = {"display_name": 128, "description": 2000, "website": 255}
 MAX_LINKS = 5

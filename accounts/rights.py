@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db.models import Exists, Q, QuerySet
-from django.utils.translation import gettext
 
 from accounts.factors import any_of
 from accounts.identity import OPERATOR, Identity
@@ -16,6 +15,7 @@ from accounts.models import Account, Group, Membership, Organization, User
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability, scopes_giving
 from portal.errors import CredentialNeeded, Forbidden
+from portal.sentences import gettext
 
 
 class MissingScope(Forbidden):

@@ -19,13 +19,13 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.attention import Need
 from accounts.identity import Identity
 from accounts.models import User
 from portal.errors import Forbidden, NotFound
+from portal.sentences import gettext
 
 _SAVED_AT = "saved_at"
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit, emails
 from accounts.identity import OPERATOR, Identity
 from accounts.models import Account, User
 from accounts.rights import require_site_admin
 from portal.errors import Conflict, InvalidInput
+from portal.sentences import gettext
 
 MAX_REASON = 300
 

@@ -14,14 +14,15 @@ from typing import Any, Final
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_noop
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts import audit
 from accounts.identity import Identity
 from accounts.models import Switch
 from accounts.rights import require_site_admin
 from portal.errors import InvalidInput, Unavailable
+from portal.sentences import gettext, together
+from portal.sentences import gettext as _
 
 Name = Switch.Name
 SECONDS: Final = 1.0
@@ -71,8 +72,8 @@ def require(name: str) -> None:
     """Refuse what is closed."""
     switch = thrown().get(name)
     if switch is not None:
-        said = f" {switch.message}" if switch.message else ""
-        raise SwitchedOff(words(name) + said, retry_after_seconds=RETRY_AFTER_SECONDS)
+        said = together([words(name), switch.message])
+        raise SwitchedOff(said, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
 def words(name: str) -> str:

@@ -20,13 +20,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit, emails, policies
 from accounts.identity import Identity
 from accounts.models import Account, Token
 from accounts.scopes import Scope, abilities
 from portal.errors import Conflict, Forbidden, InvalidInput
+from portal.sentences import gettext
 
 PREFIX = "cph-"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase

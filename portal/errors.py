@@ -15,6 +15,8 @@ from django.utils.translation import gettext, ngettext
 # The other one asks for the settings, and the web server reads bodies without any.
 from django.utils.translation.trans_null import gettext_noop
 
+from portal.sentences import in_english
+
 
 class Refusal(Exception):
     """One reason to say no.
@@ -33,6 +35,9 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
+NOT_HERE = gettext_noop("There is nothing here, or you may not see it.")
+
+
 class NotFound(Refusal):
     """Missing, or not to be known of: the two are told apart by nobody."""
 
@@ -41,7 +46,7 @@ class NotFound(Refusal):
     status = 404
 
     def __init__(self) -> None:
-        super().__init__("There is nothing here, or you may not see it.")
+        super().__init__(in_english(NOT_HERE))
 
 
 class Forbidden(Refusal):

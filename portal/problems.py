@@ -10,7 +10,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from portal.errors import InvalidInput, Refusal
+from portal.errors import NOT_HERE, InvalidInput, Refusal
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_PREFIX = "/docs/problems#"
@@ -73,7 +73,7 @@ def exception_handler(exception: Exception, _context: dict[str, Any]) -> Respons
     elif isinstance(exception, Http404):
         slug, title = _TITLES[404]
         body = {"type": TYPE_PREFIX + slug, "title": title, "status": 404}
-        body["detail"] = "There is nothing here, or you may not see it."
+        body["detail"] = NOT_HERE
     elif isinstance(exception, exceptions.ValidationError):
         errors = _flatten(exception.detail)
         first_field, sentences = next(iter(errors.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from django.utils.translation import gettext, ngettext
 from accounts.attention import Need
 from accounts.identity import Identity
 from accounts.rights import manageable_accounts
+from portal.sentences import shown
 from portal.templatetags.ui import ago, thousands
 from registry.models import ChannelTransfer, PackageInvitation, RefusedUpload, Transfer
 
@@ -108,7 +110,7 @@ def _need(identity: Identity, row: _Row) -> Need:
     # Their own page, else that of the account it went to.
     is_own = row.whom is None or row.who == identity.name
     page = row.who if is_own else row.whom
-    return Need("ban", title, row.why, f"/{page}/settings/refused-uploads")
+    return Need("ban", title, shown(json.loads(row.why)), f"/{page}/settings/refused-uploads")
 
 
 def _days_left(end: datetime) -> str:

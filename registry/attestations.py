@@ -14,11 +14,11 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit, switches
 from accounts.identity import OPERATOR, Identity
 from portal.errors import Conflict, NotFound, Refusal
+from portal.sentences import gettext
 from registry import access, sidecars
 from registry.conda import attestation as form
 from registry.conda.attestation import InvalidAttestationError, Signer, Statement
@@ -136,9 +136,17 @@ def _insert(by: Identity, file: PackageFile, verified: Verified, digest: str) ->
     sidecar = form.sidecar([*bundles, verified.bundle])
     if len(bundles) >= form.MAX_ATTESTATIONS or len(sidecar) > form.MAX_SIDECAR_BYTES:
         raise TooManyAttestations(
-            f"{file.filename} has {len(bundles)} attestations, and with this one they would be too "
-            f"many: at most {form.MAX_ATTESTATIONS} are kept of a file, and "
-            f"{form.MAX_SIDECAR_BYTES} bytes. None can be taken back; replace the file."
+            gettext(
+                "%(file)s has %(count)s attestations, and with this one they would be too many: at "
+                "most %(most)s are kept of a file, and %(bytes)s bytes. None can be taken back; "
+                "replace the file."
+            )
+            % {
+                "file": file.filename,
+                "count": len(bundles),
+                "most": form.MAX_ATTESTATIONS,
+                "bytes": form.MAX_SIDECAR_BYTES,
+            }
         )
     signer = verified.signer
     return Attestation.objects.create(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Count, QuerySet, Sum, Value
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
@@ -21,6 +20,7 @@ from accounts.models import Account
 from accounts.rights import require_admin
 from accounts.scopes import Ability
 from portal.errors import Forbidden, NotFound
+from portal.sentences import gettext
 from registry import access, quotas, sidecars
 from registry.describing import follow_newest
 from registry.entering import bring_back, revive

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
 
 from accounts import rights
 from accounts.emails import send_transfer_offered
@@ -24,7 +23,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
 from portal.errors import Conflict, NotFound, Refusal
-from portal.templatetags.ui import thousands
+from portal.sentences import Number, gettext, ngettext, together
 from registry import access, indexing, jobs, quotas, tree
 from registry.copying import copy_rows
 from registry.describing import follow_newest
@@ -136,7 +135,7 @@ def offer(*, by: Identity, channel: Channel, target_name: str) -> ChannelTransfe
         )
     in_the_way = source_obstacles(channel)
     if in_the_way:
-        raise Conflict(" ".join(in_the_way))
+        raise Conflict(together(in_the_way))
     made = ChannelTransfer.objects.create(
         channel=channel,
         source=channel.account,
@@ -376,7 +375,7 @@ def _file_obstacles(target: Account, rows: Sequence[_Row]) -> list[str]:
             "%(account)s has or had other files of %(n)s of the names, such as %(names)s.",
             len(other),
         )
-        % {"account": target.name, "names": named, "n": thousands(len(other))}
+        % {"account": target.name, "names": named, "n": Number(len(other))}
     ]
 
 
@@ -417,7 +416,7 @@ def accept(*, by: Identity, transfer: ChannelTransfer) -> Channel | Job:
         return _take_over(by, transfer)
     plan = plan_of(by, _open(transfer))
     if plan.obstacles:
-        raise Conflict(" ".join(plan.obstacles))
+        raise Conflict(together(plan.obstacles))
     return jobs.start(
         by=by,
         account=transfer.target,
@@ -468,7 +467,7 @@ def _take_over(by: Identity, transfer: ChannelTransfer) -> Channel:
         raise Conflict(gettext("A channel changed meanwhile. Look again."))
     plan = _plan(by, held, rows)
     if plan.obstacles:
-        raise Conflict(" ".join(plan.obstacles))
+        raise Conflict(together(plan.obstacles))
     _hide_what_stays_private(channel, target, {row.name for row in rows})
     _make_room(target, rows)
     _give_packages(source, target, [p for p in packages.values() if p.name in plan.whole])

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.utils.translation import gettext
-from django.utils.translation import gettext as _
 
 from accounts.identity import Identity
 from accounts.rights import runs_the_site
 from portal.errors import Conflict, NotFound, Refusal
+from portal.sentences import gettext
+from portal.sentences import gettext as _
 from registry import access, indexing, jobs, placement, recovery, ringing
 from registry.models import Channel, Job, PackageFile, PublishedIndex, StaleMark
 from registry.placement import CopyMode
@@ -87,7 +87,7 @@ def _verify(job: jobs.Running) -> None:
     channel = _channel(job.params["channel"])
     _require_index_work(job.by, channel)
     if settings.S3_BUCKET:
-        job.note("Files in an S3 are checked by the S3 itself; a rebuild writes them anew.")
+        job.note(_("Files in an S3 are checked by the S3 itself; a rebuild writes them anew."))
         return
     indexes = list(PublishedIndex.objects.filter(channel=channel).order_by("subdir", "pk"))
     job.set_total(len(indexes))

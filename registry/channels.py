@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext, ngettext
 
 from accounts import audit
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.sentences import gettext, ngettext
 from registry import access, tree
 from registry.conda.errors import InvalidChannelNameError
 from registry.conda.layout import V3_SCHEMA

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.factors import second_factor_of
@@ -25,6 +24,7 @@ from accounts.rights import require_admin
 from accounts.roles import Permission, Role, permissions_covering
 from accounts.scopes import Ability, abilities
 from portal.errors import Conflict, InvalidInput
+from portal.sentences import gettext
 from registry import access
 from registry.hiding import hide_or_show
 from registry.models import Collaborator, Package

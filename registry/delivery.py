@@ -35,11 +35,12 @@ from django.utils.http import (
     parse_etags,
     parse_http_date_safe,
 )
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts import switches
 from accounts.authentication import PATH_TOKEN
 from portal.errors import Refusal, Unavailable
+from portal.sentences import gettext
 from registry import downloads, storage
 from registry.generations import Derived, Facts
 from registry.models import PackageFile

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils.translation import gettext
 
 from portal.errors import InvalidInput
+from portal.sentences import gettext, together
 from registry.conda.record import description_fields
 from registry.conda.version import sort_key
 from registry.models import Channel, ChannelFile, Package, PackageFile, bulk
@@ -105,20 +105,21 @@ def cleaned(fields: Mapping[str, str], *, strict: bool = False) -> dict[str, str
     said = _fitted({field: about[_ABOUT[field]] for field in fields})
     unfit = [field for field in fields if fields[field].strip() and not said[field]]
     if strict and unfit:
-        errors = {
+        errors: dict[str, list[str]] = {
             field: [
-                gettext("It is %(value)r.") % {"value": fields[field][:80]}
-                + " "
-                + (
-                    gettext("An address is wanted that begins with https:// or http://.")
-                    if field.endswith("_url")
-                    else gettext("Characters are wanted that can be seen.")
+                together(
+                    [
+                        gettext("It is %(value)r.") % {"value": fields[field][:80]},
+                        gettext("An address is wanted that begins with https:// or http://.")
+                        if field.endswith("_url")
+                        else gettext("Characters are wanted that can be seen."),
+                    ]
                 )
             ]
             for field in unfit
         }
         raise InvalidInput(
-            f"{unfit[0]}: {errors[unfit[0]][0]}",
+            gettext("%(field)s: %(reason)s") % {"field": unfit[0], "reason": errors[unfit[0]][0]},
             errors,
         )
     return said

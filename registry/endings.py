@@ -12,7 +12,6 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit, emails, people, rights, security
 from accounts.identity import Identity
@@ -20,6 +19,7 @@ from accounts.models import Account, FormerName, Membership, Organization, Token
 from accounts.roles import Role
 from accounts.scopes import Ability
 from portal.errors import Conflict
+from portal.sentences import gettext
 from registry import storage, tree
 from registry.models import (
     Channel,

@@ -244,7 +244,7 @@ def _failed(task: Task, error: OSError) -> Bad:
 def _settled(task: Task, digests: Digests) -> Result | None:
     """What can be said of a file before it is opened as an archive."""
     if mismatch := digests.mismatch(sha256=task.sha256, md5=task.md5):
-        return Bad(task.number, mismatch)
+        return Bad(task.number, str(mismatch))
     if task.size_bytes not in (None, digests.size_bytes):
         return Bad(
             task.number,

@@ -29,7 +29,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts import audit, switches
 from accounts.authentication import identify_again
@@ -38,6 +38,7 @@ from accounts.models import Account
 from accounts.rights import manageable_accounts, runs_the_site
 from portal import failpoints, processes
 from portal.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
+from portal.sentences import Kept, english, gettext, kept
 from registry import leases
 from registry.models import Job
 
@@ -110,7 +111,7 @@ def start(
         )
     job = Job.objects.create(
         kind=kind,
-        title=title[:300],
+        title=title,
         params=dict(params),
         account=account,
         user=by.user,
@@ -180,8 +181,8 @@ def _record(by: Identity, job: Job, action: str) -> None:
         by=by,
         account=job.account,
         action=action,
-        target=job.title,
-        detail={"job": job.key, "kind": job.kind},
+        target=english(job.title),
+        detail={"job": job.key, "kind": job.kind, "title": kept(job.title, _LONGEST_WORDS)},
     )
 
 
@@ -286,14 +287,13 @@ class Running:
         """One thing was not done; it counts as handled, and the work goes on."""
         self._job.failed += 1
         if len(self._job.failures) < MOST_FAILURES:
-            line = {"item": item[:_LONGEST_WORDS], "reason": reason[:_LONGEST_WORDS]}
+            line = {"item": kept(item, _LONGEST_WORDS), "reason": kept(reason, _LONGEST_WORDS)}
             self._job.failures.append(line)
         self.advance(0)
 
     def note(self, line: str) -> None:
         """A line for the log that people see."""
-        said = {"at": timezone.now().isoformat(timespec="seconds"), "line": line[:_LONGEST_WORDS]}
-        self._job.lines = [*self._job.lines, said][-MOST_LINES:]
+        self._job.lines = _with_line(self._job, line)
         self.advance(0)
 
     def wait(self, seconds: float) -> None:
@@ -305,7 +305,7 @@ class Running:
         self._dirty = True
         self._update(
             state=state,
-            error=error[:1000],
+            error=error,
             ended_at=timezone.now(),
             lease_holder="",
             lease_until=None,
@@ -403,7 +403,8 @@ def _run(job: Job, running: Running) -> None:
         if job.attempts < _TRIES:
             running.rest(_SECONDS_BETWEEN_TRIES * max(1, job.attempts))
         else:
-            running.end(State.FAILED, f"Something went wrong here. Quote {job.key} to ask why.")
+            why = gettext("Something went wrong here. Quote %(key)s to ask why.")
+            running.end(State.FAILED, why % {"key": job.key})
     else:
         running.end(State.DONE)
 
@@ -444,7 +445,7 @@ def _claim_of(job: Job, holder: str) -> dict[str, object]:
     now = timezone.now()
     was_cut = job.state == State.RUNNING
     if was_cut and job.attempts >= _TRIES:
-        error = "Its worker ended in the middle of it, again and again."
+        error = gettext("Its worker ended in the middle of it, again and again.")
         over = {"state": State.FAILED, "error": error, "ended_at": now}
         return {**over, "lease_holder": "", "lease_until": None}
     values: dict[str, object] = {
@@ -457,12 +458,13 @@ def _claim_of(job: Job, holder: str) -> dict[str, object]:
     if job.position is None:
         values |= {"done": 0, "failed": 0, "failures": [], "total": None}
     if was_cut:
-        said = {
-            "at": now.isoformat(timespec="seconds"),
-            "line": "Its worker ended; it goes on.",
-        }
-        values["lines"] = [*job.lines, said][-MOST_LINES:]
+        values["lines"] = _with_line(job, gettext("Its worker ended; it goes on."))
     return values
+
+
+def _with_line(job: Job, line: str) -> list[dict[str, Kept]]:
+    at = timezone.now().isoformat(timespec="seconds")
+    return [*job.lines, {"at": at, "line": kept(line, _LONGEST_WORDS)}][-MOST_LINES:]
 
 
 def _lease_end() -> object:

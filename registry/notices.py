@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts import audit
 from accounts.identity import Identity
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.sentences import gettext
 from registry import access
 from registry.conda import notices as format_of
 from registry.models import Channel, Notice
@@ -147,7 +148,7 @@ def _require_place(notice: Notice) -> None:
 
 
 def _check(notice: Notice, *, is_new_expiry: bool = True) -> None:
-    errors = {}
+    errors: dict[str, list[str]] = {}
     message = notice.message
     if not message or len(message) > MAX_MESSAGE_LENGTH or _CONTROL.search(message):
         errors["message"] = [

@@ -11,13 +11,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.emails import send_package_invitation
 from accounts.identity import Identity
 from accounts.roles import Permission, permission_covers
 from portal.errors import Conflict, Forbidden, InvalidInput, NotFound
+from portal.sentences import gettext
 from registry import access
 from registry.models import Collaborator, Package, PackageInvitation
 

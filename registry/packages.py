@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
 from accounts.roles import Permission
 from portal.errors import CredentialNeeded, InvalidInput, NotFound
+from portal.sentences import gettext
 from registry import access
 from registry.conda.errors import PackageError
 from registry.conda.names import check_package_name, check_version

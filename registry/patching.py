@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts import audit
 from accounts.identity import Identity
 from portal.errors import Conflict, InvalidInput, NotFound, Refusal
+from portal.sentences import gettext
 from registry import access, patched, storage
 from registry.conda import patches
 from registry.conda.errors import InvalidSubdirError, Phrase

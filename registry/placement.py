@@ -14,13 +14,13 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.roles import Permission
 from portal.errors import Conflict, NotFound
+from portal.sentences import gettext
 from registry import access, sidecars
 from registry.copying import copy_rows, overwrite_rows
 from registry.describing import follow_newest

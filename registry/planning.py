@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from django.utils.translation import gettext
-
 from accounts.identity import Identity
 from accounts.models import Account
+from portal.sentences import gettext
 from registry import access
 from registry.conda.layout import V3_SCHEMA
 from registry.entering import known_files

@@ -232,7 +232,7 @@ def _take_in(
         raise ValueError("A file is published to channels of one account.")
     digests = Digests(incoming.sha256, incoming.md5, incoming.size_bytes)
     if mismatch := digests.mismatch(sha256=claims.sha256, md5=claims.md5):
-        raise DigestMismatch(mismatch)
+        raise DigestMismatch(translated(mismatch))
     facts = _read(incoming, digests, claims)
     for each in destinations:
         access.require_publish(by, each, facts.name)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum, When
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts import audit
 from accounts.attention import Need
@@ -22,6 +22,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
+from portal.sentences import Number, Sentence, Size, gettext, together
 from portal.templatetags.ui import filesize, thousands
 from registry.models import AccountQuota, Channel, ChannelFile, PackageFile
 
@@ -170,12 +171,10 @@ def require_room(
         if waiting is not None:
             used = Usage(used.used_bytes + waiting.used_bytes, used.used_files + waiting.used_files)
         then = Usage(used.used_bytes + max(size_bytes, 1), used.used_files + files)
-        more = (
-            gettext(", and this is %(size_bytes)s more") % {"size_bytes": filesize(size_bytes)}
-            if size_bytes
-            else ""
-        )
-        _refuse(account, limits, then, gettext("has used {used} of {most}") + more, used)
+        said = gettext("%(account)s has used %(used)s of %(most)s.")
+        if size_bytes:
+            said = gettext("%(account)s has used %(used)s of %(most)s, and this is %(size)s more.")
+        _refuse(account, limits, then, said, used, size_bytes)
 
 
 def require_kept_within(account: Account) -> None:
@@ -188,31 +187,41 @@ def require_kept_within(account: Account) -> None:
     if limits.there_are_any:
         Account.objects.select_for_update(no_key=True).filter(pk=account.pk).first()
         used = usage_of(account)
-        _refuse(
-            account, limits, used, gettext("would keep {used} with this, and may keep {most}"), used
-        )
+        said = gettext("%(account)s would keep %(used)s with this, and may keep %(most)s.")
+        _refuse(account, limits, used, said, used)
 
 
-def _refuse(account: Account, limits: Limits, then: Usage, sentence: str, used: Usage) -> None:
+def _refuse(
+    account: Account,
+    limits: Limits,
+    then: Usage,
+    said: Sentence,
+    used: Usage,
+    size_bytes: int = 0,
+) -> None:
     """Refuse if the account would keep too much ``then``, with what it has ``used``."""
     if limits.max_bytes is not None and then.used_bytes > limits.max_bytes:
-        words = sentence.format(used=filesize(used.used_bytes), most=filesize(limits.max_bytes))
+        filled = said % {
+            "account": account.name,
+            "used": Size(used.used_bytes),
+            "most": Size(limits.max_bytes),
+            "size": Size(size_bytes),
+        }
     elif limits.max_files is not None and then.used_files > limits.max_files:
-        words = sentence.format(
-            used=gettext("%(used_files)s package files")
-            % {"used_files": thousands(used.used_files)},
-            most=thousands(limits.max_files),
-        )
+        files = gettext("%(used_files)s package files") % {"used_files": Number(used.used_files)}
+        filled = said % {
+            "account": account.name,
+            "used": files,
+            "most": Number(limits.max_files),
+            "size": Size(size_bytes),
+        }
     else:
         return
-    raise QuotaExceeded(
-        gettext(
-            "%(account)s %(words)s. Delete files that nobody needs any more "
-            "(%(base_url)s/%(account)s/settings/storage tells which there are), or ask "
-            "those who run this site for more."
-        )
-        % {"account": account.name, "words": words, "base_url": settings.BASE_URL}
-    )
+    advice = gettext(
+        "Delete files that nobody needs any more (%(base_url)s/%(account)s/settings/storage tells "
+        "which there are), or ask those who run this site for more."
+    ) % {"base_url": settings.BASE_URL, "account": account.name}
+    raise QuotaExceeded(together([filled, advice]))
 
 
 # --- Setting limits ----------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def _note(by: Identity, account_name: str, channel_name: str, filename: str, why
         if (row.token_id, row.place, row.filename, row.slug) == key:
             if now - row.refused_at >= _AGAIN:
                 RefusedUpload.objects.filter(pk=row.pk).update(
-                    refused_at=now, count=F("count") + 1, sentence=why.detail[:500]
+                    refused_at=now, count=F("count") + 1, sentence=why.detail
                 )
             return
     if sum(now - row.refused_at < _AGAIN for row in known) >= MAX_A_MINUTE:
@@ -74,7 +74,7 @@ def _note(by: Identity, account_name: str, channel_name: str, filename: str, why
             place=place,
             filename=filename[:255],
             slug=why.slug,
-            sentence=why.detail[:500],
+            sentence=why.detail,
             refused_at=now,
         )
 

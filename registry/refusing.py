@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db.models import Q
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import Conflict, Forbidden, NotFound, Refusal
-from portal.templatetags.ui import short_date
+from portal.sentences import Day, gettext
 from registry import access
 from registry.conda.facts import FileFacts
 from registry.conda.layout import V3_SCHEMA
@@ -149,7 +149,7 @@ def package_locked(package: Package) -> PackageLocked:
         % {
             "package": package.name,
             "account": package.account.name,
-            "day": short_date(package.locked_at),
+            "day": Day(package.locked_at),
             "who": package.locked_by_name,
             "note": f": “{package.lock_note}”" if package.lock_note else "",
         }

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
 from portal.errors import NotFound
+from portal.sentences import gettext
 from registry import access, placement
 from registry.entries import channels_with
 from registry.holding import hold_channels, hold_files, hold_packages

@@ -32,11 +32,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.identity import OPERATOR, Identity
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.sentences import english, gettext, kept
 from registry import access, placement
 from registry.entries import Placed, channels_with, take_out
 from registry.holding import hold_channels, hold_files, hold_packages
@@ -54,6 +54,7 @@ _LOOKED_AT = 20
 _AT_ONCE = 100
 _LOOKED_AT_ONCE = 2000
 # One slice of what a worker does: other rules have their turn after it, and other work after that.
+_LONGEST_NOTE = 500
 SLICE = 5000
 RUN_SECONDS = 60
 # Time for second thoughts, from when a rule is switched on or changed.
@@ -442,9 +443,11 @@ def _take_out(
 
 @transaction.atomic
 def _record(by: Identity, rule: RetentionRule, done: Run) -> None:
-    RetentionRule.objects.filter(pk=rule.pk).update(ran_at=timezone.now(), last_run=asdict(done))
+    last_run = {**asdict(done), "note": kept(done.note, _LONGEST_NOTE)}
+    RetentionRule.objects.filter(pk=rule.pk).update(ran_at=timezone.now(), last_run=last_run)
     if done.removed or done.deleted:
-        _log(by, rule, "run", {**asdict(Terms.of(rule)), **asdict(done)})
+        said = {**asdict(done), "note": english(done.note)}
+        _log(by, rule, "run", {**asdict(Terms.of(rule)), **said})
 
 
 # --- Rules -------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from registry.post_forms import SignedForm
 from registry.publishing import Claims, DigestMismatch, InvalidPackage, Outcome, Published
 from registry.refusing import FileExists, refuse_other_bytes
 from registry.storage import Incoming, Readable, UploadTooLarge
+from registry.translating import translated
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +243,7 @@ def receive(
                 "Send the file again."
             )
         if mismatch := digests.mismatch(sha256=stage.sha256 or None, md5=md5):
-            raise DigestMismatch(mismatch)
+            raise DigestMismatch(translated(mismatch))
         _require_room(stage.account, stage.subdir, stage.filename, size_bytes=digests.size_bytes)
         # First the row, then the bytes: what lies under the key is always what the row says.
         named = Stage.objects.waiting().filter(pk=stage.pk, sha256__in=["", digests.sha256])

@@ -23,10 +23,11 @@ from typing import IO, Any, BinaryIO, Protocol, cast
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import storages
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from portal import processes
 from portal.errors import Refusal, Unavailable
+from portal.sentences import gettext
 from registry import post_forms
 from registry.conda.facts import Digests
 from registry.post_forms import SignedForm

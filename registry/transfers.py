@@ -15,7 +15,6 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext
 
 from accounts import audit, rights
 from accounts.emails import send_transfer_offered
@@ -24,6 +23,7 @@ from accounts.models import Account
 from accounts.roles import Permission
 from accounts.scopes import Ability
 from portal.errors import Conflict, InvalidInput, NotFound
+from portal.sentences import gettext, together
 from registry import access, quotas, tree
 from registry.channels import change_channel, create_channel
 from registry.conda.layout import V3_SCHEMA
@@ -157,7 +157,7 @@ def offer(
         )
     in_the_way = source_obstacles(held)
     if in_the_way:
-        raise Conflict(" ".join(in_the_way))
+        raise Conflict(together(in_the_way))
     made = Transfer.objects.create(
         package=held,
         source=held.account,
@@ -194,7 +194,7 @@ def _source_obstacles(
     package: Package, rows: Sequence[_Row], channels: Iterable[Channel]
 ) -> list[str]:
     account = package.account
-    said = [
+    said: list[str] = [
         gettext("%(channel)s of %(account)s is locked.")
         % {"channel": channel.name, "account": account.name}
         for channel in channels
@@ -468,7 +468,7 @@ def accept(*, by: Identity, transfer: Transfer) -> Package:
     rows = _rows(package, hold=True)
     plan = _plan(by, held, package, rows)
     if plan.obstacles:
-        raise Conflict(" ".join(plan.obstacles))
+        raise Conflict(together(plan.obstacles))
     goals = {place.goal_channel.pk for place in plan.places if place.goal_channel}
     channels = hold_channels({*goals, *(place.channel.pk for place in plan.places)})
     # Since the look: somebody deleted one, or locked it.

@@ -6,13 +6,11 @@ and so are workers, who don't know who will read.
 
 from __future__ import annotations
 
-from django.utils.translation import gettext
-
-from portal.templatetags.ui import thousands
+from portal.sentences import Number, Sentence, gettext
 from registry.conda.errors import Count, FormatError, Phrase
 
 
-def translated(said: FormatError | Phrase) -> str:
+def translated(said: FormatError | Phrase) -> Sentence:
     template = gettext(said.template)
     if not said.values:
         return template
@@ -22,4 +20,4 @@ def translated(said: FormatError | Phrase) -> str:
 def _shown(value: object) -> object:
     if isinstance(value, FormatError | Phrase):
         return translated(value)
-    return thousands(value) if isinstance(value, Count) else value
+    return Number(value) if isinstance(value, Count) else value

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 
-from django.utils.translation import gettext
-
 from accounts.identity import Identity
 from portal.errors import Forbidden
+from portal.sentences import gettext
 
 
 def within_channel_limit(identity: Identity, channel_name: str) -> bool:

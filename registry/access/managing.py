@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from django.utils.translation import gettext
-
 from accounts.identity import Identity
 from accounts.models import Account, Organization
 from accounts.rights import may_administer, require_ability, role_in
 from accounts.roles import Permission, Role, permission_covers, role_covers
 from accounts.scopes import Ability
 from portal.errors import Forbidden, NotFound
+from portal.sentences import gettext
 from registry.access.limits import refuse_package_limits, require_within_limits
 from registry.access.permissions import package_permission, permission_needed, publishable_names
 from registry.access.reading import may_read_channel_by_role

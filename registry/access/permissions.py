@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext
 
 from accounts.identity import Identity
 from accounts.models import Account, Group
 from accounts.rights import groups_in_force, may_administer, role_in
 from accounts.roles import Permission, Role, permission_covers, permissions_covering, role_covers
 from portal.errors import Forbidden
+from portal.sentences import gettext
 from registry.access.limits import within_package_limit
 from registry.models import Collaborator, Package
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
 
 from accounts.identity import Identity
 from accounts.models import Account
@@ -14,6 +14,7 @@ from accounts.rights import manageable_accounts, may_administer, require_ability
 from accounts.roles import Permission, permissions_covering
 from accounts.scopes import Ability
 from portal.errors import Conflict, CredentialNeeded, Forbidden, NotFound
+from portal.sentences import gettext
 from registry.access.limits import require_within_limits
 from registry.access.managing import require_new_channel
 from registry.access.permissions import (

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.endpoint import Input
+from portal.sentences import shown
 from registry.conda.names import MAX_CHANNEL_NAME_LENGTH
 from registry.models import RetentionRule
 from registry.retention import MAX_DAYS, MAX_NEWEST, MAX_PATTERN_LENGTH
@@ -38,11 +39,18 @@ class StoredPackageSerializer(UsageSerializer):
 # --- Retention ---------------------------------------------------------------------------------
 
 
+class KeptSentence(serializers.CharField):
+    """What `portal.sentences` kept, said in English as all of the API is."""
+
+    def to_representation(self, value: object) -> str:
+        return shown(value)
+
+
 class LastRunSerializer(serializers.Serializer[dict[str, Any]]):
     removed = serializers.IntegerField(help_text="Taken out of the channel, and kept elsewhere.")
     deleted = serializers.IntegerField()
     freed_bytes = serializers.IntegerField()
-    note = serializers.CharField(help_text="Why nothing went, or not all of it.")
+    note = KeptSentence(help_text="Why nothing went, or not all of it.")
     is_complete = serializers.BooleanField(help_text="False: there is more to go.")
 
 

@@ -89,7 +89,7 @@ class PackageContents(msgspec.Struct, frozen=True):
     post_link: bool
     pre_link: bool
     pre_unlink: bool
-    findings: tuple[str, ...]
+    findings: tuple[Phrase, ...]
     """Sentences on what is legal but suspicious, for people to read."""
 
     def install_traits(self) -> dict[str, bool]:

@@ -32,6 +32,15 @@ class Phrase(str):
         return phrase
 
 
+def kept(said: Phrase) -> dict[str, object]:
+    """What to store of it, in the shape of `portal.sentences`, which says it again."""
+    values = {
+        name: kept(value) if isinstance(value, Phrase) else value
+        for name, value in said.values.items()
+    }
+    return {"template": said.template, "values": values}
+
+
 def joined(parts: Iterable[str]) -> str:
     """All of them, with "and" in between."""
     return reduce(

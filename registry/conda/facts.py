@@ -11,7 +11,7 @@ import hmac
 import msgspec
 
 from registry.conda.archive import PackageContents
-from registry.conda.errors import FilenameMismatchError, gettext_noop, quote
+from registry.conda.errors import FilenameMismatchError, Phrase, gettext_noop, kept, quote
 from registry.conda.layout import record_key, repodata_key
 from registry.conda.record import (
     PackageMetadata,
@@ -33,15 +33,20 @@ class Digests(msgspec.Struct, frozen=True):
     md5: str
     size_bytes: int
 
-    def mismatch(self, *, sha256: str | None, md5: str | None) -> str | None:
+    def mismatch(self, *, sha256: str | None, md5: str | None) -> Phrase | None:
         """What is to be said when these are not the bytes that were announced."""
         for kind, claimed, actual in (("sha256", sha256, self.sha256), ("md5", md5, self.md5)):
             if claimed is not None and not hmac.compare_digest(
                 claimed.strip().lower().encode(), actual.encode()
             ):
-                return (
-                    f"The {kind} of what arrived is {actual}, but {claimed[:80]!r} was announced. "
-                    "Send the file again."
+                return Phrase(
+                    gettext_noop(
+                        "The %(kind)s of what arrived is %(actual)s, but %(claimed)s was "
+                        "announced. Send the file again."
+                    ),
+                    kind=kind,
+                    actual=actual,
+                    claimed=quote(claimed),
                 )
         return None
 
@@ -128,7 +133,7 @@ def file_facts(
         about=_json(contents.about),
         run_exports=None if contents.run_exports is None else _json(contents.run_exports),
         channeldata_flags=_json(contents.install_traits()),
-        findings=_json([*contents.findings, *_age_findings(metadata, now_ms)]),
+        findings=_json(list(map(kept, [*contents.findings, *_age_findings(metadata, now_ms)]))),
         indexed_timestamp_ms=now_ms,
         repodata_key=repodata_key(own_filename, schema_version=metadata.schema_version),
         record_json=record_json(key, record),
@@ -141,8 +146,8 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _age_findings(metadata: PackageMetadata, now_ms: int) -> list[str]:
+def _age_findings(metadata: PackageMetadata, now_ms: int) -> list[Phrase]:
     # CEP 47: clients go by our own time, so a faked age harms nobody; it is still worth a look.
     if metadata.timestamp_ms > now_ms + _CLOCK_SKEW_MS:
-        return ["The build time in its metadata lies in the future."]
+        return [Phrase(gettext_noop("The build time in its metadata lies in the future."))]
     return []

@@ -7,7 +7,8 @@ published that leaves the environment it is installed into.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import islice
 
 from registry.conda.errors import (
     DuplicateMemberError,
@@ -229,40 +230,48 @@ class PackageTree:
                 position.pop()
                 todo.extend(self._links[path].split("/")[::-1])
 
-    def findings(self, subdir: object) -> tuple[str, ...]:
+    def findings(self, subdir: object) -> tuple[Phrase, ...]:
         """What is legal, but would be trouble on some platform the package is for."""
         platform = subdir.partition("-")[0] if isinstance(subdir, str) else "noarch"
-        found: list[str] = []
-        if platform in {"noarch", "win", "osx"}:
-            found += self._collisions()
-        if platform in {"noarch", "win"}:
-            found += _listing(
-                "Windows cannot have a file of this name",
-                (path for path in sorted(self._members) if _WINDOWS_RESERVED.search(path)),
+        found: list[Phrase] = []
+        if platform in {"noarch", "win", "osx"} and (collisions := self._collisions()):
+            found.append(
+                Phrase(
+                    gettext_noop("Where case does not count, these are one file: %(names)s."),
+                    names=_listing(collisions),
+                )
+            )
+        if platform in {"noarch", "win"} and (reserved := self._reserved()):
+            found.append(
+                Phrase(
+                    gettext_noop("Windows cannot have a file of this name: %(names)s."),
+                    names=_listing(reserved),
+                )
             )
         return tuple(found)
 
     def _collisions(self) -> list[str]:
         first: dict[int, str] = {}
-        collisions = []
+        collisions = list[str]()
         # Folders too: a/x and A/y become one folder, but hold no file twice, so they are fine.
         for path in sorted(self._members):
             # Hashes instead of folded texts, which would double the memory.
             folded = hash(unicodedata.normalize("NFC", path).casefold())
             other = first.setdefault(folded, path)
-            if other != path:
-                collisions.append(f"{other} and {path}")
-        return _listing("Where case does not count, these are one file", collisions)
+            if other != path and len(collisions) <= _MAX_FINDINGS:
+                collisions.append(f"{quote(other)} = {quote(path)}")
+        return collisions
+
+    def _reserved(self) -> list[str]:
+        reserved = (path for path in sorted(self._members) if _WINDOWS_RESERVED.search(path))
+        return [quote(path) for path in islice(reserved, _MAX_FINDINGS + 1)]
 
 
-def _listing(what: str, names: Iterable[str]) -> list[str]:
-    shown: list[str] = []
-    for name in names:
-        if len(shown) == _MAX_FINDINGS:
-            shown.append("and more")
-            break
-        shown.append(quote(name))
-    return [f"{what}: {', '.join(shown)}."] if shown else []
+def _listing(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MAX_FINDINGS])
+    if len(names) <= _MAX_FINDINGS:
+        return shown
+    return Phrase(gettext_noop("%(names)s, and more"), names=shown)
 
 
 def _unsafe_link(path: str, target: str, reason: Phrase) -> UnsafeLinkError:

@@ -7,6 +7,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import portal.fields
 import registry.models.job
 import registry.models.package_invitation
 import registry.models.transfer
@@ -295,7 +296,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("kind", models.CharField(max_length=48)),
-                ("title", models.CharField(max_length=300)),
+                ("title", portal.fields.SentenceField(most=300)),
                 ("params", models.JSONField(default=dict)),
                 (
                     "account",
@@ -349,7 +350,7 @@ class Migration(migrations.Migration):
                 ("failures", models.JSONField(default=list)),
                 ("lines", models.JSONField(default=list)),
                 ("position", models.JSONField(blank=True, null=True)),
-                ("error", models.CharField(blank=True, max_length=1000)),
+                ("error", portal.fields.SentenceField(blank=True, default=str, most=1000)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("started_at", models.DateTimeField(blank=True, null=True)),
                 ("ended_at", models.DateTimeField(blank=True, null=True)),
@@ -1705,7 +1706,7 @@ class Migration(migrations.Migration):
                 ("place", models.CharField(max_length=200)),
                 ("filename", models.CharField(blank=True, max_length=255)),
                 ("slug", models.CharField(max_length=40)),
-                ("sentence", models.CharField(max_length=500)),
+                ("sentence", portal.fields.SentenceField(most=500)),
                 ("count", models.PositiveIntegerField(default=1)),
                 ("refused_at", models.DateTimeField()),
             ],

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from accounts.models import Account, Token
+from portal.sentences import Kept
 from registry.models.blob import Blob
 from registry.models.package import Package
 
@@ -53,7 +54,7 @@ class PackageFile(models.Model):
     channeldata_flags: models.JSONField[dict[str, bool], dict[str, bool]] = models.JSONField(
         default=dict
     )
-    findings: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    findings: models.JSONField[list[Kept], list[Kept]] = models.JSONField(default=list)
     schema_version = models.PositiveSmallIntegerField(default=1)
     indexed_timestamp_ms = models.BigIntegerField()
     uploaded_at = models.DateTimeField(auto_now_add=True)

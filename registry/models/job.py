@@ -9,6 +9,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Token
+from portal.fields import SentenceField
+from portal.sentences import Kept
 
 
 def new_key() -> str:
@@ -31,7 +33,7 @@ class Job(models.Model):
 
     key = models.CharField(max_length=24, unique=True, default=new_key, editable=False)
     kind = models.CharField(max_length=48)
-    title = models.CharField(max_length=300)
+    title = SentenceField(most=300)
     params: models.JSONField[dict[str, object], dict[str, object]] = models.JSONField(default=dict)
     account = models.ForeignKey(
         Account, on_delete=models.CASCADE, related_name="jobs", db_index=False
@@ -54,17 +56,18 @@ class Job(models.Model):
     total = models.PositiveIntegerField(null=True, blank=True)
     done = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
-    # The first of what failed: ``{"item", "reason"}``; and the last lines: ``{"at", "line"}``.
-    failures: models.JSONField[list[dict[str, str]], list[dict[str, str]]] = models.JSONField(
+    # The first of what failed: ``{"item", "reason"}``; and the last lines: ``{"at", "line"}``. All
+    # but the time is as `portal.sentences` keeps it.
+    failures: models.JSONField[list[dict[str, Kept]], list[dict[str, Kept]]] = models.JSONField(
         default=list
     )
-    lines: models.JSONField[list[dict[str, str]], list[dict[str, str]]] = models.JSONField(
+    lines: models.JSONField[list[dict[str, Kept]], list[dict[str, Kept]]] = models.JSONField(
         default=list
     )
     position: models.JSONField[int | str | None, int | str | None] = models.JSONField(
         null=True, blank=True
     )
-    error = models.CharField(max_length=1000, blank=True)
+    error = SentenceField(most=1000, blank=True, default=str)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

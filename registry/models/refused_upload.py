@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import models
 
 from accounts.models import Account, Token
+from portal.fields import SentenceField
 
 
 class RefusedUpload(models.Model):
@@ -20,7 +21,7 @@ class RefusedUpload(models.Model):
     place = models.CharField(max_length=200)
     filename = models.CharField(max_length=255, blank=True)
     slug = models.CharField(max_length=40)
-    sentence = models.CharField(max_length=500)
+    sentence = SentenceField(most=500)
     count = models.PositiveIntegerField(default=1)
     refused_at = models.DateTimeField()
 

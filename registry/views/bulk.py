@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.identity import Identity
 from accounts.views.frame import form_page
 from portal.errors import Forbidden, NotFound, Refusal
+from portal.sentences import Number
+from portal.sentences import gettext as _
 from portal.templatetags.ui import thousands
 from registry import access
 from registry.file_work import start_bulk
@@ -91,7 +92,7 @@ def _start(identity: Identity, picked: Picked, planned: Plan) -> HttpResponse:
 
 def _title(planned: Plan) -> str:
     said = {
-        "count": thousands(len(planned.good)),
+        "count": Number(len(planned.good)),
         "source": str(planned.source or ""),
         "target": str(planned.target or ""),
     }

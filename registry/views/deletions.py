@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.forms import DeletionForm, show_refusal
@@ -22,6 +21,8 @@ from accounts.models import Account
 from accounts.roles import Permission
 from accounts.views.frame import form_page
 from portal.errors import NotFound, Refusal
+from portal.sentences import Number
+from portal.sentences import gettext as _
 from portal.templatetags.ui import thousands
 from registry import access, placement
 from registry.dependents import dependents_of, exact_dependents_of
@@ -164,7 +165,7 @@ def files_delete(request: HttpRequest, account: str) -> HttpResponse:
                 account=picked.account,
                 files=good,
                 because=because,
-                title=_("Delete %(count)s files") % {"count": thousands(count)},
+                title=_("Delete %(count)s files") % {"count": Number(count)},
             )
         return placement.delete_files(by=identity, files=good, because=because)
 

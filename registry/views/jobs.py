@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts.authentication import identify_session
 from accounts.views.frame import act_of, page
+from portal.sentences import shown
 from registry import jobs as acts
 from registry.filter_forms import JobsForm
 from registry.models import Job
@@ -73,7 +74,8 @@ def job_context(job: Job) -> dict[str, Any]:
         "tens": (facts["percent"] or 0) // 10 * 10,
         "more_failures": job.failed - len(job.failures),
         "lines": [
-            {"at": datetime.fromisoformat(line["at"]), "line": line["line"]} for line in job.lines
+            {"at": datetime.fromisoformat(str(line["at"])), "line": shown(line["line"])}
+            for line in job.lines
         ],
     }
 

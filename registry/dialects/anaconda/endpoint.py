@@ -94,7 +94,7 @@ def word(refusal: Refusal) -> HttpResponse:
             )
     elif type(refusal) in _THEIR_WORDS:
         sentence = f"{_THEIR_WORDS[type(refusal)]}. {sentence}"
-    return reply({"error": sentence}, status, headers)
+    return reply({"error": str(sentence)}, status, headers)
 
 
 def reply(
