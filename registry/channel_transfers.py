@@ -8,13 +8,13 @@ of a package does; of all others the other account gets rows of its own, for the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from accounts import rights
@@ -27,8 +27,8 @@ from portal.sentences import Number, gettext, ngettext, together
 from registry import access, indexing, jobs, quotas, tree
 from registry.copying import copy_rows
 from registry.describing import follow_newest
-from registry.entering import Key, packages_of
-from registry.holding import hold_files, hold_packages
+from registry.entering import packages_of
+from registry.holding import hold_packages, keep_files
 from registry.models import (
     Channel,
     ChannelFile,
@@ -42,47 +42,32 @@ from registry.models import (
     Removal,
 )
 from registry.models.channel import MAIN
-from registry.refusing import closed_among, immutable_channels, package_locked
+from registry.refusing import closed_among, package_locked
 from registry.rows import batched
 from registry.transfers import change_account, no_recipient, recipient, tell_both
 
 AT_ONCE = 500
 """Above so many files it is a job."""
 _TOLD = 3
+_NAMED = 20
+_MOST_SAID = 100
 _KIND = "channel.transfer"
-
-
-class _Row(NamedTuple):
-    """A file of the channel, as far as giving it away concerns it."""
-
-    pk: int
-    subdir: str
-    filename: str
-    name: str
-    package_id: int
-    sha256: str
-    size_bytes: int
-    is_private: bool
-    leaving_until: datetime | None
-    stands_elsewhere: bool
-
-    @property
-    def key(self) -> Key:
-        return self.subdir, self.filename
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What accepting a transfer does, and what is in its way."""
+    """What accepting a transfer does, and what is in its way: counted, and a few named."""
 
     files: int
     size_bytes: int
-    whole: tuple[str, ...]
-    """The packages that go as a whole."""
-    going: tuple[int, ...]
-    """Of other packages, the files that go."""
-    copied: tuple[int, ...]
-    """Those that stay, and of which the other account gets rows of its own."""
+    whole: int
+    """How many packages go as a whole."""
+    named: tuple[str, ...]
+    """The first of them."""
+    going: int
+    """Of other packages, how many files go."""
+    copied: int
+    """How many stay, and the other account gets rows of its own for them."""
     obstacles: tuple[str, ...]
 
 
@@ -230,75 +215,92 @@ def _held(transfer: ChannelTransfer) -> ChannelTransfer:
 # --- What it would do ----------------------------------------------------------------------------
 
 
+class _Going:
+    """What goes with a channel, as queries: it may list a hundred thousand files.
+
+    They say what is so when they are run. So while the channel is taken over, what has gone
+    already is no part of them any more. All begin at the channel, since accounts may have far more.
+    """
+
+    def __init__(self, channel: Channel, source: Account, target: Account) -> None:
+        here = ChannelFile.objects.filter(channel=channel)
+        elsewhere = ChannelFile.objects.filter(file=OuterRef("pk")).exclude(channel=channel)
+        # A name that another channel promised stays with who promised it.
+        stays = Q(Exists(elsewhere)) | _promised(source, besides=channel)
+        self.files = PackageFile.objects.filter(account=source, entries__channel=channel)
+        self.staying = self.files.filter(stays)
+        self.leaving = self.files.exclude(stays)
+        self.packages = Package.objects.filter(pk__in=self.files.values("package"))
+        self.namesakes = Package.objects.filter(account=target, name__in=self.files.values("name"))
+        of_package = PackageFile.objects.present().filter(package=OuterRef("pk"))
+        self.whole = self.packages.exclude(
+            Exists(of_package.exclude(Exists(here.filter(file=OuterRef("pk")))))
+            | Exists(of_package.filter(stays))
+            | Exists(Package.objects.filter(account=target, name=OuterRef("name")))
+        )
+
+
+def _promised(account: Account, *, besides: Channel | None = None) -> Q:
+    """Of files: whether an immutable channel of the account lists their name, or ever did."""
+    immutable = Channel.objects.filter(account=account, is_immutable=True)
+    if besides is not None:
+        immutable = immutable.exclude(pk=besides.pk)
+    channels = list(immutable.values_list("pk", flat=True))
+    if not channels:
+        return Q(pk__in=[])
+    name = {"subdir": OuterRef("subdir"), "filename": OuterRef("filename")}
+    stands = ChannelFile.objects.filter(channel__in=channels, **name)
+    stood = Removal.objects.filter(channel__in=channels, **name)
+    return Q(Exists(stands)) | Q(Exists(stood))
+
+
+def _same_name(target: Account) -> QuerySet[PackageFile]:
+    """For each file, the other account's of its name."""
+    return PackageFile.objects.filter(
+        account=target, subdir=OuterRef("subdir"), filename=OuterRef("filename")
+    )
+
+
+def _keys(files: QuerySet[PackageFile]) -> Iterator[list[int]]:
+    """The keys of the files, some at a time; the work on some may change what there is."""
+    keys = files.order_by("pk").values_list("pk", flat=True)
+    last = 0
+    while some := list(keys.filter(pk__gt=last)[:AT_ONCE]):
+        last = some[-1]
+        yield some
+
+
+def _all_keys(packages: QuerySet[Package]) -> array[int]:
+    """Eight bytes for each of them: to ask anew for some at a time would look at all files."""
+    return array("q", packages.order_by("pk").values_list("pk", flat=True).iterator())
+
+
 def plan_of(by: Identity, transfer: ChannelTransfer) -> Plan:
     """What accepting would do, for whoever may accept it."""
-    return _plan(by, transfer, _rows(transfer.channel))
-
-
-def _rows(channel: Channel) -> list[_Row]:
-    elsewhere = ChannelFile.objects.filter(file=OuterRef("pk")).exclude(channel=channel)
-    rows = PackageFile.objects.filter(entries__channel=channel).order_by("pk")
-    columns = rows.values_list(
-        "pk", "subdir", "filename", "name", "package_id", "sha256", "size_bytes",
-        "package__is_private", "leaving_until", Exists(elsewhere),
-    )  # fmt: skip
-    return [_Row._make(row) for row in columns.iterator()]
-
-
-def _plan(by: Identity, transfer: ChannelTransfer, rows: Sequence[_Row]) -> Plan:
     source, target, channel = transfer.source, transfer.target, transfer.channel
-    # A name that another channel promised stays with who promised it.
-    promised = immutable_channels(source, [row.key for row in rows], besides=channel)
-    staying = {row.pk for row in rows if row.stands_elsewhere or row.key in promised}
-    whole = _whole_packages(rows, staying, target)
-    size = sum(row.size_bytes for row in rows)
+    going = _Going(channel, source, target)
+    total = quotas.total_of(going.files)
+    of_whole = going.files.filter(package__in=going.whole.values("pk")).count()
+    copied = going.staying.count()
     said = source_obstacles(channel)
-    said += _target_obstacles(by, transfer, rows)
-    if rows:
+    said += _target_obstacles(by, transfer, going)
+    if total.used_files:
         try:
-            quotas.require_room(target, size_bytes=size, files=len(rows))
+            quotas.require_room(target, size_bytes=total.used_bytes, files=total.used_files)
         except Refusal as refusal:
             said.append(refusal.detail)
     return Plan(
-        files=len(rows),
-        size_bytes=size,
-        whole=tuple(sorted(whole)),
-        going=tuple(r.pk for r in rows if r.name not in whole and r.pk not in staying),
-        copied=tuple(row.pk for row in rows if row.pk in staying),
+        files=total.used_files,
+        size_bytes=total.used_bytes,
+        whole=going.whole.count(),
+        named=tuple(going.whole.order_by("name").values_list("name", flat=True)[:_NAMED]),
+        going=total.used_files - of_whole - copied,
+        copied=copied,
         obstacles=tuple(said),
     )
 
 
-def _whole_packages(rows: Sequence[_Row], staying: Collection[int], target: Account) -> set[str]:
-    """The packages of which all files stand in the channel and go, and that have no namesake
-    there."""
-    here: dict[int, set[int]] = {}
-    for row in rows:
-        here.setdefault(row.package_id, set()).add(row.pk)
-    names = {row.package_id: row.name for row in rows}
-    present: dict[int, int] = {}
-    for some in batched(sorted(here), AT_ONCE):
-        counted = PackageFile.objects.present().filter(package__in=some).order_by()
-        present |= dict(counted.values_list("package_id").annotate(count=Count("pk")))
-    taken = _namesakes(target, set(names.values()))
-    return {
-        names[package_id]
-        for package_id, files in here.items()
-        if not files & set(staying)
-        and present.get(package_id) == len(files)
-        and names[package_id] not in taken
-    }
-
-
-def _namesakes(target: Account, names: Collection[str]) -> dict[str, Package]:
-    found: dict[str, Package] = {}
-    for some in batched(sorted(names), AT_ONCE):
-        rows = Package.objects.filter(account=target, name__in=some)
-        found |= {package.name: package for package in rows}
-    return found
-
-
-def _target_obstacles(by: Identity, transfer: ChannelTransfer, rows: Sequence[_Row]) -> list[str]:
+def _target_obstacles(by: Identity, transfer: ChannelTransfer, going: _Going) -> list[str]:
     target, channel = transfer.target, transfer.channel
     names = {"channel": channel.name, "account": target.name}
     said: list[str] = []
@@ -314,14 +316,13 @@ def _target_obstacles(by: Identity, transfer: ChannelTransfer, rows: Sequence[_R
             )
             % names
         )
-    if any(row.leaving_until for row in rows):
+    if going.files.filter(leaving_until__isnull=False).exists():
         said.append(
             gettext("A file of %(channel)s is just being replaced. Try again in ten minutes.")
             % names
         )
-    said += _locked_obstacles(transfer.source, rows)
-    said += _namesake_obstacles(target, rows)
-    said += _file_obstacles(target, rows)
+    said += _package_obstacles(target, going)
+    said += _file_obstacles(target, going)
     offered_by = transfer.offered_by
     if offered_by is not None and not rights.may_administer(
         Identity(user=offered_by), transfer.source
@@ -333,77 +334,43 @@ def _target_obstacles(by: Identity, transfer: ChannelTransfer, rows: Sequence[_R
     return said
 
 
-def _locked_obstacles(source: Account, rows: Iterable[_Row]) -> list[str]:
-    here = {row.package_id for row in rows}
-    locked = Package.objects.select_related("account").filter(
-        account=source, locked_at__isnull=False
-    )
-    return [package_locked(package).detail for package in locked if package.pk in here]
+def _package_obstacles(target: Account, going: _Going) -> list[str]:
+    locked = going.packages.filter(locked_at__isnull=False).select_related("account")
+    said = [package_locked(package).detail for package in locked.order_by("pk")[:_MOST_SAID]]
+    for some in batched(_all_keys(going.namesakes), AT_ONCE):
+        theirs = Package.objects.filter(pk__in=some).order_by("name")
+        private = dict(theirs.values_list("name", "is_private"))
+        said += [closed.detail for closed in closed_among(target, private).values()]
+        ours = going.packages.filter(name__in=private).order_by("name")
+        said += [
+            gettext("%(package)s is private in one of the two accounts and public in the other.")
+            % {"package": name}
+            for name, is_private in ours.values_list("name", "is_private")
+            if is_private != private[name]
+        ]
+        if len(said) >= _MOST_SAID:
+            break
+    return said[:_MOST_SAID]
 
 
-def _namesake_obstacles(target: Account, rows: Iterable[_Row]) -> list[str]:
-    private = {row.name: row.is_private for row in rows}
-    said = [closed.detail for closed in closed_among(target, private).values()]
-    for name, package in sorted(_namesakes(target, private).items()):
-        if package.is_private != private[name]:
-            said.append(
-                gettext(
-                    "%(package)s is private in one of the two accounts and public in the other."
-                )
-                % {"package": name}
-            )
-    return said
-
-
-def _file_obstacles(target: Account, rows: Sequence[_Row]) -> list[str]:
+def _file_obstacles(target: Account, going: _Going) -> list[str]:
     """Other files of the same names: those that are there, and those that an immutable channel
     remembers."""
-    mine = {row.key: row.sha256 for row in rows}
-    other, buried = list[Key](), list[Key]()
-    for row in _known(target, rows):
-        if row.is_there and row.sha256 != mine[row.key]:
-            other.append(row.key)
-        elif not row.is_there and row.sha256 != mine[row.key]:
-            buried.append(row.key)
-    other += immutable_channels(target, buried)
-    if not other:
+    differing = _same_name(target).exclude(sha256=OuterRef("sha256"))
+    there, gone = differing.filter(deleted_at=None), differing.exclude(deleted_at=None)
+    other = going.files.filter(Q(Exists(there)) | Q(Exists(gone)) & _promised(target))
+    count = other.count()
+    if not count:
         return []
-    named = ", ".join(filename for _, filename in sorted(other)[:_TOLD])
+    first = other.order_by("subdir", "filename").values_list("filename", flat=True)[:_TOLD]
     return [
         ngettext(
             "%(account)s has or had another file of the name %(names)s.",
             "%(account)s has or had other files of %(n)s of the names, such as %(names)s.",
-            len(other),
+            count,
         )
-        % {"account": target.name, "names": named, "n": Number(len(other))}
+        % {"account": target.name, "names": ", ".join(first), "n": Number(count)}
     ]
-
-
-class _Known(NamedTuple):
-    """A file of the other account whose name comes with the channel."""
-
-    pk: int
-    key: Key
-    sha256: str
-    is_there: bool
-
-
-def _known(target: Account, rows: Sequence[_Row]) -> list[_Known]:
-    wanted = {row.key for row in rows}
-    found: list[_Known] = []
-    for some in batched(sorted(wanted), AT_ONCE):
-        files = PackageFile.objects.filter(
-            account=target,
-            subdir__in={subdir for subdir, _ in some},
-            filename__in={filename for _, filename in some},
-        )
-        columns = files.values_list("pk", "subdir", "filename", "sha256", "deleted_at")
-        found += [
-            _Known(pk, (subdir, filename), sha256, deleted_at is None)
-            for pk, subdir, filename, sha256, deleted_at in columns
-            if (subdir, filename) in wanted
-        ]
-    return list({row.pk: row for row in found}.values())
 
 
 # --- Accepting -----------------------------------------------------------------------------------
@@ -453,31 +420,28 @@ def _take_over(by: Identity, transfer: ChannelTransfer) -> Channel:
     held = _held(transfer)
     source, target = held.source, held.target
     rights.require_admin(by, target, Ability.ADMINISTER)
-    rows = _rows(held.channel)
-    own = Package.objects.filter(account=target, name__in={row.name for row in rows})
-    packages = hold_packages(
-        {row.package_id for row in rows} | set(own.values_list("pk", flat=True))
-    )
-    hold_files([row.pk for row in rows])
+    packages = _hold(_Going(held.channel, source, target))
     # Uploads that are on their way hold it too, or find that it is another account's.
     channel = Channel.objects.select_for_update().get(pk=held.channel_id)
     channel.account = source
-    rows = _rows(channel)
-    if {row.package_id for row in rows} - packages.keys():
+    going = _Going(channel, source, target)
+    coming = _all_keys(going.packages)
+    if not all(_holds(packages, pk) for pk in coming):
         raise Conflict(gettext("A channel changed meanwhile. Look again."))
-    plan = _plan(by, held, rows)
+    plan = plan_of(by, held)
     if plan.obstacles:
         raise Conflict(together(plan.obstacles))
-    _hide_what_stays_private(channel, target, {row.name for row in rows})
-    _make_room(target, rows)
-    _give_packages(source, target, [p for p in packages.values() if p.name in plan.whole])
-    split = {row.name for row in rows} - set(plan.whole)
-    private = {row.name for row in rows if row.is_private}
-    theirs = packages_of(target, split, private=private & split)
-    _give_files(target, plan.going)
-    _copy_files(by, channel, target, plan.copied)
+    _hide_what_stays_private(channel, target, going)
+    _make_room(target, going)
+    whole = _all_keys(going.whole)
+    _give_packages(source, target, whole)
+    split = array("q", (pk for pk in coming if not _holds(whole, pk)))
+    theirs = _packages_of(target, split)
+    _give_files(target, going)
+    _copy_files(by, channel, target, going)
     _change_channel(channel, source, target)
-    follow_newest([*theirs.values(), *(p for p in packages.values() if p.name not in plan.whole)])
+    for some in batched(theirs + split, AT_ONCE):
+        follow_newest(Package.objects.filter(pk__in=some))
     quotas.require_kept_within(target)
     held.end(ChannelTransfer.State.ACCEPTED, by.name)
     detail = {"thing": "channel", "files": plan.files, "size": plan.size_bytes}
@@ -485,52 +449,82 @@ def _take_over(by: Identity, transfer: ChannelTransfer) -> Channel:
     return channel
 
 
-def _hide_what_stays_private(channel: Channel, target: Account, coming: Collection[str]) -> None:
+def _hold(going: _Going) -> array[int]:
+    """Hold all packages concerned, then the files; the keys of the packages, in their order."""
+    concerned = Q(pk__in=going.packages.values("pk")) | Q(pk__in=going.namesakes.values("pk"))
+    packages = _all_keys(Package.objects.filter(concerned))
+    for some in batched(packages, AT_ONCE):
+        hold_packages(some)
+    for some in _keys(going.files):
+        keep_files(some)
+    return packages
+
+
+def _holds(keys: array[int], key: int) -> bool:
+    place = bisect_left(keys, key)
+    return place < len(keys) and keys[place] == key
+
+
+def _hide_what_stays_private(channel: Channel, target: Account, going: _Going) -> None:
     """The channel says what stood in it once; private names among them are shown to nobody else
     by its new account."""
     once = Removal.objects.filter(channel=channel).values("package_name")
     private = Package.objects.filter(account=channel.account, is_private=True, name__in=once)
-    names = set(private.values_list("name", flat=True)) - set(coming)
-    known = _namesakes(target, names)
-    public = [name for name, package in known.items() if not package.is_private]
-    Removal.objects.filter(channel=channel, package_name__in=public).delete()
     now = timezone.now()
-    Package.objects.bulk_create(
-        Package(account=target, name=name, is_private=True, deleted_at=now)
-        for name in sorted(names - known.keys())
-    )
+    for some in batched(_all_keys(private.exclude(pk__in=going.packages.values("pk"))), AT_ONCE):
+        names = set(Package.objects.filter(pk__in=some).values_list("name", flat=True))
+        known = dict(
+            Package.objects.filter(account=target, name__in=names).values_list("name", "is_private")
+        )
+        public = [name for name, is_private in known.items() if not is_private]
+        Removal.objects.filter(channel=channel, package_name__in=public).delete()
+        Package.objects.bulk_create(
+            Package(account=target, name=name, is_private=True, deleted_at=now)
+            for name in sorted(names - known.keys())
+        )
 
 
-def _make_room(target: Account, rows: Sequence[_Row]) -> None:
+def _make_room(target: Account, going: _Going) -> None:
     """Let go of what is left of deleted files of the same names."""
-    gone = [row.pk for row in _known(target, rows) if not row.is_there]
-    for some in batched(gone, AT_ONCE):
-        PackageFile.objects.filter(pk__in=some).delete()
+    gone = _same_name(target).exclude(deleted_at=None).values("pk")
+    for some in _keys(going.files.filter(Exists(gone))):
+        left = PackageFile.objects.filter(pk__in=some).values_list(Subquery(gone), flat=True)
+        PackageFile.objects.filter(pk__in=list(left)).delete()
 
 
-def _give_packages(source: Account, target: Account, packages: Sequence[Package]) -> None:
-    for package in packages:
-        Collaborator.objects.filter(package=package).delete()
-        change_account(package, source, target)
+def _give_packages(source: Account, target: Account, whole: array[int]) -> None:
+    for some in batched(whole, AT_ONCE):
+        Collaborator.objects.filter(package__in=some).delete()
+        for package in Package.objects.filter(pk__in=some).order_by("pk"):
+            change_account(package, source, target)
 
 
-def _give_files(target: Account, going: Sequence[int]) -> None:
+def _packages_of(target: Account, split: array[int]) -> array[int]:
+    """Have the other account have packages of these names; their keys."""
+    found: array[int] = array("q")
+    for some in batched(split, AT_ONCE):
+        rows = Package.objects.filter(pk__in=some).order_by("pk")
+        private = dict(rows.values_list("name", "is_private"))
+        hidden = {name for name, is_private in private.items() if is_private}
+        theirs = packages_of(target, set(private), private=hidden)
+        found.extend(package.pk for package in theirs.values())
+    return found
+
+
+def _give_files(target: Account, going: _Going) -> None:
     theirs = Package.objects.filter(account=target, name=OuterRef("name")).values("pk")
-    known = PackageFile.objects.filter(
-        account=target, subdir=OuterRef("subdir"), filename=OuterRef("filename")
-    )
-    for some in batched(going, AT_ONCE):
+    for some in _keys(going.leaving):
         # What they have already, of the same bytes, is put into the channel instead.
-        files = PackageFile.objects.filter(pk__in=some).exclude(Exists(known))
+        files = PackageFile.objects.filter(pk__in=some).exclude(Exists(_same_name(target)))
         files.update(account=target, package=Subquery(theirs))
         left = PackageFile.objects.filter(pk__in=some).exclude(account=target)
         _point_to_theirs(target, list(left.values_list("pk", flat=True)))
 
 
-def _copy_files(by: Identity, channel: Channel, target: Account, copied: Sequence[int]) -> None:
-    for some in batched(copied, AT_ONCE):
-        files = list(PackageFile.objects.filter(pk__in=some).order_by("pk"))
-        copy_rows(by=by, account=target, files=files)
+def _copy_files(by: Identity, channel: Channel, target: Account, going: _Going) -> None:
+    for some in _keys(going.staying):
+        files = PackageFile.objects.filter(pk__in=some).only("subdir", "filename").order_by("pk")
+        copy_rows(by=by, account=target, files=list(files))
         _point_to_theirs(target, some, channel)
 
 

@@ -36,6 +36,13 @@ def hold_files(ids: Collection[int]) -> dict[int, PackageFile]:
     return found
 
 
+def keep_files(ids: Collection[int]) -> None:
+    """`hold_files` for some hundreds of which nobody needs the rows."""
+    if connection.vendor == "postgresql":
+        rows = PackageFile.objects.filter(pk__in=ids).order_by("pk").select_for_update()
+        list(rows.values_list("pk", flat=True))
+
+
 def hold_channels(ids: Collection[int]) -> list[Channel]:
     """Those of the channels that are there, which stay; nobody patches or deletes them.
 

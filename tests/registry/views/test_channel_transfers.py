@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from django.core import mail
 from django.test import Client
@@ -9,7 +11,7 @@ from django.test import Client
 from accounts.models import Account, Event
 from registry import channel_transfers, jobs, placement
 from registry.channels import change_channel, create_channel
-from registry.models import Channel, ChannelTransfer, Package, PackageFile
+from registry.models import Channel, ChannelFile, ChannelTransfer, Package, PackageFile
 from registry.placement import copy_file
 from tests.builders import build_conda
 from tests.cast import Person
@@ -17,6 +19,7 @@ from tests.conda_client import ChannelAddress, get, run_pending_tasks
 from tests.factories import PASSWORD, make_user
 from tests.registry.api.world import World
 from tests.registry.views.browsers import text_of
+from tests.registry.views.test_lists import make_files
 
 DEV = ChannelAddress("acme", "dev")
 
@@ -170,3 +173,90 @@ def test_a_large_channel_is_taken_over_by_a_job_that_may_begin_twice(
     assert channel.account.name == "gus"
     run_pending_tasks()
     assert names_in("acme", "dev", gus) == ["hello-1.0-0.conda", "lonely-2.0-0.conda"]
+
+
+def of_each_kind(owner: Person, gus: Person) -> None:
+    """A channel dev with what goes as a whole, what goes alone, and what stays for either reason;
+    gus has one of the files, and what is left of another."""
+    hello = filled_with_two(owner)
+    account = hello.account
+    copy_file(by=gus.identity, file=hello, account_name="gus")
+    mixed = {n: build_conda("mixed", n) for n in ("1.0", "2.0", "3.0")}
+    for built in mixed.values():
+        owner.upload(built, to=DEV)
+    promise = create_channel(by=owner.identity, account=account, name="promise")
+    for version in ("1.0", "2.0"):
+        file = PackageFile.objects.get(account=account, name="mixed", version=version)
+        placement.add_to_channel(by=owner.identity, file=file, channel=promise)
+    placement.remove_from_channel(by=owner.identity, file=file, channel=promise)
+    change_channel(by=owner.identity, channel=promise, is_immutable=True)
+    buried = build_conda("mixed", "3.0", files={"else.txt": b"else"})
+    assert gus.upload(buried, to=ChannelAddress("gus")).status_code == 201
+    gone = PackageFile.objects.get(account=gus.user.account, name="mixed")
+    placement.delete_files(by=gus.identity, files=[gone])
+
+
+def filled_with_two(owner: Person) -> PackageFile:
+    filled(owner)
+    assert owner.upload(build_conda("second", "1.0"), to=DEV).status_code == 201
+    return PackageFile.objects.get(account__name="acme", filename="hello-1.0-0.conda")
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 500])
+def test_what_goes_and_what_stays_is_the_same_however_much_is_done_at_once(
+    confirmed: Person, gus: Person, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    of_each_kind(confirmed, gus)
+    address = offered(confirmed)
+    page = text_of(gus.client.get(address))
+    assert "Packages that come as a whole (2): lonely, second" in page
+    assert "1 file of other packages comes too." in page
+    assert "3 files stay with acme as well" in page
+
+    monkeypatch.setattr(channel_transfers, "AT_ONCE", at_once)
+    gus.client.post(f"{address}/accept")
+    jobs.run_due()
+    run_pending_tasks()
+
+    files = PackageFile.objects.present().order_by("filename")
+    stand = {
+        name: list(files.filter(account__name=name).values_list("filename", flat=True))
+        for name in ("acme", "gus")
+    }
+    here = ["hello-1.0-0.conda", "lonely-2.0-0.conda"]
+    mixed = [f"mixed-{n}.0-0.conda" for n in (1, 2, 3)]
+    assert stand["gus"] == [*here, *mixed, "second-1.0-0.conda"]
+    assert {"hello-1.0-0.conda", *mixed[:2]} <= set(stand["acme"])
+    assert not {"lonely-2.0-0.conda", mixed[2], "second-1.0-0.conda"} & set(stand["acme"])
+    assert names_in("gus", "dev", gus) == stand["gus"]
+    assert names_in("acme", "promise", confirmed) == mixed[:1]
+    for package in Package.objects.filter(account__name="gus", deleted_at=None):
+        assert package.latest_version, package.name
+        assert not package.files.exclude(account=package.account).exists()
+
+
+def test_no_more_than_some_files_of_a_large_channel_are_held_at_once(
+    confirmed: Person, gus: Person
+) -> None:
+    channel = filled(confirmed)
+    main = Channel.objects.get(account=channel.account, name="main")
+    lonely = Package.objects.get(account=channel.account, name="lonely")
+    make_files(lonely.account, lonely, [f"3.{n}" for n in range(1500)], channel)
+    made = PackageFile.objects.filter(package=lonely, subdir="noarch")
+    ChannelFile.objects.bulk_create(ChannelFile.of(file, main) for file in made)
+    address = offered(confirmed)
+    assert "1,502 files stay with acme" in text_of(gus.client.get(address))
+
+    tracemalloc.start()
+    try:
+        answer = gus.client.post(f"{address}/accept")
+        jobs.run_due()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert answer.headers["Location"].startswith("/-/jobs/")
+    channel.refresh_from_db()
+    assert channel.account.name == "gus"
+    assert PackageFile.objects.filter(account=channel.account).count() == 3002
+    assert peak_bytes < 6_000_000
