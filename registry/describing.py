@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -17,12 +17,14 @@ from registry.models.package import DESCRIPTION_FIELDS
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A file that comes into a channel, and what it says of its package."""
+    """A file that comes into a channel, and what it says of its package; of one that was here
+    before, that is read when it describes its package."""
 
     package: Package
     version: str
-    license: str
-    about: Mapping[str, object]
+    license: str = ""
+    about: Mapping[str, object] | None = None
+    file_id: int | None = None
 
 
 def shown_packages(packages: Iterable[Package]) -> set[int]:
@@ -60,8 +62,7 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
         chosen[row.pk] = newcomer
         if not channel.is_private:
             shown.add(row.pk)
-    for newcomer in chosen.values():
-        said = said_by(newcomer)
+    for newcomer, said in _all_said(chosen.values()):
         if newcomer.package.pk in without_files:
             _pin_what_was_said_before(newcomer.package, said)
         for field, value in said.items():
@@ -70,6 +71,19 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
     # Not the whole rows: they may have been made private since they were read.
     described = [newcomer.package for newcomer in chosen.values()]
     bulk.update(described, ("latest_version", *DESCRIPTION_FIELDS))
+
+
+def _all_said(newcomers: Collection[Newcomer]) -> Iterator[tuple[Newcomer, dict[str, str]]]:
+    unread = [one.file_id for one in newcomers if one.about is None]
+    rows = PackageFile.objects.only("index", "about").in_bulk(unread) if unread else {}
+    for one in newcomers:
+        row = None if one.file_id is None else rows.get(one.file_id)
+        yield one, said_by(one) if row is None else _said_by_file(one.package, row)
+
+
+def _said_by_file(package: Package, file: PackageFile) -> dict[str, str]:
+    own_license = str(file.index.get("license") or "")
+    return said_by(Newcomer(package, "", own_license, file.about))
 
 
 def _pin_what_was_said_before(package: Package, said: Mapping[str, str]) -> None:
@@ -94,7 +108,7 @@ _LENGTHS = {
 def said_by(newcomer: Newcomer) -> dict[str, str]:
     """What a file says of its package, in the fields that describe one."""
     own = {"license": newcomer.license} if newcomer.license else {}
-    about = description_fields({**newcomer.about, **own})
+    about = description_fields({**(newcomer.about or {}), **own})
     return _fitted({field: about[_ABOUT[field]] for field in DESCRIPTION_FIELDS})
 
 
@@ -137,8 +151,7 @@ def redescribe(package: Package, fields: Collection[str]) -> dict[str, str]:
     newest = _newest_first(in_public).first() or _newest_first(files).first()
     if newest is None:
         return dict.fromkeys(fields, "")
-    own_license = str(newest.index.get("license") or "")
-    said = said_by(Newcomer(package, newest.version, own_license, newest.about))
+    said = _said_by_file(package, newest)
     return {field: said[field] for field in fields}
 
 

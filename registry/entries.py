@@ -7,7 +7,7 @@ elsewhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -133,7 +133,8 @@ class Entry(NamedTuple):
     repodata_key: bytes
     version: str
     license: str
-    about: str | Mapping[str, object]
+    about: str | None
+    """As JSON; None: it is in the row of the file."""
     package: Package
 
     @classmethod
@@ -152,8 +153,8 @@ class Entry(NamedTuple):
             file.filename,
             repodata_key(file.filename, schema_version=file.schema_version),
             file.version,
-            str(file.index.get("license") or ""),
-            file.about,
+            "",
+            None,
             file.package,
         )
 
@@ -162,8 +163,8 @@ class Entry(NamedTuple):
         return Placed(self.file_id, self.subdir, self.package.name, self.filename)
 
     def newcomer(self) -> Newcomer:
-        about = self.about if isinstance(self.about, Mapping) else msgspec.json.decode(self.about)
-        return Newcomer(self.package, self.version, self.license, about)
+        about = None if self.about is None else msgspec.json.decode(self.about)
+        return Newcomer(self.package, self.version, self.license, about, self.file_id)
 
 
 def put_all(files: Iterable[PackageFile], channel: Channel, by: Identity) -> set[int]:

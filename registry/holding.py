@@ -12,6 +12,7 @@ from collections.abc import Collection
 from django.db import connection
 
 from registry.models import Channel, Package, PackageFile
+from registry.models.file import DETAILS
 from registry.rows import batched
 
 _AT_ONCE = 500
@@ -28,11 +29,17 @@ def hold_packages(ids: Collection[int]) -> dict[int, Package]:
 
 def hold_files(ids: Collection[int]) -> dict[int, PackageFile]:
     """The files as they are now, with their packages, of which `hold_packages` was asked before:
-    nobody puts them into a channel or takes them out of one."""
+    nobody puts them into a channel or takes them out of one. What is large of them is not read."""
     found: dict[int, PackageFile] = {}
     for some in batched(sorted(set(ids)), _AT_ONCE):
-        rows = PackageFile.objects.select_related("account", "package__account").filter(pk__in=some)
-        found |= {row.pk: row for row in rows.order_by("pk").select_for_update(of=("self",))}
+        rows = PackageFile.objects.defer(*DETAILS).filter(pk__in=some).order_by("pk")
+        held = {row.pk: row for row in rows.select_for_update()}
+        wanted = {row.package_id for row in held.values()}
+        packages = Package.objects.select_related("account").in_bulk(wanted)
+        for row in held.values():
+            row.package = packages[row.package_id]
+            row.account = row.package.account
+        found |= held
     return found
 
 

@@ -78,6 +78,17 @@ def add_files(*, by: Identity, files: Sequence[PackageFile], channel: Channel) -
     return _add(by, held, channel)
 
 
+def add_some(*, by: Identity, ids: Sequence[int], channel: Channel) -> set[int]:
+    """`add_files` for some of very many, within a transaction: it was asked for all of them who
+    may, and their packages are held."""
+    return _add(by, _present(hold_files(ids), dict.fromkeys(ids, channel.account_id)), channel)
+
+
+def remove_some(*, by: Identity, ids: Sequence[int], channel: Channel) -> set[int]:
+    """`remove_files`, as `add_some`."""
+    return _remove(by, _present(hold_files(ids), dict.fromkeys(ids, channel.account_id)), channel)
+
+
 def _require_placing(by: Identity, files: Sequence[PackageFile], channel: Channel) -> None:
     access.require_channel_write(by, channel)
     access.require_writing(by, channel.account, {file.name for file in files})
@@ -108,11 +119,15 @@ def _hold_present(files: Sequence[PackageFile]) -> list[PackageFile]:
     """The files as they are now, and until the end of the transaction: one that is being deleted
     must not be listed again."""
     hold_packages({file.package_id for file in files})
-    held = hold_files({file.pk for file in files})
-    found = [held[file.pk] for file in files if file.pk in held]
-    if len(found) < len(files) or any(file.deleted_at or file.leaving_until for file in found):
-        raise NotFound
     accounts = {file.pk: file.account_id for file in files}
+    return _present(hold_files(accounts), accounts)
+
+
+def _present(held: Mapping[int, PackageFile], accounts: Mapping[int, int]) -> list[PackageFile]:
+    """Files that are held, if all are there and of the accounts that they were of."""
+    found = [held[pk] for pk in accounts if pk in held]
+    if len(found) < len(accounts) or any(file.deleted_at or file.leaving_until for file in found):
+        raise NotFound
     if any(file.account_id != accounts[file.pk] for file in found):  # it was given away meanwhile
         raise NotFound
     return found

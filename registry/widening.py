@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -34,7 +34,7 @@ def add_all(*, by: Identity, files: QuerySet[PackageFile], destination: Destinat
     refuse_locked(channel)
     missing = files.exclude(entries__channel=channel)
     return sum(
-        len(placement.add_files(by=by, files=some, channel=channel)) for some in _held(missing)
+        len(placement.add_some(by=by, ids=some, channel=channel)) for some in _batches(missing)
     )
 
 
@@ -46,7 +46,7 @@ def remove_all(*, by: Identity, files: QuerySet[PackageFile], channel: Channel) 
     refuse_locked(channel)
     standing = files.filter(entries__channel=channel)
     return sum(
-        len(placement.remove_files(by=by, files=some, channel=channel)) for some in _held(standing)
+        len(placement.remove_some(by=by, ids=some, channel=channel)) for some in _batches(standing)
     )
 
 
@@ -74,14 +74,12 @@ def _names(files: QuerySet[PackageFile]) -> set[str]:
     return set(files.order_by().values_list("name", flat=True).distinct())
 
 
-def _held(files: QuerySet[PackageFile]) -> Iterator[list[PackageFile]]:
-    """The files, some at a time, as far as they are needed to name them; all of their packages
-    are held before the first of them, so that nobody waits for another crosswise."""
+def _batches(files: QuerySet[PackageFile]) -> Iterator[Sequence[int]]:
+    """The keys of the files, some at a time; all of their packages are held before the first of
+    them, so that nobody waits for another crosswise."""
     packages = files.order_by().values_list("package_id", flat=True).distinct()
     for some_packages in batched(sorted(packages), _AT_ONCE):
         hold_packages(some_packages)
     # Eight bytes for each of them: asking anew for every batch costs more than all else.
     ids = array("q", files.order_by("pk").values_list("pk", flat=True).iterator())
-    for some in batched(ids, _AT_ONCE):
-        rows = PackageFile.objects.filter(pk__in=some).order_by("pk")
-        yield list(rows.only("account_id", "package_id", "name", "filename"))
+    yield from batched(ids, _AT_ONCE)

@@ -10,6 +10,9 @@ from portal.sentences import Kept
 from registry.models.blob import Blob
 from registry.models.package import Package
 
+DETAILS = ("index", "about", "run_exports", "channeldata_flags", "findings")
+"""What is large of a file, and needed by few."""
+
 
 class PackageFileQuerySet(models.QuerySet["PackageFile"]):
     def present(self) -> Self:

@@ -21,12 +21,10 @@ from registry.api import patch_serializers as patch_shapes
 from registry.api import serializers as shapes
 from registry.api.views.channels import CHANNEL_NAME
 from registry.models import Channel, ChannelFile, PackageFile
+from registry.models.file import DETAILS
 from registry.patching import edit_record
 from registry.placement import add_to_channel, copy_file, delete_file, remove_from_channel
 from registry.publishing import Outcome
-
-# Large, and shown nowhere here.
-_DETAILS = ["index", "about", "run_exports", "channeldata_flags", "findings"]
 
 
 def _entries(identity: Identity, account: Account) -> QuerySet[ChannelFile]:
@@ -70,7 +68,7 @@ class Files(Endpoint):
             channel = access.find_channel(self.identity, account, wanted["channel"])
             standing = ChannelFile.objects.filter(channel=channel, file=OuterRef("pk"))
             files = files.filter(Exists(standing))
-        rows = shown_files(self.identity, found, files).defer("version_key", *_DETAILS)
+        rows = shown_files(self.identity, found, files).defer("version_key", *DETAILS)
         return self.page(rows, shapes.FileSerializer)
 
 
