@@ -11,16 +11,17 @@ from django.test import Client
 
 from accounts.models import Event, Organization
 from registry.collaboration import set_privacy
-from registry.models import Package, PackageFile, Release
-from tests.builders import build_conda
+from registry.models import Channel, Package, PackageFile, Release
+from tests.builders import BuiltPackage, build_conda
 from tests.cast import Person
 from tests.conda_client import ChannelAddress, get, run_pending_tasks
 from tests.factories import make_organization
 from tests.registry.api.world import publish
 from tests.registry.dialects.anaconda.calls import call, error, said
+from tests.registry.dialects.anaconda.staging import commit, send, stage
 
 # What `anaconda upload` says of a package before its first file.
-REGISTRATION = {
+REGISTRATION: dict[str, Any] = {
     "public": True,
     "publish": False,
     "public_attrs": {
@@ -224,6 +225,46 @@ def test_a_release_that_is_only_files_can_be_described(owner: Person, hello: Pac
 
     assert said(call("GET", "/release/acme/hello/1.0"))["public_attrs"]["summary"] == "One"
     error(call("PATCH", "/release/acme/hello/9.9", owner, body), 404)
+
+
+def as_the_client_uploads(by: Person, built: BuiltPackage, *, summary: str) -> bool:
+    """`anaconda upload`, with what it takes back when it fails; whether it went well."""
+    package, release = "/package/acme/hello", "/release/acme/hello/1.0"
+    attributes = {**REGISTRATION["public_attrs"], "summary": summary}
+    made = call("GET", package, by).status_code == 404
+    if made:
+        said(call("POST", package, by, {**REGISTRATION, "public_attrs": attributes}))
+    if call("GET", release, by).status_code == 404:
+        said(call("POST", release, by, {**RELEASE, "version": "1.0", "summary": summary}))
+    announced = stage(by, built)
+    if announced.status_code == 200:
+        form = said(announced)
+        assert send(form, built).status_code == 201
+        said(commit(by, built, form))
+        return True
+    if not said(call("GET", release, by))["distributions"]:
+        said(call("DELETE", release, by), 201)
+    if made and not said(call("GET", package, by))["files"]:
+        said(call("DELETE", package, by), 201)
+    return False
+
+
+@pytest.mark.parametrize("given", [None, "By hand"])
+def test_what_an_upload_that_failed_said_of_a_new_package_is_not_kept(
+    maintainer: Person, channel: ChannelAddress, given: str | None
+) -> None:
+    first = build_conda("hello", "1.0", about={"summary": "First"})
+    Channel.objects.update(is_locked=True)
+    assert not as_the_client_uploads(maintainer, first, summary=given or "First")
+    assert not Package.objects.filter(deleted_at=None).exists()
+
+    Channel.objects.update(is_locked=False)
+    second = build_conda("hello", "1.0", about={"summary": "Second"})
+    assert as_the_client_uploads(maintainer, second, summary=given or "Second")
+
+    row = Package.objects.get()
+    assert row.summary == (given or "Second")
+    assert ("summary" in row.pinned) == bool(given)
 
 
 # --- Removing ----------------------------------------------------------------------------------
