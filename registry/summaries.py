@@ -14,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 from django.db import transaction
 from django.db.models import TextField
+from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 
 from registry import current, edges
@@ -113,7 +114,7 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
             "subdir",
             # As text: of thousands of rows, few need to be understood.
             Cast("file__about", TextField()),
-            "file__index__timestamp",
+            KT("file__index__timestamp"),
             Cast("file__run_exports", TextField()),
             Cast("file__channeldata_flags", TextField()),
         )
@@ -131,7 +132,7 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
         for _, version, subdir, about, stamp, run_exports, traits in group:
             newest = about
             subdirs.add(subdir)
-            timestamp = max(timestamp, milliseconds(stamp or 0))
+            timestamp = max(timestamp, milliseconds(float(stamp or 0)))
             if run_exports not in _NOTHING:
                 exports[version] = decode(run_exports)
             if traits not in seen:

@@ -6,7 +6,7 @@ what holds for one of its files only, so take it for a hint.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import BinaryIO, Self
 
 import msgspec
@@ -54,6 +54,9 @@ class InstallTraits:
         return cls(**dict.fromkeys(found, True))
 
 
+_FLAGS = [field.name for field in fields(InstallTraits)]
+
+
 def channeldata_entry(
     *,
     name: str,
@@ -71,7 +74,8 @@ def channeldata_entry(
     CEP 38, alone among the formats, wants in seconds. ``run_exports`` maps versions to what they
     export; those that export nothing are left out.
     """
-    flags = asdict(traits or InstallTraits())
+    traits = traits or InstallTraits()
+    flags: dict[str, bool] = {name: getattr(traits, name) for name in _FLAGS}
     entry: dict[str, object] = {
         "activate.d": flags.pop("activate"),
         "deactivate.d": flags.pop("deactivate"),

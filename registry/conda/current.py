@@ -42,13 +42,12 @@ class VersionFacts(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 def required_name(dependency: str) -> str:
     """The name that a dependency asks for; empty if it can't be read."""
-    return _parse_dependency(dependency)[0]
+    return _name_and_rest(dependency)[0]
 
 
 def constraint(dependency: str) -> str:
     """What a dependency asks of the name, as it is written; empty if any version does."""
-    match = _DEPENDENCY.fullmatch(dependency[:MAX_SPEC_LENGTH].strip())
-    return " ".join(match[2].split()) if match else ""
+    return _name_and_rest(dependency)[1]
 
 
 def exact_version(dependency: str) -> bytes | None:
@@ -143,16 +142,32 @@ _WITH_BUILD = re.compile(r"={0,2}([^=<>!~,|()\[\]\s*]+)=([^=<>!~,|()\[\]\s]+)")
 _VERSION_IN_BRACKETS = re.compile(r"""\[(?:[^\[\]]*,)?\s*version\s*=\s*["']([^"'\[\]]*)["']""")
 
 
-@lru_cache(maxsize=4096)
+def _name_and_rest(dependency: str) -> tuple[str, str]:
+    """The name, and all that is asked of it; both empty if it can't be read."""
+    # Longer ones are not kept either.
+    return ("", "") if len(dependency) > MAX_SPEC_LENGTH else _split(dependency)
+
+
+# Of each record each dependency comes by, and few of them are then looked at closer.
+@lru_cache(maxsize=16_384)
+def _split(dependency: str) -> tuple[str, str]:
+    match = _DEPENDENCY.fullmatch(dependency.strip())
+    return (match[1].lower(), " ".join(match[2].split())) if match else ("", "")
+
+
 def _parse_dependency(dependency: str) -> tuple[str, _Requirement | None]:
     """The name, and what is asked of its version; ``None`` if that is nothing or unclear.
 
     Builds need no look: all builds of a version are chosen together.
     """
-    match = _DEPENDENCY.fullmatch(dependency[:MAX_SPEC_LENGTH].strip())
-    if match is None or len(dependency) > MAX_SPEC_LENGTH:
+    return ("", None) if len(dependency) > MAX_SPEC_LENGTH else _parse(dependency)
+
+
+@lru_cache(maxsize=4096)
+def _parse(dependency: str) -> tuple[str, _Requirement | None]:
+    name, rest = _name_and_rest(dependency)
+    if not name:
         return "", None
-    name, rest = match[1].lower(), " ".join(match[2].split())
     for separator in ",|":
         rest = rest.replace(f" {separator}", separator).replace(f"{separator} ", separator)
     version, _, _build = rest.partition(" ")
