@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +384,30 @@ def test_a_killed_import_goes_on_where_it_was(
     }
     assert set(blobs) == {built.sha256 for built in GOOD}
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in blobs.items())
+
+
+def test_indexes_are_made_beside_each_other_and_a_killed_one_is_made_again(
+    prepared_data: PreparedData, tmp_path: Path
+) -> None:
+    """Noarch, linux-64 and the channel's own files, each by a process."""
+    order = tmp_path / "crash"
+    env = prepared_data.copy_to(tmp_path / "data")
+    env["CONDARIUM_FAILPOINT"] = str(order)
+    command = ["import", str(folder_of(tmp_path / "source", *GOOD)), "maria"]
+    order.write_text("shards-written", encoding="ascii")
+
+    killed = run_manage(command, env)
+    assert killed.returncode == 1
+    assert "A process that makes an index was ended" in killed.stderr
+    assert "Traceback" not in killed.stderr
+
+    again = run_manage(command, env)
+    assert again.returncode == 0, again.stderr
+    assert "3 were there" in again.stdout
+    with sqlite3.connect(tmp_path / "data" / "condarium.sqlite3") as database:
+        counts = database.execute("SELECT subdir, record_count FROM registry_publishedindex")
+        assert dict(counts) == {"": 0, "noarch": 2, "linux-64": 1}
+        assert database.execute("SELECT count(*) FROM registry_stalemark").fetchone() == (0,)
 
 
 def test_ctrl_c_while_the_index_is_written_leaves_the_rest_for_another_time(

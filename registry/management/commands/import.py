@@ -5,17 +5,23 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, connection, connections
 
 from accounts.identity import OPERATOR, Identity
 from accounts.management.acting import ActingCommand, find_account, find_user
@@ -330,10 +336,10 @@ class Command(ActingCommand):
         ids = set(channels.values_list("pk", flat=True))
         deadline = time.monotonic() + _INDEXING_SECONDS
         while due := [(pk, subdir) for pk, subdir in indexing.overdue() if pk in ids]:
-            for pk, subdir in due:
+            for _, subdir in due:
                 self._line(f"Indexing {subdir or 'the channel'} …")
-                if not indexing.bring_up_to_date(pk, subdir):
-                    time.sleep(0.2)  # a worker is at it
+            if not all(_indexed(due)):
+                time.sleep(0.2)  # a worker is at it
             if time.monotonic() > deadline:
                 raise CommandError("Another worker holds an index and does not finish. Look at it.")
 
@@ -419,3 +425,30 @@ def _require_linkable(source: Source, path: str) -> None:
     incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
     if Path(path).stat().st_dev != incoming.stat().st_dev:
         raise SourceUnusable(f"{path} is in another file system: leave --link out.")
+
+
+def _indexed(pairs: Sequence[indexing.Pair]) -> list[bool]:
+    """Whether each index is up to date now, and not a worker at it.
+
+    Making one from nothing takes one processor for as long as it takes; of several, each is made
+    by a process of its own.
+    """
+    count = min(len(pairs), os.cpu_count() or 1)
+    # A copy of this process can't go on with its transaction, its threads, or connections to S3.
+    is_alone = not (connection.in_atomic_block or settings.S3_BUCKET)
+    if count < 2 or not is_alone or threading.active_count() > 1:
+        return [indexing.bring_up_to_date(*pair) for pair in pairs]
+    connections.close_all()
+    # Ctrl-C ends them at once; what they held is then free.
+    with ProcessPoolExecutor(
+        count,
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_DFL),
+    ) as pool:
+        try:
+            return list(pool.map(indexing.bring_up_to_date, *zip(*pairs, strict=True)))
+        except BrokenProcessPool as error:
+            raise CommandError(
+                f"A process that makes an index was ended, most likely for want of memory. {_AGAIN}"
+            ) from error
