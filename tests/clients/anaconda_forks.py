@@ -5,6 +5,7 @@ Run by the Python of ``.venv-clients``. Reads what is to be run, a line of JSON 
 what became of it.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -16,6 +17,8 @@ app = importlib.import_module("anaconda_cli_base.cli").app
 
 
 def main() -> None:
+    # A child that ends looks through all there is for garbage, and copies it by that.
+    gc.freeze()
     for line in sys.stdin:
         job = json.loads(line)
         with (
