@@ -6,9 +6,7 @@ test that caused it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import (
@@ -22,11 +20,11 @@ from playwright.sync_api import (
 )
 from pytest_django.live_server_helper import LiveServer
 
-_CHROMIUM = Path("/usr/bin/chromium")
+from tests.chromium import chromium
+
 # For what comes at once, unless the machine is busy with other tests.
 PATIENCE_MS = 45_000
 expect.set_options(timeout=PATIENCE_MS)
-_REQUIRED = os.environ.get("CONDARIUM_REQUIRE_CHROMIUM") == "1"
 REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy violated: ${event.violatedDirective} by ${event.blockedURI}`);
@@ -37,16 +35,13 @@ document.addEventListener("securitypolicyviolation", (event) => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """For one module only: while playwright runs, nothing else can run an event loop here."""
-    if not _CHROMIUM.exists():
-        if _REQUIRED:
-            pytest.fail(f"{_CHROMIUM} is missing, and CONDARIUM_REQUIRE_CHROMIUM=1 asks for it.")
-        pytest.skip(f"{_CHROMIUM} is missing: install Debian's package chromium.")
+    executable = chromium()
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright's loop counts as running in this thread, so Django takes the ORM calls of
         # tests for asynchronous ones.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         browser = playwright.chromium.launch(
-            executable_path=str(_CHROMIUM),
+            executable_path=str(executable),
             # One process less, which takes an eighth off what a page costs.
             args=["--no-sandbox", "--disable-dev-shm-usage", "--in-process-gpu"],
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chromium import chromium
 from tests.servers import (
     LiveServer,
     PostgresServer,
@@ -199,13 +200,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def clicked_token(deployment: Deployment) -> str:
     """A token of the organization, made in a real browser."""
-    if not Path("/usr/bin/chromium").exists():
-        if os.environ.get("CONDARIUM_REQUIRE_CHROMIUM") == "1":
-            pytest.fail("/usr/bin/chromium is missing, and CONDARIUM_REQUIRE_CHROMIUM=1.")
-        pytest.skip("/usr/bin/chromium is missing: install Debian's package chromium.")
-    printed = run_client(
-        "make_token.py", deployment.url, "neutrons", "ci", home=deployment.folder, text=PASSWORD
-    )
+    where = (deployment.url, "neutrons", "ci", str(chromium()))
+    printed = run_client("make_token.py", *where, home=deployment.folder, text=PASSWORD)
     return printed.strip()
 
 

@@ -1,6 +1,6 @@
 """Make a token by clicking, in Chromium, as an admin does: prints what the page shows once.
 
-``python make_token.py URL ACCOUNT NAME``; the password comes on standard input.
+``python make_token.py URL ACCOUNT NAME CHROMIUM``; the password comes on standard input.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import sys
 from playwright.sync_api import sync_playwright
 
 
-def main(url: str, account: str, name: str, password: str) -> str:
+def main(url: str, account: str, name: str, executable: str, password: str) -> str:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         page = browser.new_page(base_url=url)
         page.set_default_timeout(45_000)
@@ -32,5 +32,5 @@ def main(url: str, account: str, name: str, password: str) -> str:
 
 
 if __name__ == "__main__":
-    url, account, name = sys.argv[1:4]
-    print(main(url, account, name, sys.stdin.read()))  # noqa: T201 - read by the test
+    url, account, name, executable = sys.argv[1:5]
+    print(main(url, account, name, executable, sys.stdin.read()))  # noqa: T201 - read by the test
