@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from django.db.models import Exists, OuterRef, QuerySet
 
 from portal.errors import InvalidInput
@@ -23,7 +24,8 @@ class Newcomer:
     package: Package
     version: str
     license: str = ""
-    about: Mapping[str, object] | None = None
+    about: Mapping[str, object] | str | None = None
+    """``info/about.json``, read or as text."""
     file_id: int | None = None
 
 
@@ -32,7 +34,7 @@ def shown_packages(packages: Iterable[Package]) -> set[int]:
     standing = ChannelFile.objects.filter(
         file__package=OuterRef("pk"), channel__visibility=Channel.Visibility.PUBLIC
     )
-    ids = [package.pk for package in packages]
+    ids = {package.id for package in packages}
     shown = Package.objects.filter(Exists(standing), pk__in=ids).order_by()
     return set(shown.values_list("pk", flat=True))
 
@@ -47,11 +49,11 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
     """
     shown = set(shown)
     newcomers = list(newcomers)
-    without_files = {one.package.pk for one in newcomers if not one.package.latest_version}
+    without_files = {one.package.id for one in newcomers if not one.package.latest_version}
     chosen: dict[int, Newcomer] = {}
     for newcomer in newcomers:
         row = newcomer.package
-        is_shown = row.pk in shown
+        is_shown = row.id in shown
         if is_shown and channel.is_private:
             continue
         latest = row.latest_version
@@ -59,11 +61,11 @@ def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]
         if follows and latest and sort_key(newcomer.version) < sort_key(latest):
             continue
         row.latest_version = newcomer.version
-        chosen[row.pk] = newcomer
+        chosen[row.id] = newcomer
         if not channel.is_private:
-            shown.add(row.pk)
+            shown.add(row.id)
     for newcomer, said in _all_said(chosen.values()):
-        if newcomer.package.pk in without_files:
+        if newcomer.package.id in without_files:
             _pin_what_was_said_before(newcomer.package, said)
         for field, value in said.items():
             if field not in newcomer.package.pinned:
@@ -108,7 +110,10 @@ _LENGTHS = {
 def said_by(newcomer: Newcomer) -> dict[str, str]:
     """What a file says of its package, in the fields that describe one."""
     own = {"license": newcomer.license} if newcomer.license else {}
-    about = description_fields({**(newcomer.about or {}), **own})
+    about = newcomer.about or {}
+    if isinstance(about, str):
+        about = msgspec.json.decode(about, type=dict[str, object])
+    about = description_fields({**about, **own})
     return _fitted({field: about[_ABOUT[field]] for field in DESCRIPTION_FIELDS})
 
 

@@ -12,8 +12,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-import msgspec
-
 from accounts.identity import Identity
 from registry import patched, ringing
 from registry.conda.facts import FileFacts
@@ -163,8 +161,7 @@ class Entry(NamedTuple):
         return Placed(self.file_id, self.subdir, self.package.name, self.filename)
 
     def newcomer(self) -> Newcomer:
-        about = None if self.about is None else msgspec.json.decode(self.about)
-        return Newcomer(self.package, self.version, self.license, about, self.file_id)
+        return Newcomer(self.package, self.version, self.license, self.about, self.file_id)
 
 
 def put_all(files: Iterable[PackageFile], channel: Channel, by: Identity) -> set[int]:
@@ -188,7 +185,7 @@ def put_entries(
         old = [entry for entry in old if entry.file_id not in there]
     if not entries:
         return set()
-    shown = shown_packages({entry.package for entry in entries})
+    shown = shown_packages(entry.package for entry in entries)
     bulk.insert(
         ChannelFile,
         ("file_id", "subdir", "filename", "name", "repodata_key"),
@@ -260,7 +257,7 @@ def tell_replaced(entries: Sequence[Entry], channels: Iterable[Channel]) -> None
         ChannelFile.objects.filter(channel=channel_id, file=entry.file_id).update(
             repodata_key=entry.repodata_key
         )
-    shown = shown_packages({entry.package for entry in entries})
+    shown = shown_packages(entry.package for entry in entries)
     for channel_id, some in here.items():
         channel = held[channel_id]
         describe((entry.newcomer() for entry in some), channel, shown=shown)
