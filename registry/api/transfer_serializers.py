@@ -47,6 +47,7 @@ class ChannelTransferSerializer(serializers.ModelSerializer[ChannelTransfer]):
 class StartedJobSerializer(serializers.ModelSerializer[Job]):
     """What takes longer than a request; its page tells how far it is."""
 
+    title = serializers.CharField()
     url = serializers.SerializerMethodField()
 
     class Meta:
