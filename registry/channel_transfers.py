@@ -18,13 +18,12 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from accounts import rights
-from accounts.emails import send_transfer_offered
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
-from portal.errors import Conflict, NotFound, Refusal
+from portal.errors import Conflict, Refusal
 from portal.sentences import Number, gettext, ngettext, together
-from registry import access, indexing, jobs, quotas, tree
+from registry import access, indexing, jobs, offers, quotas, tree
 from registry.copying import copy_rows
 from registry.describing import follow_newest
 from registry.entering import packages_of
@@ -44,7 +43,7 @@ from registry.models import (
 from registry.models.channel import MAIN
 from registry.refusing import closed_among, package_locked
 from registry.rows import batched
-from registry.transfers import change_account, no_recipient, recipient, tell_both
+from registry.transfers import change_account
 
 AT_ONCE = 500
 """Above so many files it is a job."""
@@ -80,17 +79,16 @@ def require_offering(by: Identity, channel: Channel) -> None:
 
 def target_of(by: Identity, channel: Channel, name: str) -> Account:
     """The account to which ``channel`` can be offered, as far as ``by`` may know of it."""
-    target = recipient(channel.account, name)
+    target = offers.recipient(channel.account, name)
     if access.visible_channels(by, target).filter(name=channel.name).exists():
         said = gettext("%(name)s has a channel of this name. One of the two has to go first.")
-        raise no_recipient(said % {"name": target.name})
+        raise offers.no_recipient(said % {"name": target.name})
     return target
 
 
 def waiting_transfers() -> QuerySet[ChannelTransfer]:
     """Those that can be accepted."""
-    rows = ChannelTransfer.objects.select_related("source", "target", "channel__account")
-    return rows.filter(
+    return _transfers().filter(
         state=ChannelTransfer.State.WAITING,
         expires_at__gt=timezone.now(),
         channel__account=F("source"),
@@ -108,19 +106,8 @@ def offer(*, by: Identity, channel: Channel, target_name: str) -> ChannelTransfe
     target = target_of(by, channel, target_name)
     held = Channel.objects.select_for_update(of=("self",), no_key=True)
     channel = held.select_related("account").get(pk=channel.pk)
-    overdue = ChannelTransfer.objects.filter(
-        channel=channel, state=ChannelTransfer.State.WAITING, expires_at__lte=timezone.now()
-    )
-    overdue.update(state=ChannelTransfer.State.EXPIRED, ended_at=F("expires_at"))
-    waiting = waiting_transfer(channel)
-    if waiting is not None:
-        raise Conflict(
-            gettext("It is offered to %(name)s already. Withdraw that offer first.")
-            % {"name": waiting.target.name}
-        )
-    in_the_way = source_obstacles(channel)
-    if in_the_way:
-        raise Conflict(together(in_the_way))
+    known = ChannelTransfer.objects.filter(channel=channel)
+    offers.require_offerable(known, source_obstacles(channel))
     made = ChannelTransfer.objects.create(
         channel=channel,
         source=channel.account,
@@ -128,15 +115,7 @@ def offer(*, by: Identity, channel: Channel, target_name: str) -> ChannelTransfe
         offered_by=by.user,
         offered_by_name=by.name,
     )
-    tell_both(by, made, "offer", channel.name, {"thing": "channel"})
-    send_transfer_offered(
-        target,
-        source=made.source.name,
-        thing=channel.name,
-        by=by,
-        until=made.expires_at,
-        path=f"/-/channel-transfers/{made.key}",
-    )
+    offers.announce(by, made, {})
     return made
 
 
@@ -166,50 +145,29 @@ def source_obstacles(channel: Channel) -> list[str]:
 # --- Finding and ending --------------------------------------------------------------------------
 
 
+def _transfers() -> QuerySet[ChannelTransfer]:
+    return ChannelTransfer.objects.select_related("source", "target", "channel__account")
+
+
 def find_transfer(by: Identity, key: str) -> tuple[ChannelTransfer, bool]:
-    """The transfer, and whether it is theirs to accept; only who decides on either side knows
-    of it."""
-    rows = ChannelTransfer.objects.select_related("source", "target", "channel__account")
-    row = rows.filter(key=key).first()
-    if row is None:
-        raise NotFound
-    if rights.may_administer(by, row.target):
-        return row, True
-    if rights.may_administer(by, row.source):
-        return row, False
-    raise NotFound
+    """The transfer, and whether it is theirs to accept."""
+    return offers.find(_transfers(), by, key, decides_for_source=_decides_for_source)
 
 
-def is_open(transfer: ChannelTransfer) -> bool:
-    """Whether it can still be accepted."""
-    return transfer.is_waiting and transfer.channel.account_id == transfer.source_id
+def _decides_for_source(by: Identity, transfer: ChannelTransfer) -> bool:
+    return rights.may_administer(by, transfer.source)
 
 
+@transaction.atomic
 def withdraw(*, by: Identity, transfer: ChannelTransfer) -> None:
-    with transaction.atomic():
-        held = _held(transfer)
-        require_offering(by, held.channel)
-        held.end(ChannelTransfer.State.WITHDRAWN, by.name)
-        tell_both(by, held, "withdraw", held.channel.name, {"thing": "channel"})
+    held = offers.hold(_transfers(), transfer)
+    require_offering(by, held.channel)
+    offers.end(held, ChannelTransfer.State.WITHDRAWN, by=by)
 
 
+@transaction.atomic
 def decline(*, by: Identity, transfer: ChannelTransfer) -> None:
-    with transaction.atomic():
-        held = _held(transfer)
-        rights.require_admin(by, held.target, Ability.ADMINISTER)
-        held.end(ChannelTransfer.State.DECLINED, by.name)
-        tell_both(by, held, "decline", held.channel.name, {"thing": "channel"})
-
-
-def _held(transfer: ChannelTransfer) -> ChannelTransfer:
-    """The transfer as it is now, which still waits; nobody else ends it."""
-    rows = ChannelTransfer.objects.select_related(
-        "source", "target", "channel__account", "offered_by"
-    )
-    held = rows.select_for_update(of=("self",)).get(pk=transfer.pk)
-    if not is_open(held):
-        raise Conflict(gettext("This transfer doesn't wait any more."))
-    return held
+    offers.decline(_transfers(), transfer, by=by)
 
 
 # --- What it would do ----------------------------------------------------------------------------
@@ -381,7 +339,8 @@ def accept(*, by: Identity, transfer: ChannelTransfer) -> Channel | Job:
     rights.require_admin(by, transfer.target, Ability.ADMINISTER)
     if _count(transfer.channel) <= AT_ONCE:
         return _take_over(by, transfer)
-    plan = plan_of(by, _open(transfer))
+    offers.require_open(transfer)
+    plan = plan_of(by, transfer)
     if plan.obstacles:
         raise Conflict(together(plan.obstacles))
     return jobs.start(
@@ -398,16 +357,10 @@ def _count(channel: Channel) -> int:
     return ChannelFile.objects.filter(channel=channel).count()
 
 
-def _open(transfer: ChannelTransfer) -> ChannelTransfer:
-    if not is_open(transfer):
-        raise Conflict(gettext("This transfer doesn't wait any more."))
-    return transfer
-
-
 @jobs.work(_KIND)
 def _take_over_in_job(job: jobs.Running) -> None:
     transfer, is_recipient = find_transfer(job.by, str(job.params["transfer"]))
-    if not is_recipient or not is_open(transfer):
+    if not is_recipient or not transfer.is_open:
         return  # it was done before its worker was killed, or it was withdrawn
     count = _count(transfer.channel)
     job.set_total(count)
@@ -417,7 +370,7 @@ def _take_over_in_job(job: jobs.Running) -> None:
 
 @transaction.atomic
 def _take_over(by: Identity, transfer: ChannelTransfer) -> Channel:
-    held = _held(transfer)
+    held = offers.hold(_transfers(), transfer)
     source, target = held.source, held.target
     rights.require_admin(by, target, Ability.ADMINISTER)
     packages = _hold(_Going(held.channel, source, target))
@@ -443,9 +396,8 @@ def _take_over(by: Identity, transfer: ChannelTransfer) -> Channel:
     for some in batched(theirs + split, AT_ONCE):
         follow_newest(Package.objects.filter(pk__in=some))
     quotas.require_kept_within(target)
-    held.end(ChannelTransfer.State.ACCEPTED, by.name)
-    detail = {"thing": "channel", "files": plan.files, "size": plan.size_bytes}
-    tell_both(by, held, "accept", channel.name, detail)
+    said = {"files": plan.files, "size": plan.size_bytes}
+    offers.end(held, ChannelTransfer.State.ACCEPTED, by=by, detail=said)
     return channel
 
 

@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import audit, rights
-from accounts.emails import send_transfer_offered
+from accounts import rights
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.roles import Permission
 from accounts.scopes import Ability
-from portal.errors import Conflict, InvalidInput, NotFound
+from portal.errors import Conflict, NotFound
 from portal.sentences import gettext, together
-from registry import access, quotas, tree
+from registry import access, offers, quotas, tree
 from registry.channels import change_channel, create_channel
 from registry.conda.layout import V3_SCHEMA
 from registry.describing import follow_newest
@@ -41,7 +40,6 @@ from registry.models import (
     PackageFile,
     Transfer,
 )
-from registry.models.transfer import Offer
 from registry.quotas import QuotaExceeded
 from registry.refusing import immutable_channels, package_locked
 from registry.rows import batched
@@ -105,31 +103,11 @@ def require_offering(by: Identity, package: Package) -> None:
 
 def target_of(by: Identity, package: Package, name: str) -> Account:
     """The account to which ``package`` can be offered, as far as ``by`` may know of it."""
-    target = recipient(package.account, name)
+    target = offers.recipient(package.account, name)
     if access.visible_packages(by, target).filter(name=package.name).exists():
         said = gettext("%(name)s has a package of this name. One of the two has to go first.")
-        raise no_recipient(said % {"name": target.name})
+        raise offers.no_recipient(said % {"name": target.name})
     return target
-
-
-def recipient(source: Account, name: str) -> Account:
-    """The account to which ``source`` can offer anything."""
-    wanted = name.strip().lower()
-    rows = Account.objects.select_related("user", "organization")
-    target = rows.filter(name=wanted, deleted_at=None).first()
-    if target is None:
-        said = gettext("There is no account %(name)s. Look at how it is written.")
-    elif target == source:
-        said = gettext("%(name)s has it already. Name another account.")
-    elif target.suspended_at is not None:
-        said = gettext("%(name)s is suspended and takes nothing. Name another account.")
-    else:
-        return target
-    raise no_recipient(said % {"name": wanted[:64]})
-
-
-def no_recipient(words: str) -> InvalidInput:
-    return InvalidInput(words, {"target": [words]})
 
 
 def waiting_transfer(package: Package) -> Transfer | None:
@@ -145,19 +123,7 @@ def offer(
     require_offering(by, package)
     target = target_of(by, package, target_name)
     held = _held_package(package.pk, package.account_id)
-    overdue = Transfer.objects.filter(package=held, state=Transfer.State.WAITING)
-    overdue.filter(expires_at__lte=timezone.now()).update(
-        state=Transfer.State.EXPIRED, ended_at=F("expires_at")
-    )
-    waiting = waiting_transfer(held)
-    if waiting is not None:
-        raise Conflict(
-            gettext("It is offered to %(name)s already. Withdraw that offer first.")
-            % {"name": waiting.target.name}
-        )
-    in_the_way = source_obstacles(held)
-    if in_the_way:
-        raise Conflict(together(in_the_way))
+    offers.require_offerable(Transfer.objects.filter(package=held), source_obstacles(held))
     made = Transfer.objects.create(
         package=held,
         source=held.account,
@@ -166,15 +132,7 @@ def offer(
         offered_by=by.user,
         offered_by_name=by.name,
     )
-    _log(by, made, "offer", {"collaborators": keeps_collaborators})
-    send_transfer_offered(
-        target,
-        source=made.source.name,
-        thing=held.name,
-        by=by,
-        until=made.expires_at,
-        path=f"/-/transfers/{made.key}",
-    )
+    offers.announce(by, made, {"collaborators": keeps_collaborators})
     return made
 
 
@@ -222,28 +180,13 @@ def _source_obstacles(
 # --- Finding and ending --------------------------------------------------------------------------
 
 
+def _transfers() -> QuerySet[Transfer]:
+    return Transfer.objects.select_related("source", "target", "package__account")
+
+
 def find_transfer(by: Identity, key: str) -> tuple[Transfer, bool]:
-    """The transfer, and whether it is theirs to accept; only who decides on either side knows
-    of it."""
-    row = (
-        Transfer.objects.select_related("source", "target", "package__account")
-        .filter(key=key)
-        .first()
-    )
-    if row is None:
-        raise NotFound
-    if rights.may_administer(by, row.target):
-        return row, True
-    if _decides_for_source(by, row):
-        return row, False
-    raise NotFound
-
-
-def is_open(transfer: Transfer) -> bool:
-    """Whether it can still be accepted."""
-    package = transfer.package
-    in_place = package.deleted_at is None and package.account_id == transfer.source_id
-    return transfer.is_waiting and in_place
+    """The transfer, and whether it is theirs to accept."""
+    return offers.find(_transfers(), by, key, decides_for_source=_decides_for_source)
 
 
 def _decides_for_source(by: Identity, transfer: Transfer) -> bool:
@@ -253,56 +196,16 @@ def _decides_for_source(by: Identity, transfer: Transfer) -> bool:
     return access.may_package(by, package, Permission.ADMIN)
 
 
+@transaction.atomic
 def withdraw(*, by: Identity, transfer: Transfer) -> None:
-    with transaction.atomic():
-        held = _held(transfer)
-        require_offering(by, held.package)
-        held.end(Transfer.State.WITHDRAWN, by.name)
-        _log(by, held, "withdraw")
+    held = offers.hold(_transfers(), transfer)
+    require_offering(by, held.package)
+    offers.end(held, Transfer.State.WITHDRAWN, by=by)
 
 
+@transaction.atomic
 def decline(*, by: Identity, transfer: Transfer) -> None:
-    with transaction.atomic():
-        held = _held(transfer)
-        rights.require_admin(by, held.target, Ability.ADMINISTER)
-        held.end(Transfer.State.DECLINED, by.name)
-        _log(by, held, "decline")
-
-
-def _held(transfer: Transfer) -> Transfer:
-    """The transfer as it is now, which still waits; nobody else ends it."""
-    rows = Transfer.objects.select_related("source", "target", "package__account", "offered_by")
-    held = rows.select_for_update(of=("self",)).get(pk=transfer.pk)
-    if not is_open(held):
-        raise Conflict(gettext("This transfer doesn't wait any more."))
-    return held
-
-
-def _log(
-    by: Identity, transfer: Transfer, act: str, detail: Mapping[str, object] | None = None
-) -> None:
-    tell_both(by, transfer, act, transfer.package.name, detail)
-
-
-def tell_both(
-    by: Identity,
-    transfer: Offer,
-    act: str,
-    name: str,
-    detail: Mapping[str, object] | None = None,
-) -> None:
-    """A line for each side; where somebody is, and with what, is for the log of their own."""
-    target = f"{transfer.source.name}/{name}"
-    said = {"to": transfer.target.name, **(detail or {})}
-    own = transfer.source if act in {"offer", "withdraw"} else transfer.target
-    audit.record(by=by, account=own, action=f"transfer.{act}", target=target, detail=said)
-    audit.record(
-        by=Identity(user=by.user),
-        account=transfer.target if own == transfer.source else transfer.source,
-        action=f"transfer.{act}",
-        target=target,
-        detail={**said, "by": by.name},
-    )
+    offers.decline(_transfers(), transfer, by=by)
 
 
 # --- What it would do ----------------------------------------------------------------------------
@@ -458,7 +361,7 @@ def _differs(one: _Row, other: _Row) -> bool:
 @transaction.atomic
 def accept(*, by: Identity, transfer: Transfer) -> Package:
     """Take an offered package over; all of it or nothing, with every reason why not."""
-    held = _held(transfer)
+    held = offers.hold(_transfers(), transfer)
     source, target = held.source, held.target
     rights.require_admin(by, target, Ability.ADMINISTER)
     name = held.package.name
@@ -482,8 +385,8 @@ def accept(*, by: Identity, transfer: Transfer) -> Package:
     _put(by, package, target, plan.places)
     follow_newest([package])
     quotas.require_kept_within(target)
-    held.end(Transfer.State.ACCEPTED, by.name)
-    _log(by, held, "accept", {"files": plan.files, "size": plan.size_bytes})
+    said = {"files": plan.files, "size": plan.size_bytes}
+    offers.end(held, Transfer.State.ACCEPTED, by=by, detail=said)
     return package
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -33,6 +34,11 @@ class Offer(models.Model):
         WITHDRAWN = "withdrawn", _("Withdrawn")
         EXPIRED = "expired", _("Expired")
 
+    PATH: ClassVar[str]
+    """What its address begins with."""
+    LOGGED: ClassVar[Mapping[str, object]] = {}
+    """What the log says of each act on it."""
+
     key = models.CharField(max_length=24, unique=True, default=new_key, editable=False)
     source = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     target = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
@@ -56,8 +62,14 @@ class Offer(models.Model):
         abstract = True
 
     @property
-    def is_waiting(self) -> bool:
-        return self.state == self.State.WAITING and self.expires_at > timezone.now()
+    def thing(self) -> Package | Channel:
+        raise NotImplementedError
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be accepted."""
+        waits = self.state == self.State.WAITING and self.expires_at > timezone.now()
+        return waits and self.thing.account_id == self.source_id
 
     def end(self, state: Offer.State, by_name: str) -> None:
         self.state, self.ended_at, self.ended_by_name = state, timezone.now(), by_name
@@ -74,6 +86,8 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
 
 class Transfer(Offer):
     """A package that one account offers to another (`registry.transfers`)."""
+
+    PATH = "/-/transfers/"
 
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="transfers")
     keeps_collaborators = models.BooleanField(default=False)
@@ -95,9 +109,20 @@ class Transfer(Offer):
     def __str__(self) -> str:
         return f"{self.package.name}: {self.source.name} to {self.target.name}"
 
+    @property
+    def thing(self) -> Package:
+        return self.package
+
+    @property
+    def is_open(self) -> bool:
+        return super().is_open and self.package.deleted_at is None
+
 
 class ChannelTransfer(Offer):
     """A channel that one account offers to another (`registry.channel_transfers`)."""
+
+    PATH = "/-/channel-transfers/"
+    LOGGED = {"thing": "channel"}
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="transfers")
 
@@ -117,6 +142,10 @@ class ChannelTransfer(Offer):
 
     def __str__(self) -> str:
         return f"{self.channel.name}: {self.source.name} to {self.target.name}"
+
+    @property
+    def thing(self) -> Channel:
+        return self.channel
 
 
 class MovedChannel(models.Model):

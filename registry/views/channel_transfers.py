@@ -88,7 +88,7 @@ def _transfer(
     is_recipient: bool,
     refusal: Conflict | None = None,
 ) -> HttpResponse:
-    waits = acts.is_open(found)
+    waits = found.is_open
     context = {
         "transfer": found,
         "channel": found.channel,

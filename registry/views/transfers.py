@@ -102,7 +102,7 @@ def _transfer(
     refusal: Conflict | None = None,
 ) -> HttpResponse:
     package = found.package
-    waits = transfers.is_open(found)
+    waits = found.is_open
     context = {
         "transfer": found,
         "package_name": package.name,
