@@ -199,7 +199,9 @@ if _DATABASE_URL:
                     "max_size": env.number("CONDARIUM_DATABASE_POOL", WEB_THREADS + 2, at_least=2),
                     "timeout": 10,
                 },
-                "options": "-c lock_timeout=10s -c statement_timeout=600s",
+                # What a page asks is over before PostgreSQL had compiled it, which takes seconds
+                # where an estimate is high; and estimates of who may see what often are.
+                "options": "-c lock_timeout=10s -c statement_timeout=600s -c jit=off",
             },
         }
     }
