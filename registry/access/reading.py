@@ -186,6 +186,12 @@ def perhaps_visible(identity: Identity) -> Q:
     return perhaps
 
 
+def known_by_a_file(identity: Identity) -> QuerySet[Package]:
+    """Those of the `visible_packages` of which they are shown a file: what else is asked of all
+    follows from that. For sessions, which no token limits."""
+    return Package.objects.filter(perhaps_visible(identity), deleted_at=None)
+
+
 def _names_within_limit(identity: Identity, condition: Q) -> list[int]:
     rows = Package.objects.filter(condition).values_list("pk", "name").distinct()
     return [pk for pk, name in rows.iterator() if within_package_limit(identity, name)]
@@ -268,10 +274,17 @@ def _shown_files(identity: Identity, account: Account) -> Q:
 
 def visible_files(identity: Identity, package: Package) -> QuerySet[PackageFile]:
     """Files of a visible package: those in channels they may read; all, for who may write."""
+    return shown_files_of(identity, package.account, package)
+
+
+def shown_files_of(
+    identity: Identity, account: Account, package: Package | OuterRef
+) -> QuerySet[PackageFile]:
+    """The `visible_files` of a package of the account, or of the one that a query comes to."""
     return (
         PackageFile.objects.staying()
         .filter(package=package)
-        .filter(_shown_files(identity, package.account))
+        .filter(_shown_files(identity, account))
     )
 
 

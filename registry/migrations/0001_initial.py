@@ -605,7 +605,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["package", "-uploaded_at"], name="files_of_a_package"),
+                    models.Index(
+                        fields=["package", "-uploaded_at", "-id"], name="files_of_a_package"
+                    ),
                     models.Index(
                         fields=["package", "-version_key", "version"], name="versions_of_a_package"
                     ),

@@ -99,7 +99,7 @@ class PackageFile(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["package", "-uploaded_at"], name="files_of_a_package"),
+            models.Index(fields=["package", "-uploaded_at", "-id"], name="files_of_a_package"),
             # The list of an account's packages, by what came last.
             models.Index(fields=["account", "-uploaded_at", "-id"], name="newest_of_an_account"),
             # With the version, so that a page of versions ends where it is full.

@@ -30,14 +30,11 @@ def account(request: HttpRequest, account: str) -> HttpResponse:
     identity = viewer(request)
     found = access.find_account(account)
     main = access.visible_channels(identity, found).filter(name=MAIN).first()
-    belongs = access.reads_privately(identity, found)
-    packages = access.visible_packages(identity, found)
-    files = access.shown_files(identity, found)
     context = {
         **account_context(identity, found, "packages"),
         "main": main,
         "variants": channel_variants(identity, main) if main is not None else [],
-        **sorted_packages_part(request, packages, files, belongs=belongs),
+        **sorted_packages_part(request, identity, found),
     }
     return render(request, "registry/account.html", context)
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
+from accounts.identity import Identity
+from accounts.models import Account
+from registry import access
 from registry.filter_forms import PackagesForm
 from registry.models import Package, PackageFile
 from registry.views.listing import package_rows
@@ -30,19 +33,18 @@ def packages_part(
 
 
 def sorted_packages_part(
-    request: HttpRequest,
-    packages: QuerySet[Package],
-    files: QuerySet[PackageFile],
-    *,
-    belongs: bool,
+    request: HttpRequest, identity: Identity, account: Account
 ) -> dict[str, Any]:
-    """The same, sorted as the viewer likes. ``belongs`` is what `access.reads_privately` says:
-    others are told of downloads of public files alone."""
+    """The same of all packages of the account, sorted as the viewer likes. Who doesn't belong to
+    it is told of downloads of public files alone."""
+    packages = access.visible_packages(identity, account)
+    files = access.shown_files(identity, account)
+    belongs = access.reads_privately(identity, account)
     form = PackagesForm(request.GET)
     sort = form.value("sort") or "name"
     fetched = "fetched" if belongs else "fetched_publicly"
     if sort.endswith("updated"):
-        shown, places = _by_update(form, packages, _called(files, form), sort)
+        shown, places = _by_update(form, identity, account, sort)
     elif sort.endswith("downloads"):
         shown, places = _by_downloads(form, _called(packages, form), sort, fetched)
     else:
@@ -128,24 +130,34 @@ def _numbered(text: str) -> Position | None:
 
 
 def _by_update(
-    form: PackagesForm, packages: QuerySet[Package], files: QuerySet[PackageFile], sort: str
+    form: PackagesForm, identity: Identity, account: Account, sort: str
 ) -> tuple[Slice[Package], list[str]]:
-    """Packages by the newest of their files that the viewer sees: the files are walked along, and
-    each that has a newer one is passed over. A package without any is not among them."""
-    newer = files.filter(package=OuterRef("package")).filter(
-        Q(uploaded_at__gt=OuterRef("uploaded_at"))
-        | Q(uploaded_at=OuterRef("uploaded_at"), pk__gt=OuterRef("pk"))
-    )
+    """Packages by the newest of their files that the viewer sees: the account's files are walked
+    along, and those that are not it are passed over. A package without any is not among them.
+
+    What is asked of a file is a single value each, found when the file is come to. Of EXISTS and IN
+    PostgreSQL makes joins, and without statistics goes through all packages, or all files, for each
+    file. More conditions on the walk would have it go along another index than that of its order;
+    and with the account, the newest of a package would be looked for among all of the account.
+    """
+    known = access.known_by_a_file(identity).order_by().filter(pk=OuterRef("package"))
+    of_package = access.shown_files_of(identity, account, OuterRef("package"))
+    newest = of_package.order_by("-uploaded_at", "-pk")
     sign = "-" if sort.startswith("-") else ""
-    # Asked of each package that is come to: a list of them all would be made for each page.
-    known = packages.order_by().select_related(None).filter(pk=OuterRef("package"))
     shown = slice_of(
-        files.filter(Exists(known), ~Exists(newer.order_by()))
-        .select_related("package__account")
-        .defer("index", "about", "run_exports", "findings", "channeldata_flags"),
+        _called(PackageFile.objects.filter(account=account), form).filter(
+            # Equal, in words that have PostgreSQL expect enough of them to walk along the order:
+            # of what it takes for rare it would look at all, and sort it then.
+            package__gte=Subquery(known.values("pk")[:1]),
+            pk__gte=Subquery(newest.values("pk")[:1]),
+            pk__lte=Subquery(newest.values("pk")[:1]),
+        ),
         [f"{sign}uploaded_at", f"{sign}pk"],
         after=_timed(form.value("after")),
         before=_timed(form.value("before")),
+        fetched=PackageFile.objects.select_related("package__account").only(
+            "uploaded_at", "package"
+        ),
     )
     places = [f"{(file.uploaded_at - _EPOCH) // _TICK}-{file.pk}" for file in shown.rows]
     return Slice([file.package for file in shown.rows], shown.has_before, shown.has_after), places

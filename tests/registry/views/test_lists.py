@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Account
-from registry import fetches
+from registry import fetches, placement
 from registry.conda.version import sort_key
 from registry.models import Channel, ChannelFile, Download, Package, PackageFile
 from tests.cast import Person
@@ -211,6 +211,39 @@ def test_sorted_packages_meet_without_a_gap(full_world: World, anonymous: Client
     for place in ("x", "1-", "-1", "9" * 40 + "-1", "99999999999999999-1", "1-1"):
         for sort in ("downloads", "updated", "name"):
             assert anonymous.get("/acme", {"sort": sort, "after": place}).status_code == 200
+
+
+def test_packages_by_update_are_each_shown_once_where_their_newest_seen_file_puts_them(
+    full_world: World, owner: Person, browsers: Browsers
+) -> None:
+    PackageFile.objects.update(uploaded_at=timezone.now() - timedelta(days=1))  # all at once
+    publish(owner, "acme", "main", "package-007", "2.0")
+    publish(owner, "acme", "secret", "package-003", "2.0")
+    for file in PackageFile.objects.filter(name="package-009"):
+        placement.delete_file(by=owner.identity, file=file)
+    present = PackageFile.objects.present()
+    seen = {
+        "anonymous": present.filter(entries__channel__name="main", package__is_private=False),
+        "reader": present.filter(entries__isnull=False),
+        "owner": present,
+    }
+    for who, files in seen.items():
+        newest: dict[str, tuple[Any, int]] = {}
+        for name, at, pk in files.values_list("name", "uploaded_at", "pk"):
+            newest[name] = max((at, pk), newest.get(name, (at, pk)))
+        wanted = sorted(newest, key=newest.__getitem__)
+        assert "package-009" not in wanted
+        for sort, names in (("updated", wanted), ("-updated", wanted[::-1])):
+            forward = _walk(browsers[who], f"/acme?sort={sort}", NAMES)
+            assert [name for page in forward for name in page] == names, (who, sort)
+        last = f"/acme?sort=updated&before={_ticks(newest[wanted[-1]])}"
+        back = _walk(browsers[who], last, NAMES, label="prev")
+        assert [name for page in reversed(back) for name in page] == wanted[:-1], who
+
+
+def _ticks(place: tuple[Any, int]) -> str:
+    at, pk = place
+    return f"{(at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)}-{pk}"
 
 
 @pytest.mark.parametrize(
