@@ -2,7 +2,7 @@
 
 A disk loses bits without a word, and a backup that is restored may lack files. What is found
 damaged is noted beside the bytes, which stay where they are: the site's pages list it, downloads
-of it are refused, and the same file uploaded again takes its place (`registry.entering.claim`).
+of it are refused, and the same file uploaded or imported again takes their place.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
-from registry import access, sidecars, storage
+from registry import access, sidecars
 from registry.conda.facts import Digests, FileFacts
 from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
 
@@ -37,6 +37,8 @@ class KnownFile(NamedTuple):
     is_deleted: bool
     is_leaving: bool
     """Whether it is deleted for people, and will be for clients: `registry.replacing`."""
+    is_damaged: bool
+    """Whether its stored bytes are known not to be what was published: `registry.checking`."""
 
     @property
     def key(self) -> Key:
@@ -55,9 +57,12 @@ def known_files(account: Account, keys: Collection[Key]) -> dict[Key, KnownFile]
         subdir__in={subdir for subdir, _ in keys},
         filename__in=bulk.any_of({filename for _, filename in keys}),
     ).values_list(
-        "pk", "subdir", "filename", "name", "sha256", "md5", "deleted_at", "leaving_until"
+        "pk", "subdir", "filename", "name", "sha256", "md5", "deleted_at", "leaving_until",
+        "blob__damage",
+    )  # fmt: skip
+    known = (
+        KnownFile(*row[:6], row[6] is not None, row[7] is not None, bool(row[8])) for row in rows
     )
-    known = (KnownFile(*row[:6], row[6] is not None, row[7] is not None) for row in rows)
     return {file.key: file for file in known}
 
 
@@ -65,7 +70,8 @@ class Claimed(NamedTuple):
     blobs: dict[str, int]
     """The key of each blob, by its sha256."""
     damaged: frozenset[str]
-    """Those whose stored bytes were damaged, and gave way to those that come."""
+    """Those whose stored bytes are damaged: those that come take their place
+    (`registry.checking.note_stored_anew`)."""
 
 
 def claim(all_digests: Collection[Digests]) -> Claimed:
@@ -89,9 +95,6 @@ def claim(all_digests: Collection[Digests]) -> Claimed:
         rows = list(claimed.values_list("sha256", "pk", "damage"))
         blobs = {sha256: pk for sha256, pk, _ in rows}
         damaged = frozenset(sha256 for sha256, _, damage in rows if damage)
-        for sha256 in damaged:
-            # What is there already would stay.
-            storage.store().delete(storage.blob_key(sha256))
     if len(blobs) != len(wanted):  # some were swept meanwhile
         return claim(all_digests)
     failpoints.reach("claimed")

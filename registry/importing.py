@@ -187,7 +187,8 @@ class _Storing:
     def _work(self) -> None:
         try:
             if self.files:
-                storage.store().keep_all(self.files)
+                damaged = {storage.blob_key(sha256) for sha256 in self.damaged}
+                storage.store().keep_all(self.files, replacing=damaged)
         except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
             self._failure = error
 
@@ -310,7 +311,7 @@ class _Import:
             size_bytes=candidate.size_bytes,
             sha256=candidate.sha256,
             md5=candidate.md5,
-            known=tuple(file.sha256 for file in same_name if file.is_there),
+            known=tuple(file.sha256 for file in same_name if file.is_there and not file.is_damaged),
         )
 
     def _fetch(self, task: Task) -> Bad | None:
@@ -362,6 +363,8 @@ class _Import:
             return
         while storing.goes_on():
             self._tick(self._progress)
+        if storing.files:
+            failpoints.reach("stored")
         if storing.damaged:
             note_stored_anew(storing.damaged)
         batch = storing.batch
@@ -401,7 +404,6 @@ class _Import:
     def _commit(
         self, present: Sequence[KnownFile], read: Sequence[FileFacts], blobs: Mapping[str, int]
     ) -> None:
-        failpoints.reach("stored")
         with transaction.atomic():
             channel = channel_of(self._by, self._destination)
             refuse_locked(channel)
@@ -463,12 +465,13 @@ class _Import:
 def _present(
     account: Account, candidate: Candidate, same_name: Sequence[KnownFile]
 ) -> KnownFile | None:
-    """The file of the account that a candidate certainly is; a `Conflict` for other bytes."""
+    """The file of the account that a candidate certainly is; a `Conflict` for other bytes. One
+    whose stored bytes are damaged is read like a new one, and stored anew."""
     for file in same_name:
         if candidate.sha256 is not None:
             refuse_other_bytes(account, file, sha256=candidate.sha256)
         same = candidate.sha256 is not None or candidate.md5 == file.md5
-        if same and file.is_there:
+        if same and file.is_there and not file.is_damaged:
             return file
     return None
 

@@ -245,10 +245,11 @@ def _take_in(
         quotas.require_room(destination.account, size_bytes=facts.digests.size_bytes)
     verified = None if attestation is None else _verify(destinations, facts, attestation)
     blobs, damaged = claim([digests])
-    storage.store().keep(incoming.file, incoming.path, storage.blob_key(digests.sha256))
+    key = storage.blob_key(digests.sha256)
+    storage.store().keep(incoming.file, incoming.path, key, replaces=bool(damaged))
+    failpoints.reach("stored")
     if damaged:
         note_stored_anew(damaged)
-    failpoints.reach("stored")
     return _register(by, destinations, facts, blobs, replaces=replaces, verified=verified)
 
 

@@ -12,7 +12,7 @@ import filecmp
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -195,17 +195,27 @@ class Store(Protocol):
     replaced_kept_seconds: float
     """For how long after a file was replaced somebody may still open it."""
 
-    def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
+    def keep(
+        self,
+        file: BinaryIO,
+        path: Path,
+        key: str,
+        *,
+        is_durable: bool = True,
+        replaces: bool = False,
+    ) -> None:
         """Make a file of the incoming folder durable under ``key``; a key that is there stays.
 
-        ``file`` is ``path``, open. Afterwards the path may be removed. What can be made again
-        need not be durable: it is stored without waiting for the disk, and takes the place of
-        other bytes under the key, which the last loss of power may have left there.
+        ``file`` is ``path``, open. Afterwards the path may be removed. With ``replaces`` it takes
+        the place of what lies under the key, in one step: at no moment is nothing there. What can
+        be made again need not be durable: it is stored without waiting for the disk, and takes the
+        place of other bytes, which the last loss of power may have left there.
         """
 
-    def keep_all(self, files: Mapping[str, str]) -> None:
+    def keep_all(self, files: Mapping[str, str], *, replacing: Collection[str] = ()) -> None:
         """`keep` for many files of the incoming folder, by their keys, which costs the wait for
-        the disk once. Afterwards they are gone from there."""
+        the disk once. Afterwards they are gone from there. Those keys of ``replacing`` are
+        replaced; of the others it makes no difference, since who stores them stores the same."""
 
     def reopen(
         self, key: str, *, digests: Digests | None, limit_bytes: int
@@ -313,7 +323,15 @@ class FolderStore:
             folder.mkdir(mode=0o755)
         _fsync(folder.parent)
 
-    def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
+    def keep(
+        self,
+        file: BinaryIO,
+        path: Path,
+        key: str,
+        *,
+        is_durable: bool = True,
+        replaces: bool = False,
+    ) -> None:
         target = self._path(key)
         with _full_disk_refused():
             file.flush()
@@ -323,12 +341,16 @@ class FolderStore:
                 return
             os.fsync(file.fileno())
             self._make_folder(target.parent)
-            # A link, not a rename: it never replaces what other readers may have open.
-            with suppress(FileExistsError):
-                os.link(path, target)
+            if replaces:
+                with _second_name(path) as name:
+                    name.replace(target)
+            else:
+                # A link, not a rename: it never replaces what other readers may have open.
+                with suppress(FileExistsError):
+                    os.link(path, target)
             _fsync(target.parent)
 
-    def keep_all(self, files: Mapping[str, str]) -> None:
+    def keep_all(self, files: Mapping[str, str], *, replacing: Collection[str] = ()) -> None:
         with _full_disk_refused():
             # First the bytes, then their names: no key is ever seen with less than all of them.
             _sync_everything(self.root, files.values())
@@ -401,8 +423,16 @@ class S3Store:
         # One for all threads, which clients allow: each takes some 15 MiB.
         return self._storage.connection.meta.client
 
-    def keep(self, file: BinaryIO, path: Path, key: str, *, is_durable: bool = True) -> None:
-        if self.size(key) is not None:
+    def keep(
+        self,
+        file: BinaryIO,
+        path: Path,
+        key: str,
+        *,
+        is_durable: bool = True,
+        replaces: bool = False,
+    ) -> None:
+        if not replaces and self.size(key) is not None:
             return
         file.flush()
         file.seek(0)
@@ -414,11 +444,11 @@ class S3Store:
             # The transfer closes what it is given.
             self._client.upload_fileobj(_Unclosable(file), self._bucket, key, Config=config)
 
-    def keep_all(self, files: Mapping[str, str]) -> None:
+    def keep_all(self, files: Mapping[str, str], *, replacing: Collection[str] = ()) -> None:
         def keep(item: tuple[str, str]) -> None:
             key, path = item
             with Path(path).open("rb") as file:
-                self.keep(file, Path(path), key)
+                self.keep(file, Path(path), key, replaces=key in replacing)
             Path(path).unlink()
 
         with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as threads:

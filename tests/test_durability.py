@@ -169,6 +169,34 @@ def test_an_acknowledged_upload_is_listed_though_the_worker_was_killed(
     assert_listed_is_there(host.server)
 
 
+@pytest.mark.parametrize("name", ["claimed", "stored"])
+def test_a_damaged_package_is_as_it_was_or_whole_when_its_mending_is_killed(
+    name: str, host: Host
+) -> None:
+    package = build_conda(f"mended-{name}", "1.0")
+    assert eventually(host, package) == 201
+    wait_until_listed(host.server, package)
+    files = Path(host.server.env["CONDARIUM_DATA"]) / "files"
+    stored = files / "blobs" / package.sha256[:2] / package.sha256
+    damaged = bytes(len(package.data))
+    stored.unlink()
+    stored.write_bytes(damaged)
+    assert run_manage(["verify"], host.server.env).returncode == 1
+    host.crash_at(name)
+
+    assert upload(host, package) is None
+
+    host.wait_for_the_crash()
+    assert stored.read_bytes() == (damaged if name == "claimed" else package.data)
+    assert run_manage(["shell", "--no-imports", "-c", _COUNT], host.server.env).stdout == "1\n"
+    assert eventually(host, package) == 200
+    assert fetch(host.server, f"noarch/{package.filename}") == package.data
+    assert run_manage(["verify"], host.server.env).returncode == 0
+
+
+_COUNT = "from registry.models import Blob; print(Blob.objects.damaged().count())"
+
+
 class InSteps:
     """An upload as anaconda's clients do it: announced, sent as a form, committed."""
 

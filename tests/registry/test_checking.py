@@ -20,7 +20,7 @@ from tests.builders import BuiltPackage, build_conda
 from tests.cast import Person
 from tests.conda_client import ChannelAddress, get
 from tests.factories import make_organization
-from tests.registry.sources import folder_of, run
+from tests.registry.sources import Site, folder_of, run, serving
 from tests.servers import S3Server
 
 HELLO = build_conda("hello", "1.0")
@@ -109,8 +109,50 @@ def test_an_import_to_another_account_mends_what_both_need(
     assert get(published.url(f"noarch/{HELLO.filename}")).body == HELLO.data
 
 
+@pytest.mark.parametrize("is_mirror", [False, True])
+def test_an_import_mends_what_it_finds_there_and_damaged(
+    is_mirror: bool, published: ChannelAddress, tmp_path: Path
+) -> None:
+    spoil(HELLO, OTHER_BYTES)
+    checking.check_some()
+    assert get(published.url(f"noarch/{HELLO.filename}")).status_code == 503
+
+    with serving(Site(tmp_path / "site")) as site:
+        site.publish(HELLO, OTHER)
+        done = run(site.url if is_mirror else str(site.folder), "acme")
+        fetched = [path for path, _ in site.asked if path.endswith(".conda")]
+
+    assert done.code == 0, done.err
+    assert "0 published, 0 added to the channel, 2 were there" in done.out
+    # Of a mirror only what has to be read is fetched.
+    assert fetched == ([f"/noarch/{HELLO.filename}"] if is_mirror else [])
+    assert damage_of(HELLO) == ""
+    assert get(published.url(f"noarch/{HELLO.filename}")).body == HELLO.data
+    assert Event.objects.get(action="blob.mend").target == NAME
+
+
+def test_an_import_brings_no_other_bytes_in_place_of_damaged_ones(
+    published: ChannelAddress, tmp_path: Path
+) -> None:
+    spoil(HELLO, OTHER_BYTES)
+    checking.check_some()
+    others = build_conda("hello", "1.0", about={"summary": "Not the same"})
+
+    done = run(str(folder_of(tmp_path / "source", others)), "acme")
+
+    assert (done.code, damage_of(HELLO)) == (1, "content")
+    assert "1 conflicts" in done.out
+    assert path_of(HELLO).read_bytes() == OTHER_BYTES
+
+
+@pytest.mark.parametrize("is_imported", [False, True])
 def test_what_an_s3_lost_or_changed_is_found_and_mended(
-    in_s3: None, s3: S3Server, owner: Person, channel: ChannelAddress
+    is_imported: bool,
+    in_s3: None,
+    s3: S3Server,
+    owner: Person,
+    channel: ChannelAddress,
+    tmp_path: Path,
 ) -> None:
     for built in (HELLO, OTHER):
         assert owner.upload(built, to=channel).status_code == 201
@@ -127,7 +169,11 @@ def test_what_an_s3_lost_or_changed_is_found_and_mended(
     assert (damage_of(HELLO), damage_of(OTHER)) == ("content", "missing")
     for built in (HELLO, OTHER):
         assert get(channel.url(f"noarch/{built.filename}")).status_code == 503
-        assert owner.upload(built, to=channel).status_code == 200
+    if is_imported:
+        assert run(str(folder_of(tmp_path / "source", HELLO, OTHER)), "acme").code == 0
+    else:
+        assert owner.upload(HELLO, to=channel).status_code == 200
+        assert owner.upload(OTHER, to=channel).status_code == 200
     call_command("verify")
     assert not Blob.objects.damaged().exists()
 
