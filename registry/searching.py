@@ -148,25 +148,45 @@ def _best(rows: QuerySet[Package], words: Sequence[str], most: int) -> list[int]
     A common word stands in a quarter of all summaries: to put them all in order, for the few that
     are shown, would cost more than all else. So of those the oldest are taken.
     """
-    in_name = _best_first(_with_words(rows, words, in_name=True), words)
+    asked = _asked(words)
+    in_name = _best_first(_with_words(rows, asked, in_name=True), words)
     ids = list(in_name.values_list("pk", flat=True)[:most])
-    if len(ids) == most or not words:
+    if len(ids) == most or not asked.within:
         return ids
-    others = _with_words(rows, words).exclude(pk__in=ids).order_by("pk").values_list("pk", "name")
+    others = _with_words(rows, asked).exclude(pk__in=ids).order_by("pk").values_list("pk", "name")
     found = others[: most - len(ids)]
     return ids + [pk for pk, _name in sorted(found, key=lambda row: (len(row[1]), row[1]))]
 
 
-def _with_words(
-    rows: QuerySet[Package], words: Sequence[str], *, in_name: bool = False
-) -> QuerySet[Package]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    account: str | None
+    beginning: str
+    """What a name begins with."""
+    within: list[str]
+    """The words that stand in names, or in summaries."""
+
+
+def _asked(words: Sequence[str]) -> _Asked:
+    account, within = None, list(words)
     if len(words) == 1 and words[0].count("/") == 1:
         account, _, name = words[0].partition("/")
-        rows, words = rows.filter(account__name=account), [name] if name else []
-    long = [word for word in words if len(word) >= search_index.GRAM]
-    if words and not long:
+        within = [name] if name else []
+    if within and all(len(word) < search_index.GRAM for word in within):
         # What so few letters are a part of is nearly everything.
-        rows, words = rows.filter(name__startswith=words[0]), words[1:]
+        return _Asked(account, within[0], within[1:])
+    return _Asked(account, "", within)
+
+
+def _with_words(
+    rows: QuerySet[Package], asked: _Asked, *, in_name: bool = False
+) -> QuerySet[Package]:
+    if asked.account is not None:
+        rows = rows.filter(account__name=asked.account)
+    if asked.beginning:
+        rows = rows.filter(name__startswith=asked.beginning)
+    words = asked.within
+    long = [word for word in words if len(word) >= search_index.GRAM]
     if long and connection.vendor != "postgresql":
         query, values = search_index.with_words(long, in_name=in_name)
         rows = rows.filter(pk__in=RawSQL(query, values))  # noqa: S611 - values are given apart

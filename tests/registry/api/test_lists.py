@@ -16,7 +16,7 @@ from tests.registry.api.world import API, Caller, World, by_token, nobody, publi
 LISTS = {
     "/accounts": 3,
     "/organizations": 3,
-    "/search?q=acme/": 5,
+    "/search?q=acme/": 4,
     "/accounts/acme/members": 5,  # account, role
     "/accounts/acme/invitations": 5,
     "/accounts/acme/groups": 5,

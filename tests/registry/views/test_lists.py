@@ -299,3 +299,30 @@ def test_search_puts_names_before_summaries_and_the_exact_name_first(
     assert shown == ["hello", "hello-extra", "libhello", "greeter"]
     assert "Exact name" in page
     assert "No package matches" in text_of(anonymous.get("/search", {"q": "nothing at all"}))
+
+
+def test_hits_by_summary_come_last_the_oldest_of_them_and_the_shortest_names_first(
+    world: World, owner: Person, anonymous: Client
+) -> None:
+    account = world.organization.account
+    main = Channel.objects.get(account=account, name="main")
+    summaries = {f"made-{'x' * (number % 4)}{number:03}": "A telescope" for number in range(205)}
+    by_name = {"my-telescope": "For the sky", "telescope": "", "telescopes": "A telescope"}
+    names = [*summaries, *by_name]
+    made = Package.objects.bulk_create(
+        Package(account=account, name=name, summary=(summaries | by_name)[name]) for name in names
+    )
+    file = PackageFile.objects.filter(account=account).first()
+    assert file is not None
+    for package in made:
+        file.pk, file.package, file.name = None, package, package.name
+        file.filename = f"{package.name}-1.0-0.conda"
+        file.save(force_insert=True)
+        ChannelFile.of(file, main).save()
+
+    pages = _walk(anonymous, "/search?q=telescope", r'class="row-title" href="/acme/([\w.-]+)"')
+
+    # One more is looked for than is shown, to know that there are others.
+    oldest = sorted(list(summaries)[:198], key=lambda name: (len(name), name))
+    shown = [name for page in pages for name in page]
+    assert shown == ["telescope", "telescopes", "my-telescope", *oldest[:197]]
