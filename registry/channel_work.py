@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from accounts.identity import Identity
 from accounts.rights import runs_the_site
@@ -138,6 +139,11 @@ def start_copy_all(*, by: Identity, source: Channel, target: Channel) -> Job:
     )
 
 
+def files_to_copy(*, by: Identity, source: Channel) -> QuerySet[PackageFile]:
+    """What of a channel that they may read is put into another one: all that they may see."""
+    return access.visible_files_of_account(by, source.account).filter(entries__channel=source)
+
+
 def _require_copying(by: Identity, source: Channel, target: Channel) -> None:
     if not access.may_read_channel(by, source):
         raise NotFound
@@ -148,7 +154,7 @@ def _require_copying(by: Identity, source: Channel, target: Channel) -> None:
 def _copy_all(job: jobs.Running) -> None:
     source, target = _channel(job.params["source"]), _channel(job.params["target"])
     _require_copying(job.by, source, target)
-    files = access.visible_files_of_account(job.by, source.account).filter(entries__channel=source)
+    files = files_to_copy(by=job.by, source=source)
     if job.position is None:
         job.set_total(files.count())
     while some := list(files.filter(pk__gt=job.position or 0).order_by("pk")[:_FILES_AT_ONCE]):

@@ -12,7 +12,6 @@ from accounts.views.frame import act_of, form_page
 from portal.errors import NotFound, Refusal
 from registry import access, channel_work
 from registry.forms import DestinationForm
-from registry.holdings import holdings
 from registry.models import Channel
 from registry.views.frame import account_context, viewer
 
@@ -50,12 +49,12 @@ def channel_copy(request: HttpRequest, account: str, channel: str) -> HttpRespon
         else:
             return redirect(reverse("registry:job", args=[job.key]))
     name = found.account.name
-    belongs = access.reads_privately(identity, found.account)
     context = {
         **account_context(identity, found.account, "channels"),
         "channel": found,
         "form": form,
-        "holding": holdings(identity, found.account, [found], belongs=belongs)[found.pk],
+        # Not what the index lists: it may be behind, and job and page say the same.
+        "file_count": channel_work.files_to_copy(by=identity, source=found).count(),
         "crumbs": [
             {"label": name, "url": reverse("registry:account", args=[name])},
             {"label": _("Channels"), "url": reverse("registry:channels", args=[name])},

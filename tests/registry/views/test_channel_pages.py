@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from registry.models import Channel, StaleMark
+from tests.cast import Person
 from tests.conda_client import run_pending_tasks
-from tests.registry.api.world import World
+from tests.registry.api.world import World, publish
 from tests.registry.views.browsers import Browsers, text_of
 
 MAIN, SECRET = "/acme/channels/main", "/acme/channels/secret"
@@ -70,6 +71,23 @@ def test_all_files_of_a_channel_are_copied_by_a_job(world: World, browsers: Brow
     assert forged.status_code == 422
     done = owner.post(url, {"account": "acme", "channel": "dev"})
     assert done["Location"].startswith("/-/jobs/")
+
+
+def test_copying_all_names_what_is_there_though_the_index_waits(
+    world: World, owner: Person, browsers: Browsers
+) -> None:
+    publish(owner, "acme", "main", "hello", "2.0")
+    publish(owner, "acme", "fresh", "hello", "3.0")
+
+    for channel, who, count in (
+        ("main", "owner", 3),
+        ("main", "stranger", 2),
+        ("fresh", "owner", 1),
+    ):
+        page = text_of(browsers[who].get(f"/acme/settings/channels/copy/{channel}"))
+        files = "1 file" if count == 1 else f"{count} files"
+        assert f"{files} that you may see" in page, (channel, who)
+        assert f"Copy {files}" in page, (channel, who)
 
 
 def test_an_empty_channel_says_how_files_come_into_it(world: World, browsers: Browsers) -> None:
