@@ -22,7 +22,7 @@ from portal.errors import NotFound, Refusal
 from registry import access, quotas
 from registry.site_forms import AccountsForm, QuotaForm, ResetFactorForm, SuspendForm
 from registry.views.paging import links, position, slice_of
-from registry.views.site import frame
+from registry.views.site_frame import frame
 
 
 @site_page
