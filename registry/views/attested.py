@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from registry.models import Attestation, PackageFile
+
+# The first of each file stands for all: they come and go together.
+_IS_ATTESTED = Exists(Attestation.objects.filter(file=OuterRef("pk"), number=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,15 @@ class Signature:
     run: str
     run_url: str
     signed_at: datetime
+
+
+def with_marks(files: QuerySet[PackageFile]) -> QuerySet[PackageFile]:
+    """The files, each with ``is_attested``: what lists show a mark for."""
+    return files.annotate(is_attested=_IS_ATTESTED)
+
+
+def count_attested(files: QuerySet[PackageFile]) -> int:
+    return files.filter(_IS_ATTESTED).count()
 
 
 def signatures_of(file: PackageFile) -> list[Signature]:

@@ -26,6 +26,7 @@ from registry.forms import PutForm
 from registry.models import Channel, ChannelFile, PackageFile
 from registry.refusing import ChannelLocked
 from registry.views import listing
+from registry.views.attested import with_marks
 from registry.views.file_pages import file_info, find_file, url_of
 from registry.views.frame import (
     package_context,
@@ -61,7 +62,8 @@ def files(request: HttpRequest, account: str, package: str) -> HttpResponse:
     rows = visible.filter(matching)
     sort = form.value("sort") or _NEWEST_FIRST
     shown = slice_of(
-        rows.annotate(download_count=Coalesce("download_total__count", 0))
+        with_marks(rows)
+        .annotate(download_count=Coalesce("download_total__count", 0))
         .select_related("uploaded_by", "uploaded_with")
         .defer("index", "about", "run_exports", "findings", "channeldata_flags"),
         _order(sort),

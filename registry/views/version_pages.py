@@ -20,6 +20,7 @@ from registry.conda.comparison import compare_specs
 from registry.conda.provenance import provenance_of
 from registry.models import Channel, Package, PackageFile, Release
 from registry.views import listing
+from registry.views.attested import count_attested, with_marks
 from registry.views.comparing import texts_of, verdict
 from registry.views.file_pages import url_of
 from registry.views.frame import package_context, preference, viewer
@@ -54,7 +55,7 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
     everything = access.visible_files(identity, found)
     files = everything.filter(version=version)
     builds = list(
-        listing.newest_first(files)
+        with_marks(listing.newest_first(files))
         .select_related("uploaded_by", "uploaded_with", "account")
         .defer("about")[:_BUILDS_SHOWN]
     )
@@ -65,7 +66,6 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
     chosen = _chosen(builds, request.GET.get("build", ""))
     words = index_words(chosen)
     platforms = listing.in_order({file.subdir for file in builds})
-    totals = listing.totals(files) if len(builds) == _BUILDS_SHOWN else {"files": len(builds)}
     channels = channels_by_file(identity, found.account, builds)
     context = {
         **package_context(identity, found, "versions", version),
@@ -83,10 +83,17 @@ def version(request: HttpRequest, account: str, package: str, version: str) -> H
         "size_bytes": sum(file.size_bytes for file in builds),
         "before": _before(found, everything, chosen, words),
         "files": file_rows(builds, channels),
-        "totals": totals,
+        "totals": _totals(files, builds),
         **_install(identity, found, builds, channels),
     }
     return render(request, "registry/version.html", context)
+
+
+def _totals(files: QuerySet[PackageFile], builds: Sequence[PackageFile]) -> dict[str, int]:
+    """How many files the version has, and how many of them are signed."""
+    if len(builds) == _BUILDS_SHOWN:
+        return listing.totals(files) | {"attested": count_attested(files)}
+    return {"files": len(builds), "attested": sum(vars(file)["is_attested"] for file in builds)}
 
 
 def _chosen(builds: Sequence[PackageFile], wanted: str) -> PackageFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,6 +17,7 @@ import zstandard
 from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Event, Organization
 from registry import attestations, channels, indexing, patching, placement, storage
@@ -179,6 +181,35 @@ def test_pages_say_who_signed(
         for words in ("github.com/acme/xz</a>", COMMIT[:12], "jane@example.org"):
             assert words in page
     assert f'href="/conda/acme/{PLACE}.sigs"' in page
+
+
+def test_lists_of_files_mark_those_that_are_signed(
+    maintainer: Person, channel: ChannelAddress, sigstore: Sigstore
+) -> None:
+    unsigned = build_conda("hello", "1.0", build="1")
+    upload(maintainer, None)
+    upload(maintainer, None, built=unsigned)
+    version, files = "/acme/hello/1.0", "/acme/hello/files"
+
+    def asked(path: str) -> tuple[str, int]:
+        with CaptureQueriesContext(connection) as queries:
+            page = Client().get(path).content.decode()
+        return page, len(queries)
+
+    before = {path: asked(path) for path in (version, files)}
+    assert not any("Signed" in page for page, _count in before.values())
+    upload(maintainer, sigstore.sign(statement(HELLO)))
+    attach(maintainer, sigstore.sign(statement(HELLO), identity="jane@example.org"))
+
+    for path, (_page, count) in before.items():
+        page, now = asked(path)
+        assert now == count
+        rows = re.findall(r'<th scope="row"><a class="mono".*?</th>', page, re.DOTALL)
+        [row] = [row for row in rows if "Signed" in row]
+        assert f">{HELLO.filename}</a>" in row
+    assert "1 of 2 files; their pages say by whom" in asked(version)[0]
+    upload(maintainer, sigstore.sign(statement(unsigned)), built=unsigned)
+    assert "all files; their pages say by whom" in asked(version)[0]
 
 
 # --- What is refused -----------------------------------------------------------------------------
