@@ -447,8 +447,7 @@ def _make_room(target: Account, going: _Going) -> None:
 def _give_packages(source: Account, target: Account, whole: array[int]) -> None:
     for some in batched(whole, AT_ONCE):
         Collaborator.objects.filter(package__in=some).delete()
-        for package in Package.objects.filter(pk__in=some).order_by("pk"):
-            change_account(package, source, target)
+        change_account(list(Package.objects.filter(pk__in=some)), source, target)
 
 
 def _packages_of(target: Account, split: array[int]) -> array[int]:

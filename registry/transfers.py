@@ -380,7 +380,7 @@ def accept(*, by: Identity, transfer: Transfer) -> Package:
     _take_out(name, rows, plan.places)
     for left in packages.values():
         _make_room(left, package, rows)
-    change_account(package, source, target)
+    change_account([package], source, target)
     _settle_collaborators(held)
     _put(by, package, target, plan.places)
     follow_newest([package])
@@ -413,24 +413,33 @@ def _make_room(left: Package, package: Package, rows: Sequence[_Row]) -> None:
     left.delete()
 
 
-def change_account(package: Package, source: Account, target: Account) -> None:
-    """Let a package that is held be another account's, with all its files; what keeps its name
-    there is gone before."""
-    # What its files left behind in the channels of the source stays as private as it was.
-    was_private = Package.objects.values_list("is_private", flat=True).get(pk=package.pk)
-    Dependency.objects.filter(package=package).delete()
-    package.account = target
-    package.save(update_fields=["account", "is_private", "updated_at"])
-    PackageFile.objects.filter(package=package).update(account=target)
-    Package.objects.create(
-        account=source, name=package.name, is_private=was_private, deleted_at=timezone.now()
+def change_account(packages: Sequence[Package], source: Account, target: Account) -> None:
+    """Let some packages that are held be another account's, with all their files; what keeps their
+    names there is gone before."""
+    ids, names = [package.pk for package in packages], [package.name for package in packages]
+    now = timezone.now()
+    # What their files left behind in the channels of the source stays as private as it was.
+    private = set(Package.objects.filter(pk__in=ids, is_private=True).values_list("pk", flat=True))
+    Dependency.objects.filter(package__in=ids).delete()
+    Package.objects.filter(pk__in=ids).update(account=target, updated_at=now)
+    hidden = [package.pk for package in packages if package.is_private]
+    Package.objects.filter(pk__in=hidden).update(is_private=True)
+    PackageFile.objects.filter(package__in=ids).update(account=target)
+    Package.objects.bulk_create(
+        Package(account=source, name=one.name, is_private=one.pk in private, deleted_at=now)
+        for one in packages
     )
-    if package.is_private:
+    if hidden:
         tree.withdraw_shards(target)
-    MovedPackage.objects.filter(account=target, name=package.name).delete()
-    MovedPackage.objects.update_or_create(
-        account=source, name=package.name, defaults={"package": package}
+    MovedPackage.objects.filter(account=target, name__in=names).delete()
+    MovedPackage.objects.bulk_create(
+        (MovedPackage(account=source, name=one.name, package=one) for one in packages),
+        update_conflicts=True,
+        unique_fields=["account", "name"],
+        update_fields=["package"],
     )
+    for package in packages:
+        package.account = target
 
 
 def _settle_collaborators(transfer: Transfer) -> None:
