@@ -87,13 +87,16 @@ def verify(
     return Verified(bundle, statement, signer)
 
 
-def add(*, by: Identity, file: PackageFile, bundle: bytes) -> Added:
-    """Give a file that is there one more attestation; the same bundle again is no error."""
+def add(
+    *, by: Identity, file: PackageFile, bundle: bytes, also: frozenset[str] = frozenset()
+) -> Added:
+    """Give a file that is there one more attestation; the same bundle again is no error. ``also``
+    are addresses of a channel elsewhere that the file is taken from: it may be signed for that."""
     if by is not OPERATOR:
         switches.require(switches.Name.UPLOADS)
     access.require_changing(by, file)
     verified = verify(
-        bundle, filename=file.filename, sha256=file.sha256, addresses=_addresses(by, file)
+        bundle, filename=file.filename, sha256=file.sha256, addresses=_addresses(by, file) | also
     )
     with transaction.atomic():
         return enter(by=by, file=file, verified=verified)

@@ -31,6 +31,7 @@ from registry.checking import note_stored_anew
 from registry.conda.facts import FileFacts
 from registry.entering import Claimed, Key, KnownFile, claim, known_files
 from registry.entries import put_all
+from registry.importing_attestations import Taken, take_along
 from registry.importing_readers import Bad, Known, Pending, Read, Readers, Task
 from registry.importing_sources import Candidate, Source
 from registry.models import Channel, ChannelFile, PackageFile
@@ -73,6 +74,10 @@ class Progress:
     refused: int = 0
     differing: int = 0
     """Files of which the source's index says other dependencies than they do themselves."""
+    attested: int = 0
+    """How many attestations came along."""
+    unattested: int = 0
+    """How many did not, of files that are in."""
     refusals: list[tuple[str, str]] = field(default_factory=list)
     """Names of files with the reason why they are not in; the first thousands of them."""
 
@@ -99,6 +104,15 @@ class Progress:
             self.conflicts += count
         else:
             self.refused += count
+        self._tell(name, reason)
+
+    def count_attestations(self, taken: Taken) -> None:
+        self.attested += taken.added
+        self.unattested += len(taken.troubles)
+        for trouble in taken.troubles:
+            self._tell(taken.name, trouble)
+
+    def _tell(self, name: str, reason: Refusal | str) -> None:
         if len(self.refusals) < _REFUSALS_TOLD:
             self.refusals.append((name, str(reason)))
 
@@ -160,6 +174,8 @@ class _Batch:
     known: dict[Key, KnownFile]
     present: list[KnownFile]
     pending: Pending
+    attested: dict[Key, Candidate]
+    """Those of which the source has attestations."""
 
 
 class _Storing:
@@ -272,6 +288,7 @@ class _Import:
         )
         tasks: list[Task] = []
         present: list[KnownFile] = []
+        attested: dict[Key, Candidate] = {}
         numbered: dict[int, Candidate] = {}
         for candidate in candidates:
             same_name = [known[key] for key in self._keys(candidate) if key in known]
@@ -282,12 +299,14 @@ class _Import:
                 continue
             if there is not None:
                 present.append(there)
+                if candidate.sidecar:
+                    attested[there.key] = candidate
                 continue
             self._number += 1
             numbered[self._number] = candidate
             tasks.append(self._task(candidate, same_name))
         self._fetched.update(numbered)
-        return _Batch(numbered, known, present, pool.read(tasks))
+        return _Batch(numbered, known, present, pool.read(tasks), attested)
 
     def _keys(self, candidate: Candidate) -> list[Key]:
         if candidate.subdir:
@@ -338,14 +357,17 @@ class _Import:
                         continue
                     read[result.number] = facts
                     self._compare(candidate, facts)
+                    if candidate.sidecar:
+                        batch.attested[facts.key] = candidate
                 case Known(sha256=sha256):
-                    batch.present.append(
-                        next(
-                            batch.known[key]
-                            for key in self._keys(candidate)
-                            if key in batch.known and batch.known[key].sha256 == sha256
-                        )
+                    there = next(
+                        batch.known[key]
+                        for key in self._keys(candidate)
+                        if key in batch.known and batch.known[key].sha256 == sha256
                     )
+                    batch.present.append(there)
+                    if candidate.sidecar:
+                        batch.attested[there.key] = candidate
                 case Bad(reason=reason):
                     self._progress.refuse(candidate.name, reason)
         self._refuse_forbidden(batch, read)
@@ -369,7 +391,8 @@ class _Import:
             note_stored_anew(storing.damaged)
         batch = storing.batch
         if storing.read or batch.present:
-            self._commit(batch.present, storing.read, storing.blobs)
+            registered = self._commit(batch.present, storing.read, storing.blobs)
+            self._take_attestations(batch, registered)
         stored = set(storing.files.values())
         for number in batch.candidates:
             del self._fetched[number]
@@ -403,7 +426,7 @@ class _Import:
 
     def _commit(
         self, present: Sequence[KnownFile], read: Sequence[FileFacts], blobs: Mapping[str, int]
-    ) -> None:
+    ) -> list[Registered]:
         with transaction.atomic():
             channel = channel_of(self._by, self._destination)
             refuse_locked(channel)
@@ -419,6 +442,20 @@ class _Import:
         self._subdirs.update(facts.subdir for facts in read)
         for one in registered:
             self._progress.count(one)
+        return registered
+
+    def _take_attestations(self, batch: _Batch, registered: Iterable[Registered]) -> None:
+        """Of the files that are in now, those that were there before too: more may have come."""
+        if not batch.attested:
+            return
+        ids = {file.key: file.id for file in batch.present}
+        ids |= {
+            one.facts.key: one.file_id for one in registered if not isinstance(one.outcome, Refusal)
+        }
+        candidates = {ids[key]: found for key, found in batch.attested.items() if key in ids}
+        for taken in take_along(by=self._by, source=self._source, candidates=candidates):
+            self._progress.count_attestations(taken)
+            self._tick(self._progress)
 
     def _put_present(self, present: Sequence[KnownFile], channel: Channel) -> int:
         """Put files that the account has into the channel, where they don't stand there."""

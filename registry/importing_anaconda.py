@@ -347,6 +347,8 @@ class LabelledFiles:
         self._account = account
         self._label = label
         self.shown = f"{account.shown}, {label}"
+        self.addresses = frozenset[str]()
+        self.read_sidecar = None  # it knows no attestations
         self.fetch = account.fetch
 
     def count(self) -> int:

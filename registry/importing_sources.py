@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urljoin
 
 import zstandard
 
+from registry.conda.attestation import MAX_SIDECAR_BYTES, SIDECAR_SUFFIX
 from registry.conda.errors import PackageError
 from registry.conda.names import check_filename
 from registry.conda.repodata_stream import NotRepodataError, read_member, read_records
@@ -40,6 +41,8 @@ class Candidate:
     md5: str | None = None
     depends: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     """What the source's index says under ``depends`` and ``constrains``."""
+    sidecar: str = ""
+    """Where its attestations lie, its path or its address; empty where it has none."""
 
     @property
     def name(self) -> str:
@@ -52,15 +55,27 @@ class Fetch(Protocol):
     def __call__(self, candidate: Candidate, target: Path, *, limit_bytes: int) -> str | None: ...
 
 
+class ReadSidecar(Protocol):
+    """Reads the attestations of a file; those who ask side by side do so by different numbers."""
+
+    def __call__(self, candidate: Candidate, *, number: int) -> bytes | Trouble: ...
+
+
 class Source(Protocol):
     """Files that are to be imported."""
 
     shown: str
     """What it is called to people: no secret is in it."""
+    addresses: frozenset[str]
+    """What a signer may have called the channel that the files come from."""
 
     @property
     def fetch(self) -> Fetch | None:
         """How to get hold of a file that is not on this machine."""
+
+    @property
+    def read_sidecar(self) -> ReadSidecar | None:
+        """How to get hold of the attestations of a file, where a source may have some."""
 
     def count(self) -> int:
         """How many files it has; asked before the first of them."""
@@ -100,6 +115,7 @@ class Folder:
     """Package files in a folder, and in those of its folders that are named like subdirs."""
 
     fetch = None
+    addresses: frozenset[str] = frozenset()
 
     def __init__(self, path: Path, *, subdirs: Sequence[str], packages: Sequence[str]) -> None:
         self.shown = str(path.absolute())
@@ -111,7 +127,8 @@ class Folder:
         except OSError as error:
             raise SourceUnusable(f"{error.filename!r} can't be read: {error.strerror}.") from error
 
-    def _listed(self) -> Iterator[tuple[str | None, str]]:
+    def _listed(self) -> Iterator[tuple[str | None, str, bool]]:
+        """For each file where it lies, its name, and whether attestations lie beside it."""
         folders: list[tuple[str | None, Path]] = [(None, self._path)]
         with os.scandir(self._path) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
@@ -120,26 +137,34 @@ class Folder:
             if self._subdirs and subdir not in self._subdirs:
                 continue
             with os.scandir(folder) as entries:
-                files = sorted(
+                files = {
                     entry.name
                     for entry in entries
-                    if entry.name.endswith(_EXTENSIONS) and entry.is_file()
-                )
-            for filename in files:
-                if _is_wanted(filename, self._packages):
-                    yield subdir, filename
+                    if entry.name.endswith((*_EXTENSIONS, SIDECAR_SUFFIX)) and entry.is_file()
+                }
+            for filename in sorted(files):
+                if filename.endswith(_EXTENSIONS) and _is_wanted(filename, self._packages):
+                    yield subdir, filename, filename + SIDECAR_SUFFIX in files
 
     def count(self) -> int:
         return len(self._files)
 
     def candidates(self) -> Iterator[Candidate]:
-        for subdir, filename in self._files:
+        for subdir, filename, is_attested in self._files:
             place = f"{self._path}/{subdir}/{filename}" if subdir else f"{self._path}/{filename}"
             try:
                 size_bytes = os.stat(place).st_size  # noqa: PTH116 - a path takes twice as long
             except OSError:  # whoever reads it will say why
                 size_bytes = None
-            yield Candidate(filename, subdir, place, size_bytes)
+            sidecar = place + SIDECAR_SUFFIX if is_attested else ""
+            yield Candidate(filename, subdir, place, size_bytes, sidecar=sidecar)
+
+    def read_sidecar(self, candidate: Candidate, *, number: int) -> bytes | Trouble:
+        try:
+            with Path(candidate.sidecar).open("rb") as file:
+                return file.read(MAX_SIDECAR_BYTES + 1)  # more is refused by who looks into it
+        except OSError as error:
+            return Trouble(f"{error.strerror}.")
 
     def close(self) -> None:
         """It holds nothing."""
@@ -182,6 +207,7 @@ class Mirror:
     ) -> None:
         self._url, userinfo = split_address(url, like="https://conda.example.org/name")
         self.shown = _TOKEN.sub("/t/…", self._url).rstrip("/")
+        self.addresses = frozenset([_TOKEN.sub("", self._url).rstrip("/")])
         headers: dict[str, str] = {}
         if userinfo is not None:
             token = base64.b64encode(unquote(userinfo).encode()).decode()
@@ -257,6 +283,13 @@ class Mirror:
         limit_bytes = min(limit_bytes, candidate.size_bytes or limit_bytes)
         return self._remote.fetch(candidate.place, target, limit_bytes)
 
+    def read_sidecar(self, candidate: Candidate, *, number: int) -> bytes | Trouble:
+        opened = self._remote.opened(candidate.sidecar, MAX_SIDECAR_BYTES, number=number)
+        if isinstance(opened, Trouble):
+            return opened
+        with opened:
+            return opened.read()
+
 
 def _candidate(
     subdir: str, base_url: str, filename: str, record: Mapping[str, object]
@@ -271,13 +304,16 @@ def _candidate(
 
     size = record.get("size")
     sha256 = text("sha256")
+    place = urljoin(base_url, quote(filename, safe=""))
     return Candidate(
         filename,
         subdir,
-        urljoin(base_url, quote(filename, safe="")),
+        place,
         size_bytes=size if isinstance(size, int) and size > 0 else None,
         sha256=sha256,
         # The weaker one only where there is no other.
         md5=None if sha256 else text("md5"),
         depends=(specs("depends"), specs("constrains")),
+        # Not asked of each file: an index names those that have some (CEP 50).
+        sidecar=place + SIDECAR_SUFFIX if text("attestations_sha256") else "",
     )

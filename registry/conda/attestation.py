@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from registry.conda.errors import InvalidMetadataError, PackageError, Phrase, gettext_noop, quote
 from registry.conda.limits import MEBIBYTE, Limits
 from registry.conda.strict_json import parse_object
@@ -22,6 +24,7 @@ MAX_BUNDLE_BYTES = MEBIBYTE
 MAX_SIDECAR_BYTES = 4 * MEBIBYTE
 """py-rattler reads no sidecar that is larger."""
 MAX_ATTESTATIONS = 20
+SIDECAR_SUFFIX = ".sigs"
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://schemas.conda.org/attestations-publish-1.schema.json"
@@ -229,6 +232,33 @@ def check_statement(
             ),
             channel=quote(channel),
         )
+
+
+def bundles_of(sidecar: bytes) -> list[bytes]:
+    """The bundles in a `sidecar`, each as it stands there; whether they hold is not looked at."""
+    if len(sidecar) > MAX_SIDECAR_BYTES:
+        raise InvalidAttestationError(
+            gettext_noop(
+                "The attestations have more than %(most)s bytes, the most that those of one file "
+                "may have."
+            ),
+            most=MAX_SIDECAR_BYTES,
+        )
+    try:
+        bundles = [bytes(raw) for raw in msgspec.json.decode(sidecar, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidAttestationError(
+            gettext_noop("The attestations are no JSON array of Sigstore bundles (CEP 50).")
+        ) from error
+    if len(bundles) > MAX_ATTESTATIONS:
+        raise InvalidAttestationError(
+            gettext_noop(
+                "There are %(count)s attestations, and a file has at most %(most)s of them."
+            ),
+            count=len(bundles),
+            most=MAX_ATTESTATIONS,
+        )
+    return bundles
 
 
 def sidecar(bundles: Iterable[bytes]) -> bytes:

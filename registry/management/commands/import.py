@@ -162,7 +162,7 @@ class Command(ActingCommand):
         if progress is None:
             return
         self._summarize(progress)
-        if progress.conflicts or progress.refused:
+        if progress.conflicts or progress.refused or progress.unattested:
             sys.exit(1)
 
     def _work(
@@ -348,13 +348,19 @@ class Command(ActingCommand):
             self.stdout.write("")
         for name, reason in progress.refusals:
             self.stderr.write(f"{name}: {reason}")
-        left_out = progress.conflicts + progress.refused - len(progress.refusals)
+        told = progress.conflicts + progress.refused + progress.unattested
+        left_out = told - len(progress.refusals)
         if left_out:
             self.stderr.write(f"… and {left_out:,} more.")
         if progress.differing:
             self.stdout.write(
                 f"Of {progress.differing:,} files the source's index says other dependencies than "
                 "they do themselves; the index here says what the files say."
+            )
+        if progress.attested or progress.unattested:
+            self.stdout.write(
+                f"{progress.attested:,} attestations came along, {progress.unattested:,} were not "
+                "taken."
             )
         self.stdout.write(
             f"{progress.created:,} published, {progress.added:,} added to the channel, "
