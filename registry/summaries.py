@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 from django.db import transaction
 from django.db.models import TextField
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from registry import current, edges
@@ -114,7 +114,7 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
             "subdir",
             # As text: of thousands of rows, few need to be understood.
             Cast("file__about", TextField()),
-            KT("file__index__timestamp"),
+            KeyTextTransform("timestamp", "file__index"),
             Cast("file__run_exports", TextField()),
             Cast("file__channeldata_flags", TextField()),
         )

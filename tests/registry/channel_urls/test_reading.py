@@ -160,6 +160,18 @@ def test_notices_and_channeldata_lie_in_the_channel(
     }
 
 
+def test_channeldata_has_the_latest_build_time_of_a_name(
+    maintainer: Person, channel: ChannelAddress
+) -> None:
+    for version, seconds in (("1.0", 1_600_000_000), ("2.0", 1_500_000_000)):
+        built = build_conda("hello", version, timestamp=seconds * 1000)
+        assert maintainer.upload(built, to=channel).status_code == 201
+    run_pending_tasks()
+
+    said = json.loads(get(channel.url("channeldata.json")).body)["packages"]["hello"]
+    assert (said["version"], said["timestamp"]) == ("2.0", 1_600_000_000)
+
+
 def test_a_shard_is_immutable_and_named_by_its_digest(
     maintainer: Person, channel: ChannelAddress
 ) -> None:
