@@ -23,7 +23,6 @@ from accounts.models import Account
 from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
 from portal.sentences import Number, Sentence, Size, gettext, together
-from portal.templatetags.ui import filesize, thousands
 from registry.models import AccountQuota, Channel, ChannelFile, PackageFile
 
 MAX_LIMIT = 2**60
@@ -305,7 +304,7 @@ def needs(identity: Identity) -> list[Need]:
     return [
         Need(
             icon="hard-drive",
-            title=f"{account.name} has little room left",
+            title=gettext("%(account)s has little room left") % {"account": account.name},
             facts=_in_words(used, limits),
             url=f"/{account.name}/settings/storage",
         )
@@ -316,7 +315,9 @@ def needs(identity: Identity) -> list[Need]:
 def _in_words(used: Usage, limits: Limits) -> str:
     parts = []
     if limits.max_bytes is not None:
-        parts.append(f"{filesize(used.used_bytes)} of {filesize(limits.max_bytes)}")
+        sizes = {"used": Size(used.used_bytes), "most": Size(limits.max_bytes)}
+        parts.append(gettext("%(used)s of %(most)s") % sizes)
     if limits.max_files is not None:
-        parts.append(f"{thousands(used.used_files)} of {thousands(limits.max_files)} files")
+        counts = {"used": Number(used.used_files), "most": Number(limits.max_files)}
+        parts.append(gettext("%(used)s of %(most)s files") % counts)
     return ", ".join(parts)

@@ -50,6 +50,9 @@ def test_an_account_that_is_nearly_full_needs_them(world: World, owner: Person) 
     AccountQuota.objects.create(account=world.organization.account, max_files=3)
 
     assert "acme has little room left" in words(owner.client.get("/dashboard"))
+    in_german = words(owner.client.get("/dashboard", headers={"accept-language": "de"}))
+    assert "acme hat kaum noch Platz" in in_german
+    assert "von 3 Dateien" in in_german
 
 
 def test_the_dashboard_asks_little(
