@@ -7,7 +7,7 @@ import random
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from portal.errors import Refusal
@@ -68,6 +68,7 @@ LIKE_THE_BOUNDARY = st.sampled_from(
 )
 def test_any_bytes_come_out_as_they_went_in(pieces: list[bytes], sizes: list[int], by: int) -> None:
     data = b"".join(pieces)
+    assume(b"\r\n--frontier" not in data)  # a form whose boundary stands in a file is another form
     body = part('name="key"', b"k") + part('name="file"', data) + END
 
     form = FormFile(CONTENT_TYPE, Trickle(body, sizes), Rules())
