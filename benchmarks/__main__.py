@@ -86,6 +86,8 @@ SMOKE = Plan(
 def main() -> int:
     plan, folder, json_path = _arguments()
     folder.mkdir(parents=True, exist_ok=True)
+    # Each process, of the peers too, would else compile anew what it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Told to end, it still ends its servers and removes its files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if shutil.disk_usage(folder).free < plan.most_disk_bytes:

@@ -6,12 +6,18 @@ free at once instead of after a time-out.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import socket
 import threading
 import uuid
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from django.db import connection, connections
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext
 
 # As it may stand in a file's name, and short enough for a column.
 HOST: Final = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:32] or "host"
@@ -40,6 +46,18 @@ def has_ended(host: str, pid: int) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def copying() -> ForkContext | None:
+    """How to start processes as copies of this one, which need not import everything again.
+
+    None where a copy could not go on: with other threads, or with an open transaction. What
+    connections there were to the database are closed, since copies would share them.
+    """
+    if connection.in_atomic_block or threading.active_count() > 1:
+        return None
+    connections.close_all()
+    return multiprocessing.get_context("fork")
 
 
 def new_holder() -> str:

@@ -143,10 +143,7 @@ def import_files(
     now and then; ``progress`` is that of all sources, where this is one of several. What ``by``
     may not do, and a store or a source that fails, is raised.
     """
-    with (
-        _checkpoints_put_off(),
-        _Import(by, destination, source, link=link, tick=tick) as work,
-    ):
+    with _Import(by, destination, source, link=link, tick=tick) as work:
         return work.run(readers, progress)
 
 
@@ -256,11 +253,15 @@ class _Import:
         total = self._source.count()
         self._progress = progress or Progress(total)
         is_remote = self._source.fetch is not None
-        with Readers(
-            readers,
-            fetch=self._fetch if is_remote else None,
-            fetches=_FETCHES_AT_ONCE if is_remote else 0,
-        ) as pool:
+        with (
+            Readers(
+                readers,
+                context=processes.copying(),
+                fetch=self._fetch if is_remote else None,
+                fetches=_FETCHES_AT_ONCE if is_remote else 0,
+            ) as pool,
+            _checkpoints_put_off(),
+        ):
             # While one batch is entered, the bytes of the next are made durable, and those after
             # it are read: nobody waits for the disk but who has nothing else to do.
             begun: deque[_Batch] = deque()

@@ -21,7 +21,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self, TypeAlias
 
@@ -83,8 +84,13 @@ class ReaderEnded(Exception):
 # --- In the process --------------------------------------------------------------------------
 
 
-def serve(asked: Connection, answers: Connection) -> None:
-    """Read what is asked for until nobody asks any more."""
+def serve(asked: Connection, answers: Connection, *not_mine: Connection) -> None:
+    """Read what is asked for until nobody asks any more.
+
+    ``not_mine`` are the other ends, which a copy has too: it would keep itself waiting.
+    """
+    for end in not_mine:
+        end.close()
     # Ctrl-C is for the one who started us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o022)  # what is stored others may read: it says so once, not for each file
@@ -327,16 +333,16 @@ class _Process:
 
     _decoder = msgspec.msgpack.Decoder(list[Result])
 
-    def __init__(self) -> None:
-        # Not forked: that would share the connections to the database.
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, context: ForkContext | SpawnContext) -> None:
         asked, self._questions = context.Pipe(duplex=False)
         self._answers, answers = context.Pipe(duplex=False)
         with suppress(AttributeError, OSError):
             # Room for a whole answer, so that the process goes on while nobody takes it.
             fcntl.fcntl(answers.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self.process: SpawnProcess = context.Process(
-            target=serve, args=(asked, answers), name="reader", daemon=True
+        is_copy = context.get_start_method() == "fork"
+        others = (self._questions, self._answers) if is_copy else ()
+        self.process: BaseProcess = context.Process(
+            target=serve, args=(asked, answers, *others), name="reader", daemon=True
         )
         self.process.start()
         asked.close()
@@ -360,14 +366,25 @@ Fetch: TypeAlias = Callable[[Task], Bad | None]
 
 
 class Readers:
-    """Threads that fetch files where that is needed, and have processes read them."""
+    """Threads that fetch files where that is needed, and have processes read them.
 
-    def __init__(self, count: int, *, fetch: Fetch | None = None, fetches: int = 0) -> None:
+    Those are started anew, unless ``context`` says that this one can be copied.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        context: ForkContext | None = None,
+        fetch: Fetch | None = None,
+        fetches: int = 0,
+    ) -> None:
         self._fetch = fetch
         self._threads = max(count, fetches)
         self._chunks: queue.SimpleQueue[tuple[list[Task], Pending] | None] = queue.SimpleQueue()
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
-        self._processes = [_Process() for _ in range(count)]
+        start = context or multiprocessing.get_context("spawn")
+        self._processes = [_Process(start) for _ in range(count)]
         for process in self._processes:
             self._idle.put(process)
         for _ in range(self._threads):

@@ -65,11 +65,18 @@ def overdue(*, older_than_seconds: float = 0) -> list[Pair]:
 
 def awaited(*, older_than_seconds: float = 0) -> list[Pair]:
     """Those of which clients wait for shards or documents."""
-    urgent = StaleMark.objects.filter(stage__lt=Stage.SUMMARIES)
     if older_than_seconds:
-        urgent = urgent.filter(marked_at__lte=_seconds_ago(older_than_seconds))
-    rows = urgent.order_by("id").values_list("channel_id", "subdir")[:_MOST_PAIRS]
-    return list(dict.fromkeys(rows))
+        urgent = _urgent().filter(marked_at__lte=_seconds_ago(older_than_seconds))
+        return list(dict.fromkeys(urgent.values_list("channel_id", "subdir")[:_MOST_PAIRS]))
+    # Asked in the moment somebody published: a worker looks for nothing else first.
+    return list(dict.fromkeys(_AWAITED.rows()))
+
+
+def _urgent() -> QuerySet[StaleMark]:
+    return StaleMark.objects.filter(stage__lt=Stage.SUMMARIES).order_by("id")
+
+
+_AWAITED = Prepared(lambda: _urgent().values_list("channel_id", "subdir")[:_MOST_PAIRS])
 
 
 def due_summaries(*, older_than_seconds: float = 0) -> list[Pair]:
@@ -87,8 +94,7 @@ def _seconds_ago(seconds: float) -> datetime:
 
 def oldest_mark_seconds() -> int:
     """For how long the oldest change has been waiting; 0 when nothing waits."""
-    urgent = StaleMark.objects.filter(stage__lt=Stage.SUMMARIES)
-    oldest = urgent.order_by("marked_at").values_list("marked_at", flat=True).first()
+    oldest = _urgent().order_by("marked_at").values_list("marked_at", flat=True).first()
     return int((timezone.now() - oldest).total_seconds()) if oldest else 0
 
 
@@ -101,8 +107,7 @@ def bring_up_to_date(channel_id: int, subdir: str) -> bool:
 
 def bring_up_to_date_for_clients(channel_id: int, subdir: str) -> bool:
     """Publish what clients wait for; False when another worker is at it."""
-    marks = StaleMark.objects.filter(channel=channel_id, subdir=subdir, stage__lt=Stage.SUMMARIES)
-    while marks.exists():
+    while _URGENT_OF_SUBDIR.exists(channel_id, subdir):
         with lease(channel_id, subdir) as held:
             if held is None:
                 return False
@@ -110,6 +115,15 @@ def bring_up_to_date_for_clients(channel_id: int, subdir: str) -> bool:
             _publish_until_done(*held)
         # What was marked while the lease was being given back rang in vain: look once more.
     return True
+
+
+_URGENT_OF_SUBDIR = Prepared(
+    lambda channel_id, subdir: StaleMark.objects.filter(
+        channel=channel_id, subdir=subdir, stage__lt=Stage.SUMMARIES
+    ).values_list("pk")[:1],
+    int,
+    str,
+)
 
 
 def bring_summaries_up_to_date(channel_id: int, subdir: str) -> bool:

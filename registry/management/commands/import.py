@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,12 +19,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError
 
 from accounts.identity import OPERATOR, Identity
 from accounts.management.acting import ActingCommand, find_account, find_user
 from accounts.models import Account, Membership
 from accounts.roles import Role
+from portal import processes
 from portal.errors import Refusal
 from registry import housekeeping, indexing, storage
 from registry.importing import Progress, import_files, scratch_path
@@ -440,15 +439,14 @@ def _indexed(pairs: Sequence[indexing.Pair]) -> list[bool]:
     by a process of its own.
     """
     count = min(len(pairs), os.cpu_count() or 1)
-    # A copy of this process can't go on with its transaction, its threads, or connections to S3.
-    is_alone = not (connection.in_atomic_block or settings.S3_BUCKET)
-    if count < 2 or not is_alone or threading.active_count() > 1:
+    # Copies would share the connections to S3.
+    context = processes.copying() if count > 1 and not settings.S3_BUCKET else None
+    if context is None:
         return [indexing.bring_up_to_date(*pair) for pair in pairs]
-    connections.close_all()
     # Ctrl-C ends them at once; what they held is then free.
     with ProcessPoolExecutor(
         count,
-        mp_context=multiprocessing.get_context("fork"),
+        mp_context=context,
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_DFL),
     ) as pool:
