@@ -3,7 +3,6 @@ uploads in, lets early refusals through, and keeps secrets out of its log."""
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import re
@@ -21,7 +20,6 @@ import requests
 from tests.builders import BuiltPackage, build_conda
 from tests.portal.front import NGINX, Front, free_front_port, make_ida, nginx_in_front
 from tests.servers import LOOPBACK, LiveServer, PreparedData, S3Server
-from tests.sigstore_world import Sigstore, statement
 
 pytestmark = pytest.mark.skipif(
     NGINX is None and not os.environ.get("CI"),
@@ -39,7 +37,6 @@ class House:
     writing: str
     reading: str
     package: BuiltPackage
-    sigstore: Sigstore
 
     @property
     def url(self) -> str:
@@ -72,17 +69,14 @@ def house(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     prepared_data: PreparedData,
-    sigstore_and_root: tuple[Sigstore, Path],
 ) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("front")
     s3: S3Server | None = request.getfixturevalue("s3") if request.param == "s3" else None
     port = free_front_port()
-    sigstore, root = sigstore_and_root
     env = {
         "CONDARIUM_URL": f"http://{LOOPBACK}:{port}",
         "CONDARIUM_TRUSTED_PROXIES": "1",
         "CONDARIUM_ACCEL_PREFIX": "/_files",
-        "CONDARIUM_SIGSTORE_TRUSTED_ROOT": str(root),
         **(s3.environ if s3 else {}),
     }
     with (
@@ -93,7 +87,7 @@ def house(
     ):
         writing, reading = make_ida(server, "api:write", "conda:download")
         package = build_conda("hello", "1.0", files={"share/hello.bin": os.urandom(2 * MIB)})
-        made = House(front, writing, reading, package, sigstore)
+        made = House(front, writing, reading, package)
         assert made.put(package, writing).status_code == 201
         made.wait_for(package)
         yield made
@@ -182,39 +176,6 @@ def test_a_new_generation_has_another_etag(house: House) -> None:
 
     assert after.status_code == 200
     assert after.headers["ETag"] != before.headers["ETag"]
-
-
-def test_attestations_are_sent_beside_their_package_with_their_type(house: House) -> None:
-    package = build_conda("signed", "1.0")
-    assert house.put(package, house.writing).status_code == 201
-    url = f"{house.url}/conda/ida/noarch/{package.filename}.sigs"
-    missing = requests.get(url, timeout=30)
-    bundle = house.sigstore.sign(statement(package, f"{house.url}/conda/ida"))
-    taken = requests.post(
-        f"{house.url}/api/v1/accounts/ida/files/noarch/{package.filename}/attestations",
-        data=bundle,
-        headers={"Authorization": f"Bearer {house.writing}", "Content-Type": "application/json"},
-        timeout=60,
-    )
-    assert (missing.status_code, taken.status_code) == (404, 201), taken.text
-
-    whole = b"[" + bundle + b"]"
-    digest = hashlib.sha256(whole).hexdigest()
-    for address, freshness in (
-        (url, "public, no-cache"),
-        (f"{url}.{digest}", "public, max-age=31536000, immutable"),
-    ):
-        answer = requests.get(address, headers={"Accept-Encoding": "gzip, zstd"}, timeout=30)
-        assert (answer.status_code, answer.content) == (200, whole)
-        assert answer.headers["Content-Type"] == "application/json"
-        assert answer.headers["Cache-Control"] == freshness
-        assert answer.headers["ETag"] == f'"{digest}"'
-        assert "Content-Encoding" not in answer.headers
-        again = requests.get(address, headers={"If-None-Match": f'"{digest}"'}, timeout=30)
-        assert (again.status_code, again.content) == (304, b"")
-        head = requests.head(address, timeout=30)
-        assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(whole)))
-    assert requests.get(f"{url}.{'0' * 64}", timeout=30).status_code == 404
 
 
 def test_the_place_of_the_files_is_closed(house: House) -> None:

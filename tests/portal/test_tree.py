@@ -3,6 +3,7 @@ leave to Condarium. With nginx and with Caddy, as we ship their configurations."
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -31,6 +32,7 @@ from tests.portal.front import (
     nginx_in_front,
 )
 from tests.servers import LOOPBACK, LiveServer, PreparedData
+from tests.sigstore_world import Sigstore, statement
 
 INDEX_FILES = [
     "noarch/repodata.json",
@@ -50,6 +52,7 @@ class House:
     front: Front
     token: str
     tree: Path
+    sigstore: Sigstore
     session: requests.Session = field(default_factory=requests.Session)
 
     def url(self, path: str) -> str:
@@ -134,15 +137,18 @@ def house(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     prepared_data: PreparedData,
+    sigstore_and_root: tuple[Sigstore, Path],
 ) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("tree")
     port = free_front_port()
+    sigstore, root = sigstore_and_root
     kind = {"CONDARIUM_ACCEL_PREFIX": "/_files"}
     if request.param == "caddy":
         kind = {"CONDARIUM_INDEX_TREE": "1"}
     env = {
         "CONDARIUM_URL": f"http://{LOOPBACK}:{port}",
         "CONDARIUM_TRUSTED_PROXIES": "1",
+        "CONDARIUM_SIGSTORE_TRUSTED_ROOT": str(root),
         **kind,
     }
     put_in_front = {"nginx": nginx_in_front, "caddy": caddy_in_front}[request.param]
@@ -151,7 +157,8 @@ def house(
         put_in_front(server, folder / "front", port=port) as front,
     ):
         (token,) = make_ida(server, "all")
-        made = House(front, token, Path(server.env["CONDARIUM_DATA"], "files", "tree"))
+        tree = Path(server.env["CONDARIUM_DATA"], "files", "tree")
+        made = House(front, token, tree, sigstore)
         first = build_conda("first", "1.0")
         made.put(first)
         made.wait_until_in_tree(first)
@@ -260,6 +267,40 @@ def test_what_is_not_in_the_tree_is_answered_by_condarium(house: House) -> None:
 
 
 # --- What is left to Condarium -----------------------------------------------------------------
+
+
+def test_attestations_are_sent_beside_their_package_with_their_type(house: House) -> None:
+    package = build_conda("signed", "1.0")
+    # In a channel of its own: what other tests read must not change under them.
+    house.put(package, "signed")
+    url = house.url(f"label/signed/noarch/{package.filename}.sigs")
+    missing = requests.get(url, timeout=30)
+    bundle = house.sigstore.sign(statement(package, f"{house.front.url}/conda/ida/signed"))
+    taken = requests.post(
+        f"{house.front.url}/api/v1/accounts/ida/files/noarch/{package.filename}/attestations",
+        data=bundle,
+        headers={"Authorization": f"Bearer {house.token}", "Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert (missing.status_code, taken.status_code) == (404, 201), taken.text
+
+    whole = b"[" + bundle + b"]"
+    digest = hashlib.sha256(whole).hexdigest()
+    for address, freshness in (
+        (url, "public, no-cache"),
+        (f"{url}.{digest}", "public, max-age=31536000, immutable"),
+    ):
+        answer = requests.get(address, headers={"Accept-Encoding": "gzip, zstd"}, timeout=30)
+        assert (answer.status_code, answer.content) == (200, whole)
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Cache-Control"] == freshness
+        assert answer.headers["ETag"] == f'"{digest}"'
+        assert "Content-Encoding" not in answer.headers
+        again = requests.get(address, headers={"If-None-Match": f'"{digest}"'}, timeout=30)
+        assert (again.status_code, again.content) == (304, b"")
+        head = requests.head(address, timeout=30)
+        assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(whole)))
+    assert requests.get(f"{url}.{'0' * 64}", timeout=30).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["noarch/repodata.json", "channeldata.json"])
