@@ -21,7 +21,7 @@ from accounts import rights
 from accounts.identity import Identity
 from accounts.models import Account
 from accounts.scopes import Ability
-from portal.errors import Conflict, Refusal
+from portal.errors import Conflict, NotFound, Refusal
 from portal.sentences import Number, gettext, ngettext, together
 from registry import access, indexing, jobs, offers, quotas, tree
 from registry.copying import copy_rows
@@ -360,8 +360,11 @@ def _count(channel: Channel) -> int:
 @jobs.work(_KIND)
 def _take_over_in_job(job: jobs.Running) -> None:
     transfer, is_recipient = find_transfer(job.by, str(job.params["transfer"]))
-    if not is_recipient or not transfer.is_open:
-        return  # it was done before its worker was killed, or it was withdrawn
+    if transfer.state == ChannelTransfer.State.ACCEPTED:
+        return  # it was done before its worker was killed
+    if not is_recipient:
+        raise NotFound
+    offers.require_open(transfer)
     count = _count(transfer.channel)
     job.set_total(count)
     _take_over(job.by, transfer)
@@ -377,10 +380,11 @@ def _take_over(by: Identity, transfer: ChannelTransfer) -> Channel:
     # Uploads that are on their way hold it too, or find that it is another account's.
     channel = Channel.objects.select_for_update().get(pk=held.channel_id)
     channel.account = source
+    held.channel = channel  # as it is now: somebody may have locked it while packages were held
     going = _Going(channel, source, target)
     coming = _all_keys(going.packages)
     if not all(_holds(packages, pk) for pk in coming):
-        raise Conflict(gettext("A channel changed meanwhile. Look again."))
+        raise Conflict(gettext("A package changed meanwhile. Look again."))
     plan = plan_of(by, held)
     if plan.obstacles:
         raise Conflict(together(plan.obstacles))

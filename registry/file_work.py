@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import NotFound, Refusal
+from portal.sentences import Number, ngettext
 from registry import access, jobs, placement
 from registry.models import Channel, Job, PackageFile
 from registry.planning import Act, carry_out, plan
@@ -86,7 +87,8 @@ def _carry_out(job: jobs.Running, act: Act) -> None:
         planned = plan(by=job.by, act=act, files=files, source=source, target=target)
         carry_out(by=job.by, planned=planned)
         for reason, count in planned.refused.items():
-            job.fail(f"{count} ×", reason)
+            said = ngettext("%(n)s file", "%(n)s files", count) % {"n": Number(count)}
+            job.fail(said, reason, count=count)
         job.advance(len(some) - planned.refused.total(), position=some[-1])
 
 

@@ -156,6 +156,7 @@ def retry(*, by: Identity, job: Job) -> Job:
         "stopped_by": "",
         "attempts": 0,
         "not_before": None,
+        "started_at": None,
         "error": "",
     }
     _change(held, **fresh)
@@ -283,11 +284,17 @@ class Running:
             self._write()
         failpoints.reach("job-advanced")
 
-    def fail(self, item: str, reason: str) -> None:
-        """One thing was not done; it counts as handled, and the work goes on."""
-        self._job.failed += 1
+    def fail(self, item: str, reason: str, *, count: int = 1) -> None:
+        """One thing was not done, or ``count`` for the same reason; they count as handled, and the
+        work goes on."""
+        self._job.failed += count
         if len(self._job.failures) < MOST_FAILURES:
-            line = {"item": kept(item, _LONGEST_WORDS), "reason": kept(reason, _LONGEST_WORDS)}
+            line: dict[str, Kept | int] = {
+                "item": kept(item, _LONGEST_WORDS),
+                "reason": kept(reason, _LONGEST_WORDS),
+            }
+            if count > 1:
+                line["count"] = count
             self._job.failures.append(line)
         self.advance(0)
 

@@ -22,7 +22,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
-from portal.sentences import Number, Sentence, Size, gettext, together
+from portal.sentences import Number, Sentence, Size, gettext, ngettext, together
 from registry.models import AccountQuota, Channel, ChannelFile, PackageFile
 
 MAX_LIMIT = 2**60
@@ -172,8 +172,10 @@ def require_room(
         then = Usage(used.used_bytes + max(size_bytes, 1), used.used_files + files)
         said = gettext("%(account)s has used %(used)s of %(most)s.")
         if size_bytes:
-            said = gettext("%(account)s has used %(used)s of %(most)s, and this is %(size)s more.")
-        _refuse(account, limits, then, said, used, size_bytes)
+            said = gettext(
+                "%(account)s has used %(used)s of %(most)s, and this needs %(more)s more."
+            )
+        _refuse(account, limits, then, said, used, more=Usage(size_bytes, files))
 
 
 def require_kept_within(account: Account) -> None:
@@ -196,23 +198,23 @@ def _refuse(
     then: Usage,
     said: Sentence,
     used: Usage,
-    size_bytes: int = 0,
+    more: Usage | None = None,
 ) -> None:
-    """Refuse if the account would keep too much ``then``, with what it has ``used``."""
+    """Refuse if the account would keep too much ``then``, which is ``used`` and ``more``."""
+    more = more or Usage(0, 0)
     if limits.max_bytes is not None and then.used_bytes > limits.max_bytes:
         filled = said % {
             "account": account.name,
             "used": Size(used.used_bytes),
             "most": Size(limits.max_bytes),
-            "size": Size(size_bytes),
+            "more": Size(more.used_bytes),
         }
     elif limits.max_files is not None and then.used_files > limits.max_files:
-        files = gettext("%(used_files)s package files") % {"used_files": Number(used.used_files)}
         filled = said % {
             "account": account.name,
-            "used": files,
+            "used": _package_files(used.used_files),
             "most": Number(limits.max_files),
-            "size": Size(size_bytes),
+            "more": _package_files(more.used_files),
         }
     else:
         return
@@ -221,6 +223,11 @@ def _refuse(
         "which there are), or ask those who run this site for more."
     ) % {"base_url": settings.BASE_URL, "account": account.name}
     raise QuotaExceeded(together([filled, advice]))
+
+
+def _package_files(count: int) -> Sentence:
+    said = ngettext("%(n)s package file", "%(n)s package files", count)
+    return said % {"n": Number(count)}
 
 
 # --- Setting limits ----------------------------------------------------------------------------

@@ -133,6 +133,17 @@ def _span(distance: timedelta) -> str:
 
 
 @register.filter
+def duration(seconds: float) -> str:
+    """How long something took: ``0.3 s``, ``5 min 12 s``, ``26 h 3 min``."""
+    if round(seconds, 1) < _MINUTE:
+        return f"{formats.number_format(round(seconds, 1), 1)} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{thousands(whole // _HOUR)} h {whole % _HOUR // _MINUTE} min"
+
+
+@register.filter
 def within_a_sentence(word: str) -> str:
     """A word of a list without its capital letter, in languages whose nouns have none."""
     return str(word) if get_language() == "de" else str(word).lower()

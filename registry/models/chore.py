@@ -19,3 +19,10 @@ class ChoreRun(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it failed when it was done last: a failure before a success is no news."""
+        if self.failed_at is None:
+            return False
+        return self.ended_at is None or self.ended_at < self.failed_at

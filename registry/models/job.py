@@ -56,10 +56,10 @@ class Job(models.Model):
     total = models.PositiveIntegerField(null=True, blank=True)
     done = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
-    # The first of what failed: ``{"item", "reason"}``; and the last lines: ``{"at", "line"}``. All
-    # but the time is as `portal.sentences` keeps it.
-    failures: models.JSONField[list[dict[str, Kept]], list[dict[str, Kept]]] = models.JSONField(
-        default=list
+    # The first of what failed: ``{"item", "reason"}``, with ``"count"`` where it is several;
+    # and the last lines: ``{"at", "line"}``. All words are as `portal.sentences` keeps them.
+    failures: models.JSONField[list[dict[str, Kept | int]], list[dict[str, Kept | int]]] = (
+        models.JSONField(default=list)
     )
     lines: models.JSONField[list[dict[str, Kept]], list[dict[str, Kept]]] = models.JSONField(
         default=list
@@ -115,3 +115,8 @@ class Job(models.Model):
     @property
     def handled(self) -> int:
         return self.done + self.failed
+
+    @property
+    def unlisted_failures(self) -> int:
+        """How many things failed besides those that ``failures`` tells of."""
+        return self.failed - sum(int(str(one.get("count", 1))) for one in self.failures)

@@ -13,6 +13,7 @@ from portal.errors import NotFound, Refusal
 from registry import access, channel_work
 from registry.forms import DestinationForm
 from registry.models import Channel
+from registry.models.channel import MAIN
 from registry.views.frame import account_context, viewer
 
 
@@ -30,9 +31,10 @@ def channel_copy(request: HttpRequest, account: str, channel: str) -> HttpRespon
     identity = viewer(request)
     found = access.find_channel(identity, account, channel)
     names = access.publishable_accounts(identity).order_by("name").values_list("name", flat=True)
-    form = DestinationForm(
-        request.POST or None, accounts=names, auto_id="copy_%s", initial={"account": account}
-    )
+    initial = {"account": account}
+    if found.name == MAIN:
+        initial["channel"] = ""  # in place of main, which it would be copied into itself by
+    form = DestinationForm(request.POST or None, accounts=names, auto_id="copy_%s", initial=initial)
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
         try:

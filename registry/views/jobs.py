@@ -30,12 +30,12 @@ def job_list(request: HttpRequest) -> HttpResponse:
     if state:
         rows = rows.filter(state=state)
     after, before = form.value("after"), form.value("before")
-    shown = slice_of(rows, ["-pk"], after=position(after), before=position(before))
+    part = slice_of(rows, ["-pk"], after=position(after), before=position(before))
     context = {
         "form": form,
-        "jobs": [job_facts(job) for job in shown.rows],
+        "jobs": [job_facts(job) for job in part.rows],
         "is_filtered": bool(state),
-        **links(request, shown, [job.pk for job in shown.rows]),
+        **links(request, part, [job.pk for job in part.rows]),
     }
     return render(request, "registry/jobs.html", context)
 
@@ -72,7 +72,7 @@ def job_context(job: Job) -> dict[str, Any]:
     return facts | {
         # Read out: every ten percent is often enough.
         "tens": (facts["percent"] or 0) // 10 * 10,
-        "more_failures": job.failed - len(job.failures),
+        "more_failures": job.unlisted_failures,
         "lines": [
             {"at": datetime.fromisoformat(str(line["at"])), "line": shown(line["line"])}
             for line in job.lines

@@ -20,9 +20,9 @@ from accounts.views.site_gate import site_page
 from portal.charts import Chart, Point, Series
 from portal.templatetags.ui import thousands
 from registry import indexing
-from registry.models import Blob, FaultCount, PackageFile, StaleMark
+from registry.models import Blob, ChoreRun, FaultCount, PackageFile, StaleMark
 from registry.views.site_frame import frame
-from registry.views.site_jobs import chores, open_and_failed_jobs
+from registry.views.site_jobs import open_and_failed_jobs
 from registry.views.site_storage import disk_space
 
 _MOST_COUNTED = 5000
@@ -107,7 +107,7 @@ def _warnings(waits: int, share_free: float, failed: int, faults: dict[int, int]
             )
             % {"n": thousands(damaged)}
         )
-    if any(chore["is_failing"] for chore in chores()):
+    if any(chore.is_failing for chore in ChoreRun.objects.all()):
         found.append(_("A chore of the worker failed when it was done last."))
     return found
 

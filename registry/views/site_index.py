@@ -26,14 +26,16 @@ def site_index(request: HttpRequest) -> HttpResponse:
     form = IndexForm(request.GET)
     rows = PublishedIndex.objects.filter(members_only=False).select_related("channel__account")
     rows = rows.defer("files")
-    if form.value("account"):
-        rows = rows.filter(channel__account__name=form.value("account").lower())
+    account = form.value("account").lower()
+    if account:
+        rows = rows.filter(channel__account__name=account)
     after, before = form.value("after"), form.value("before")
     shown = slice_of(rows, ["-pk"], after=position(after), before=position(before))
     lead = _("What clients are given of each platform of each channel, and what waits.")
     context = frame("site-index", _("Index"), lead) | {
         "form": form,
         "rows": _with_marks(shown.rows),
+        "is_filtered": bool(account),
         "waits": indexing.oldest_mark_seconds(),
         **links(request, shown, [row.pk for row in shown.rows]),
     }

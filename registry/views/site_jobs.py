@@ -38,9 +38,9 @@ def site_jobs(request: HttpRequest) -> HttpResponse:
         "form": form,
         "jobs": [job_facts(job) for job in shown.rows],
         "is_filtered": bool(state),
-        "failed_jobs": _recently_failed(),
+        "failed_jobs": open_and_failed_jobs()[1],
         "kinds": _kinds(),
-        "chores": chores(),
+        "chores": _chores(),
         **links(request, shown, [job.pk for job in shown.rows]),
     }
     return render(request, "registry/site_jobs.html", context)
@@ -108,14 +108,12 @@ _CHORES = {
 }
 
 
-def chores() -> list[dict[str, Any]]:
+def _chores() -> list[dict[str, Any]]:
     """What is done by the clock: the last time, how long it took, and how it failed last."""
     return [
         {
             "label": _CHORES.get(row.name, row.name),
             "row": row,
-            # The failure of long ago, that went well since, is no news.
-            "is_failing": row.failed_at and (row.ended_at is None or row.ended_at < row.failed_at),
         }
         for row in ChoreRun.objects.order_by("name")
     ]
@@ -162,7 +160,3 @@ def open_and_failed_jobs() -> tuple[int, int]:
         open=Count("pk", filter=is_open), failed=Count("pk", filter=has_failed)
     )
     return counted["open"], counted["failed"]
-
-
-def _recently_failed() -> int:
-    return open_and_failed_jobs()[1]

@@ -60,7 +60,7 @@ def sentences() -> Iterator[tuple[Sentence, str, str]]:
         "50% of acme is locked. 12,345 is suspended.",
         "50% von acme ist gesperrt. 12.345 ist gesperrt.",
     )
-    files = gettext("%(used_files)s package files") % {"used_files": Number(3)}
+    files = ngettext("%(n)s package file", "%(n)s package files", 3) % {"n": Number(3)}
     day = Day(datetime(2026, 3, 4, tzinfo=UTC))
     for used, name, name_in_german in (
         (files, "3 package files", "3 Paketdateien"),

@@ -32,6 +32,21 @@ def test_sizes_are_written_as_people_read_them(size_bytes: int | None, words: st
 
 
 @pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (312.2, "5 min 12 s"),
+        (3599.7, "1 h 0 min"),
+        (93_785, "26 h 3 min"),
+    ],
+)
+def test_what_something_took_is_told_in_two_units_at_most(seconds: float, words: str) -> None:
+    assert ui.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
     ("distance", "words"),
     [
         (timedelta(seconds=5), "just now"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from registry.models import Channel, StaleMark
 from tests.cast import Person
 from tests.conda_client import run_pending_tasks
@@ -88,6 +90,15 @@ def test_copying_all_names_what_is_there_though_the_index_waits(
         files = "1 file" if count == 1 else f"{count} files"
         assert f"{files} that you may see" in page, (channel, who)
         assert f"Copy {files}" in page, (channel, who)
+
+
+@pytest.mark.parametrize(("channel", "proposed"), [("dev", "main"), ("main", "")])
+def test_no_channel_is_proposed_to_be_copied_into_itself(
+    world: World, browsers: Browsers, channel: str, proposed: str
+) -> None:
+    answer = browsers["owner"].get(f"/acme/settings/channels/copy/{channel}")
+
+    assert (answer.context["form"]["channel"].value() or "") == proposed
 
 
 def test_an_empty_channel_says_how_files_come_into_it(world: World, browsers: Browsers) -> None:

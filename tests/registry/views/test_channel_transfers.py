@@ -11,7 +11,7 @@ from django.test import Client
 from accounts.models import Account, Event
 from registry import channel_transfers, jobs, placement
 from registry.channels import change_channel, create_channel
-from registry.models import Channel, ChannelFile, ChannelTransfer, Package, PackageFile
+from registry.models import Channel, ChannelFile, ChannelTransfer, Job, Package, PackageFile
 from registry.placement import copy_file
 from tests.builders import build_conda
 from tests.cast import Person
@@ -148,9 +148,10 @@ def test_what_is_in_the_way_is_told_to_who_would_accept(
         assert words in text_of(answer)
     assert Channel.objects.filter(pk=channel.pk, account__name="acme").exists()
 
-    assert "main can't be transferred" in text_of(
-        confirmed.client.get(f"/acme/settings/channels/transfer/main?target={reader.name}")
-    )
+    for query in ("", f"?target={reader.name}"):
+        page = text_of(confirmed.client.get(f"/acme/settings/channels/transfer/main{query}"))
+        assert "main can't be transferred" in page
+        assert "See what it means" not in page
     assert confirmed.client.post(f"{address}/withdraw").status_code == 302
     assert not ChannelTransfer.objects.filter(state="waiting").exists()
 
@@ -171,8 +172,27 @@ def test_a_large_channel_is_taken_over_by_a_job_that_may_begin_twice(
     jobs.run_due()
     channel.refresh_from_db()
     assert channel.account.name == "gus"
+    assert not Job.objects.exclude(state=Job.State.DONE).exists()
+    assert 'href="/gus/channels/dev"' in gus.client.get(address).content.decode()
     run_pending_tasks()
     assert names_in("acme", "dev", gus) == ["hello-1.0-0.conda", "lonely-2.0-0.conda"]
+
+
+def test_a_job_for_an_offer_that_was_withdrawn_says_so(
+    confirmed: Person, gus: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = filled(confirmed)
+    monkeypatch.setattr(channel_transfers, "AT_ONCE", 1)
+    address = offered(confirmed)
+    started = gus.client.post(f"{address}/accept")
+    confirmed.client.post(f"{address}/withdraw")
+
+    jobs.run_due()
+
+    told = text_of(gus.client.get(started.headers["Location"]))
+    assert "This transfer doesn't wait any more." in told
+    channel.refresh_from_db()
+    assert channel.account.name == "acme"
 
 
 def of_each_kind(owner: Person, gus: Person) -> None:
@@ -210,7 +230,7 @@ def test_what_goes_and_what_stays_is_the_same_however_much_is_done_at_once(
     address = offered(confirmed)
     page = text_of(gus.client.get(address))
     assert "Packages that come as a whole (2): lonely, second" in page
-    assert "1 file of other packages comes too." in page
+    assert "1 file comes, and its package stays with acme." in page
     assert "3 files stay with acme as well" in page
 
     monkeypatch.setattr(channel_transfers, "AT_ONCE", at_once)

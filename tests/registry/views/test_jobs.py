@@ -74,6 +74,18 @@ def test_what_failed_is_listed_with_its_reason(job: Job, owner: Person) -> None:
     assert "Done in part" in page
 
 
+def test_what_failed_for_one_reason_is_counted_thing_by_thing(job: Job, owner: Person) -> None:
+    failures = [
+        {"item": "200 files", "reason": "They would not.", "count": 200},
+        {"item": "1 file", "reason": "It would not."},
+    ]
+    Job.objects.update(state=State.FAILED, failed=204, done=1, total=205, failures=failures)
+
+    page = owner.client.get(reverse("registry:job", args=[job.key])).content.decode()
+
+    assert "And 3 more that are not listed." in page
+
+
 def test_jobs_are_for_who_started_them_and_admins_of_the_account(
     job: Job, browsers: Browsers
 ) -> None:

@@ -107,8 +107,25 @@ def test_what_is_known_of_jobs_and_checks_is_told_and_no_more(
     assert "nothing was damaged." in stored
     told = text_of(root.client.get("/-/site/jobs"))
     assert "Verify indexes just now 2.5 s 2 1 (50 %)" in told
-    Job.objects.filter(pk=job.pk).update(failed=1)
-    assert "1 index was damaged, and made anew." in text_of(root.client.get("/-/site/storage"))
+    Job.objects.filter(pk=job.pk).update(failed=1, by_name="", is_operators=True)
+    stored = text_of(root.client.get("/-/site/storage"))
+    assert "by the operator, just now – 1 index was damaged, and made anew." in stored
+
+
+@pytest.mark.parametrize(
+    ("page", "lie"),
+    [
+        ("jobs?state=running", "When somebody starts one"),
+        ("index?account=nobody", "The first upload to a channel makes one"),
+    ],
+)
+def test_a_filter_that_finds_nothing_can_be_cleared(
+    world: World, root: Person, page: str, lie: str
+) -> None:
+    shown = root.client.get(f"/-/site/{page}").content.decode()
+
+    assert lie not in shown
+    assert f'href="/-/site/{page.partition("?")[0]}">Clear</a>' in shown
 
 
 def test_parts_of_what_accounts_keep_are_parts_of_the_sum(
@@ -136,7 +153,7 @@ def test_chores_tell_when_they_were_done_and_how_they_failed(root: Person) -> No
 
     assert "Forget old jobs 2 hours ago 1.5 s –" in told
     assert "Delete bytes that no file needs just now" in told
-    assert "Failing OSError , 1 hour ago" in told
+    assert "Failing OSError 1 hour ago" in told
     overview = text_of(root.client.get("/-/site/"))
     assert "A chore of the worker failed when it was done last." in overview
 

@@ -167,6 +167,9 @@ def test_what_is_private_stays_private_and_is_named_to_nobody_else(
 def test_people_keep_their_rights_if_that_is_offered_and_groups_never(
     confirmed: Person, gus: Person
 ) -> None:
+    query = "target=gus&keeps_collaborators=on"
+    asked = text_of(confirmed.client.get(f"/acme/hello/settings/admin/transfer?{query}"))
+    assert "cora-acme keeps their rights" in asked
     address = offered(confirmed, "hello", keeps_collaborators="on")
     assert "cora-acme (Read)" in text_of(gus.client.get(address))
     gus.client.post(f"{address}/accept")
