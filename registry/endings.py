@@ -20,7 +20,7 @@ from accounts.roles import Role
 from accounts.scopes import Ability
 from portal.errors import Conflict
 from portal.sentences import gettext
-from registry import storage, tree
+from registry import offers, storage, tree
 from registry.models import (
     Channel,
     ChannelFile,
@@ -163,6 +163,7 @@ def delete_account(*, by: Identity, account: Account) -> None:
             "channels": impact.channels,
         },
     )
+    offers.forget_all_of(held)
     _hide(held)
     _take_name(held)
     _take_people(held)

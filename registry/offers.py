@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts import audit, rights
@@ -19,7 +19,7 @@ from accounts.models import Account
 from accounts.scopes import Ability
 from portal.errors import Conflict, InvalidInput, NotFound
 from portal.sentences import gettext, together
-from registry.models.transfer import Offer
+from registry.models.transfer import ChannelTransfer, Offer, Transfer
 
 _Offer = TypeVar("_Offer", bound=Offer)
 _ACTS = {
@@ -127,6 +127,13 @@ def end(
 ) -> None:
     held.end(state, by.name)
     _tell_both(by, held, _ACTS[state], detail or {})
+
+
+def forget_all_of(account: Account) -> None:
+    """Let go of every offer of or to an account that is deleted; logs keep what became of them."""
+    of_account = Q(source=account) | Q(target=account)
+    Transfer.objects.filter(of_account).delete()
+    ChannelTransfer.objects.filter(of_account).delete()
 
 
 def _tell_both(by: Identity, offer: Offer, act: str, detail: Mapping[str, object]) -> None:

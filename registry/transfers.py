@@ -367,7 +367,8 @@ def accept(*, by: Identity, transfer: Transfer) -> Package:
     name = held.package.name
     before = Package.objects.filter(account=target, name=name).values_list("pk", flat=True)
     packages = hold_packages([held.package_id, *before])
-    package = packages.pop(held.package_id)
+    package = held.package = packages.pop(held.package_id)
+    offers.require_open(held)  # somebody may have deleted it before it was held
     rows = _rows(package, hold=True)
     plan = _plan(by, held, package, rows)
     if plan.obstacles:

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -28,10 +27,10 @@ from registry.views.site_frame import frame
 @site_page
 def site_accounts(request: HttpRequest) -> HttpResponse:
     form = AccountsForm(request.GET)
-    rows = Account.objects.select_related("user")
+    rows = Account.objects.select_related("user").filter(deleted_at=None)
     words, kind, state = form.value("q").lower(), form.value("kind"), form.value("state")
     if words:
-        rows = rows.filter(Q(name__startswith=words))
+        rows = rows.filter(name__startswith=words)
     if kind:
         rows = rows.filter(kind=kind)
     if state:

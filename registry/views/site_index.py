@@ -24,8 +24,9 @@ from registry.views.site_frame import frame
 def site_index(request: HttpRequest) -> HttpResponse:
     """The published index of each subdir of each channel."""
     form = IndexForm(request.GET)
-    rows = PublishedIndex.objects.filter(members_only=False).select_related("channel__account")
-    rows = rows.defer("files")
+    # Those of a deleted account only wait for the sweep.
+    rows = PublishedIndex.objects.filter(members_only=False, channel__account__deleted_at=None)
+    rows = rows.select_related("channel__account").defer("files")
     account = form.value("account").lower()
     if account:
         rows = rows.filter(channel__account__name=account)

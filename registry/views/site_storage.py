@@ -24,7 +24,8 @@ _MOST_DAMAGED = 100
 @site_page
 def site_storage(request: HttpRequest) -> HttpResponse:
     """The accounts that keep most, and what no file needs any more."""
-    files = PackageFile.objects.present().order_by().values("account__name")
+    present = PackageFile.objects.present().order_by()
+    files = present.values("account__name", "account__deleted_at")
     largest = files.annotate(size=Sum("size_bytes"), count=Count("pk")).order_by("-size")[:50]
     unneeded = Blob.objects.filter(files=None).aggregate(size=Sum("size_bytes"), count=Count("pk"))
     stored = Blob.objects.aggregate(size=Sum("size_bytes"), count=Count("pk"))

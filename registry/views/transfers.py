@@ -103,6 +103,7 @@ def _transfer(
 ) -> HttpResponse:
     package = found.package
     waits = found.is_open
+    is_taken = is_recipient and package.account_id == found.target_id
     context = {
         "transfer": found,
         "package_name": package.name,
@@ -112,7 +113,8 @@ def _transfer(
         "collaborators": transfers.kept_collaborators(found) if waits else [],
         "totals": _totals(package) if waits else None,
         "refusal": refusal.detail if refusal else "",
-        "home_url": home_of(package),
+        # Where it stands otherwise by now is for its new account to tell.
+        "home_url": home_of(package) if waits or is_taken else "",
     }
     return render(request, "registry/transfer.html", context, status=409 if refusal else 200)
 

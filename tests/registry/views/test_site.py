@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import switches
 from accounts.models import Account, Event
 from portal import env
-from registry import channel_work, housekeeping, jobs, quotas
+from registry import channel_work, endings, housekeeping, jobs, quotas
 from registry.models import Blob, Channel, ChoreRun, FaultCount, Job, PackageFile
 from tests.cast import Person
 from tests.factories import make_user
@@ -81,6 +81,25 @@ def test_each_page_is_there_with_few_queries(
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
     assert root.client.get(f"/-/site/{name}?after=x&state=y&before=-1").status_code == 200
+
+
+def test_pages_tell_of_deleted_accounts_without_leading_to_them(
+    world: World, root: Person, owner: Person
+) -> None:
+    account = world.organization.account
+    main = Channel.objects.get(account=account, name="main")
+    job = channel_work.start_verify(by=root.identity, channel=main)
+    endings.delete_account(by=owner.identity, account=account)
+    endings.delete_account(by=owner.identity, account=owner.user.account)
+
+    told = {name: root.client.get(f"/-/site/{name}") for name in (*PAGES, f"jobs/{job.key}")}
+
+    assert {answer.status_code for answer in told.values()} == {200}
+    for name, answer in told.items():
+        assert "~" not in text_of(answer), name
+        assert "/~" not in answer.content.decode(), name
+    for name in ("log", "storage", "jobs", f"jobs/{job.key}"):
+        assert "a deleted account" in text_of(told[name]), name
 
 
 def test_what_is_known_of_jobs_and_checks_is_told_and_no_more(

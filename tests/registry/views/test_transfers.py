@@ -9,9 +9,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Event
-from registry import placement
+from accounts.models import Account, Event
+from registry import placement, transfers
 from registry.channels import change_channel, create_channel
+from registry.endings import delete_account
+from registry.holding import hold_packages
 from registry.models import (
     Channel,
     Collaborator,
@@ -176,6 +178,56 @@ def test_people_keep_their_rights_if_that_is_offered_and_groups_never(
     [left] = Collaborator.objects.filter(package__name="hello")
     assert left.user is not None
     assert left.user.username == "cora-acme"
+
+
+def test_what_is_deleted_while_it_is_accepted_stays_deleted(
+    confirmed: Person, gus: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = offered(confirmed, "hello")
+
+    def late(ids: list[int]) -> dict[int, Package]:
+        delete_package(by=confirmed.identity, package=Package.objects.get(name="hello"))
+        return hold_packages(ids)
+
+    monkeypatch.setattr("registry.transfers.hold_packages", late)
+    answer = gus.client.post(f"{address}/accept")
+
+    assert answer.status_code == 409
+    assert "This transfer doesn't wait any more." in text_of(answer)
+    assert Package.objects.get(name="hello").account.name == "acme"
+
+
+@pytest.mark.parametrize("goes", ["acme", "gus"])
+def test_offers_of_and_to_a_deleted_account_go_with_it(
+    confirmed: Person, gus: Person, goes: str
+) -> None:
+    address = offered(confirmed, "hello")
+    gone, left = (confirmed, gus) if goes == "acme" else (gus, confirmed)
+    assert left.client.get(address).status_code == 200
+
+    delete_account(by=gone.identity, account=Account.objects.get(name=goes))
+
+    assert left.client.get(address).status_code == 404
+    assert "offers hello" not in text_of(left.client.get("/dashboard"))
+    if left == confirmed:
+        page = text_of(left.client.get("/acme/hello/settings/admin/transfer"))
+        assert "See what it means" in page
+
+
+def test_a_package_whose_new_account_was_deleted_leads_nowhere(
+    confirmed: Person, gus: Person
+) -> None:
+    zoe = Person(make_user("zoe"))
+    first = offered(confirmed, "hello")
+    gus.client.post(f"{first}/accept")
+    assert 'href="/gus/hello"' in gus.client.get(first).content.decode()
+    package = Package.objects.get(name="hello", account__name="gus")
+    second = transfers.offer(by=gus.identity, package=package, target_name="zoe")
+    transfers.accept(by=zoe.identity, transfer=second)
+
+    delete_account(by=zoe.identity, account=zoe.user.account)
+
+    assert "gus accepted it" in text_of(gus.client.get(first))
 
 
 def test_offers_are_declined_withdrawn_and_end_by_themselves(
