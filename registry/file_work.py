@@ -116,7 +116,7 @@ def _next(ids: Sequence[int], position: int | str | None) -> list[int]:
 
 
 def _files(by: Identity, account: Account, ids: Sequence[int]) -> list[PackageFile]:
-    files = access.visible_files_of_account(by, account).filter(pk__in=ids)
+    files = access.visible_files_of_account(by, account, pk__in=ids)
     return list(files.defer("index", "about").order_by("pk"))
 
 

@@ -299,9 +299,11 @@ def _require_visible(by: Identity, files: Sequence[PackageFile]) -> None:
     for file in files:
         of_account[file.account_id].append(file)
     for some in of_account.values():
-        visible = access.visible_files_of_account(by, some[0].account)
-        ids = {file.pk for file in some}
-        seen = sum(visible.filter(pk__in=part).count() for part in batched(sorted(ids), _AT_ONCE))
+        account, ids = some[0].account, {file.pk for file in some}
+        seen = sum(
+            access.visible_files_of_account(by, account, pk__in=part).count()
+            for part in batched(sorted(ids), _AT_ONCE)
+        )
         if seen < len(ids):
             raise NotFound
 

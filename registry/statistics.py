@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     Count,
     Exists,
@@ -17,6 +19,7 @@ from django.db.models import (
     TextChoices,
 )  # fmt: skip
 from django.db.models.functions import TruncDate
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -187,6 +190,17 @@ def _since(files: QuerySet[PackageFile], first: date) -> QuerySet[Download]:
 # --- Uploads and growth --------------------------------------------------------------------------
 
 
+class _Day(TruncDate):
+    """The day of a moment in UTC, as which SQLite keeps it: Django has Python work it out there,
+    which takes ten times as long as the rest of the query."""
+
+    def as_sqlite(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_options: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        text, params = compiler.compile(self.lhs)
+        return f"DATE({text})", tuple(params)
+
+
 def uploads_by_day(files: QuerySet[PackageFile], *, days: int) -> list[tuple[date, int]]:
     """How many of these files came on each of the last ``days`` (UTC), the oldest first; one
     query."""
@@ -195,7 +209,7 @@ def uploads_by_day(files: QuerySet[PackageFile], *, days: int) -> list[tuple[dat
     rows = (
         files.filter(uploaded_at__gte=since)
         .order_by()
-        .annotate(day=TruncDate("uploaded_at", tzinfo=UTC))
+        .annotate(day=_Day("uploaded_at", tzinfo=UTC))
         .values_list("day")
         .annotate(number=Count("*"))
     )
@@ -213,7 +227,7 @@ def additions_by_day(channel: Channel, *, is_whole: bool) -> list[tuple[date, in
             account=channel.account_id, is_private=True, name=OuterRef("name")
         )
         entries = entries.filter(~Exists(private))
-    days = entries.order_by().annotate(day=TruncDate("added_at", tzinfo=UTC)).values_list("day")
+    days = entries.order_by().annotate(day=_Day("added_at", tzinfo=UTC)).values_list("day")
     return sorted(days.annotate(number=Count("*")))
 
 

@@ -298,11 +298,40 @@ def shown_files(identity: Identity, account: Account) -> QuerySet[PackageFile]:
     )
 
 
-def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[PackageFile]:
-    """The `visible_files` of all packages of the account, without asking for each of them."""
+def visible_files_of_account(
+    identity: Identity, account: Account, **wanted: object
+) -> QuerySet[PackageFile]:
+    """The `visible_files` of all packages of the account, or those of them that are ``wanted``, by
+    fields of theirs: then only the packages of these are asked of.
+
+    All packages are asked of at once, which is more than the first few files of many are worth:
+    for those, see `visible_files_in_order`.
+    """
+    packages = visible_packages(identity, account)
+    files = PackageFile.objects.filter(account=account, **wanted)
+    if wanted:
+        packages = packages.filter(pk__in=files.order_by().values("package"))
+    return (
+        files.staying()
+        .filter(package__in=packages.values("pk"))
+        .filter(_shown_files(identity, account))
+        .select_related("account", "package")
+    )
+
+
+def visible_files_in_order(
+    identity: Identity, account: Account, among: Q | None = None
+) -> QuerySet[PackageFile]:
+    """The same as all `visible_files_of_account`, for a page of them in the order of an index: each
+    is asked for its package, and nothing after the last one on the page.
+
+    ``among`` leaves the files of one package or one channel of the account. That they are the
+    account's is implied then: said once more, it has databases walk through all that it has.
+    """
+    package = visible_packages(identity, account).filter(pk=OuterRef("package"))
     return (
         PackageFile.objects.staying()
-        .filter(account=account, package__in=visible_packages(identity, account).values("pk"))
+        .filter(Q(account=account) if among is None else among, Exists(package))
         .filter(_shown_files(identity, account))
         .select_related("account", "package")
     )
@@ -310,9 +339,7 @@ def visible_files_of_account(identity: Identity, account: Account) -> QuerySet[P
 
 def find_file(identity: Identity, account_name: str, subdir: str, filename: str) -> PackageFile:
     account = find_account(account_name)
-    file = (
-        visible_files_of_account(identity, account).filter(subdir=subdir, filename=filename).first()
-    )
+    file = visible_files_of_account(identity, account, subdir=subdir, filename=filename).first()
     if file is None:
         raise NotFound
     return file

@@ -623,6 +623,7 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["account", "-uploaded_at", "-id"], name="newest_of_an_account"
                     ),
+                    models.Index(fields=["account", "-id"], name="files_of_an_account"),
                 ],
                 "constraints": [
                     models.UniqueConstraint(

@@ -102,6 +102,8 @@ class PackageFile(models.Model):
             models.Index(fields=["package", "-uploaded_at", "-id"], name="files_of_a_package"),
             # The list of an account's packages, by what came last.
             models.Index(fields=["account", "-uploaded_at", "-id"], name="newest_of_an_account"),
+            # The API's list of them, a page after the other.
+            models.Index(fields=["account", "-id"], name="files_of_an_account"),
             # With the version, so that a page of versions ends where it is full.
             models.Index(
                 fields=["package", "-version_key", "version"], name="versions_of_a_package"

@@ -15,6 +15,7 @@ from django.db.models import (
     Count,
     DateTimeField,
     F,
+    Max,
     Min,
     OuterRef,
     QuerySet,
@@ -81,7 +82,8 @@ def package_rows(
                 Subquery(stable.values("version")[:1]), Subquery(newest.values("version")[:1])
             ),
             Coalesce(Subquery(stable.values("said")[:1]), Subquery(newest.values("said")[:1])),
-            Subquery(of_it.order_by("-uploaded_at").values("uploaded_at")[:1]),
+            # Not the first in order: databases then walk along all files of the account.
+            Subquery(of_it.values("package").values_list(Max("uploaded_at"))),
         )
     )
     nothing = Value(None, output_field=TextField())

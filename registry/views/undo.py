@@ -142,4 +142,4 @@ def _channel(by: Identity, account: Account, name: str) -> Channel | None:
 
 
 def _files(by: Identity, account: Account, ids: Sequence[int]) -> list[PackageFile]:
-    return list(access.visible_files_of_account(by, account).filter(pk__in=ids))
+    return list(access.visible_files_of_account(by, account, pk__in=ids))

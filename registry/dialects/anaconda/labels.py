@@ -26,7 +26,7 @@ from registry.access import Destination
 from registry.channels import change_channel, delete_channel
 from registry.dialects.anaconda.endpoint import endpoint, read_json, reply
 from registry.dialects.anaconda.finding import Missing, find_account
-from registry.models import Channel, PackageFile
+from registry.models import Channel, Package, PackageFile
 from registry.models.channel import MAIN
 from registry.placement import CopyMode, copy_files
 from registry.publishing import Outcome, open_destination
@@ -98,17 +98,19 @@ class _Which(msgspec.Struct):
 
     def of(self, by: Identity, account: Account) -> QuerySet[PackageFile]:
         """The account's files that are meant, as far as ``by`` may see them: one at least."""
-        files = access.visible_files_of_account(by, account)
+        wanted: dict[str, object] = {}
         if self.package:
-            files = files.filter(name=self.package)
+            wanted["package__in"] = Package.objects.filter(account=account, name=self.package)
         if self.version:
             if not self.package:
                 raise InvalidInput("A version is named without its package. Name the package, too.")
-            files = files.filter(version=self.version)
+            wanted["version"] = self.version
         if self.basename:
             subdir, _, filename = self.basename.rpartition("/")
-            files = files.filter(filename=filename)
-            files = files.filter(subdir=subdir) if subdir else files
+            wanted["filename"] = filename
+            if subdir:
+                wanted["subdir"] = subdir
+        files = access.visible_files_of_account(by, account, **wanted)
         if not files.exists():
             raise Missing(f'"{self.spec(account)}"')
         return files

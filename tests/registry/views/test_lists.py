@@ -85,6 +85,48 @@ def test_a_page_asks_the_same_few_questions_however_much_there_is(
             assert len(queries) <= 12, f"{path} as {who}: {len(queries)}"
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it counts steps of SQLite's")
+def test_what_else_an_account_has_is_no_work_for_a_page(
+    full_world: World, anonymous: Client
+) -> None:
+    paths = [
+        "/acme",
+        "/api/v1/accounts/acme/files",
+        "/api/v1/accounts/acme/files?channel=main",
+        "/api/v1/accounts/acme/files?package=hello",
+        "/api/v1/accounts/acme/files/noarch/hello-1.0-0.conda",
+    ]
+    before = [_steps(anonymous, path) for path in paths]
+
+    account = full_world.organization.account
+    other = Package.objects.create(account=account, name="zzz")
+    main = Channel.objects.get(account=account, name="main")
+    make_files(account, other, [f"{number}.0" for number in range(2000)], main)
+
+    for path, few in zip(paths, before, strict=True):
+        many = _steps(anonymous, path)
+        assert many < 2 * few, f"{path}: {few} hundred steps became {many}"
+
+
+def _steps(browser: Client, path: str) -> int:
+    """How many hundred steps SQLite goes for a page."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    accept = "application/json, text/html"
+    browser.get(path, headers={"Accept": accept})  # what is kept after that is there then
+    connection.connection.set_progress_handler(count, 100)
+    try:
+        assert browser.get(path, headers={"Accept": accept}).status_code == 200
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return steps
+
+
 def _walk(browser: Client, path: str, pattern: str, label: str = "next") -> list[list[str]]:
     """What ``pattern`` finds on each page, from one link to the next."""
     pages: list[list[str]] = []
