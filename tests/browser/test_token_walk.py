@@ -38,7 +38,7 @@ def mailed_code() -> str:
 def test_from_signing_up_to_a_token_and_its_end(page: Page) -> None:
     page.goto("/account/signup/")
     page.get_by_label("Username").fill("nina")
-    page.get_by_label("Email").fill("nina@example.org")
+    page.get_by_label("E-mail").fill("nina@example.org")
     page.get_by_label("Password").fill(PASSWORD)
     follow(page.get_by_role("button", name="Make the account"))
     page.get_by_label("Code").fill(mailed_code())
