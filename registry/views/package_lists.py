@@ -139,28 +139,33 @@ def _by_update(
     PostgreSQL makes joins, and without statistics goes through all packages, or all files, for each
     file. More conditions on the walk would have it go along another index than that of its order;
     and with the account, the newest of a package would be looked for among all of the account.
+
+    The packages are fetched by a second query: in one, PostgreSQL without statistics went along the
+    walk again for each file that there is.
     """
     known = access.known_by_a_file(identity).order_by().filter(pk=OuterRef("package"))
     of_package = access.shown_files_of(identity, account, OuterRef("package"))
     newest = of_package.order_by("-uploaded_at", "-pk")
     sign = "-" if sort.startswith("-") else ""
     shown = slice_of(
-        _called(PackageFile.objects.filter(account=account), form).filter(
+        _called(PackageFile.objects.filter(account=account), form)
+        .filter(
             # Equal, in words that have PostgreSQL expect enough of them to walk along the order:
             # of what it takes for rare it would look at all, and sort it then.
             package__gte=Subquery(known.values("pk")[:1]),
             pk__gte=Subquery(newest.values("pk")[:1]),
             pk__lte=Subquery(newest.values("pk")[:1]),
-        ),
+        )
+        .values_list("package", "uploaded_at", "pk"),
         [f"{sign}uploaded_at", f"{sign}pk"],
         after=_timed(form.value("after")),
         before=_timed(form.value("before")),
-        fetched=PackageFile.objects.select_related("package__account").only(
-            "uploaded_at", "package"
-        ),
     )
-    places = [f"{(file.uploaded_at - _EPOCH) // _TICK}-{file.pk}" for file in shown.rows]
-    return Slice([file.package for file in shown.rows], shown.has_before, shown.has_after), places
+    packages = Package.objects.select_related("account").in_bulk([row[0] for row in shown.rows])
+    places = [f"{(at - _EPOCH) // _TICK}-{pk}" for _package, at, pk in shown.rows]
+    # One may be gone since, with its account.
+    rows = [packages[package] for package, _at, _pk in shown.rows if package in packages]
+    return Slice(rows, shown.has_before, shown.has_after), places
 
 
 _TICK = timedelta(microseconds=1)

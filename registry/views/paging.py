@@ -31,31 +31,19 @@ def slice_of(
     after: Position | None = None,
     before: Position | None = None,
     size: int = PAGE_SIZE,
-    fetched: QuerySet[Any, Row] | None = None,
 ) -> Slice[Row]:
     """``size`` rows next to a position: the values that a row has in the fields of ``order``.
 
-    Together these fields differ for each row; a minus turns one around, as in ``order_by``. With
-    ``fetched``, which has all of them, the same query takes those that were found from there: what
-    is joined to them has then no say in how they are found.
+    Together these fields differ for each row; a minus turns one around, as in ``order_by``.
     """
     if before is not None:
         backwards = [name[1:] if name.startswith("-") else f"-{name}" for name in order]
-        found = _first(rows.filter(_beyond(backwards, before)), backwards, size + 1, fetched)
+        found = list(rows.filter(_beyond(backwards, before)).order_by(*backwards)[: size + 1])
         return Slice(found[:size][::-1], has_before=len(found) > size, has_after=True)
     if after is not None:
         rows = rows.filter(_beyond(order, after))
-    found = _first(rows, order, size + 1, fetched)
+    found = list(rows.order_by(*order)[: size + 1])
     return Slice(found[:size], has_before=after is not None, has_after=len(found) > size)
-
-
-def _first(
-    rows: QuerySet[Any, Row], order: Sequence[str], count: int, fetched: QuerySet[Any, Row] | None
-) -> list[Row]:
-    first = rows.order_by(*order)[:count]
-    if fetched is None:
-        return list(first)
-    return list(fetched.filter(pk__in=first.values("pk")).order_by(*order))
 
 
 def _beyond(order: Sequence[str], position: Position) -> Q:
