@@ -34,7 +34,8 @@ def language(request: HttpRequest) -> HttpResponse:
 def _keep(request: HttpRequest, name: str, choices: Collection[str]) -> HttpResponse:
     """Lead back to where the form was, with a cookie that holds what was chosen in it."""
     goal = request.POST.get("next", "/")
-    if not url_has_allowed_host_and_scheme(
+    # Of a goal without a slash, redirecting takes the name of a view.
+    if not goal.startswith("/") or not url_has_allowed_host_and_scheme(
         goal, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
         goal = "/"

@@ -109,7 +109,12 @@ def test_a_visitor_chooses_a_language_below_the_page_and_stays_there(db: None) -
 
 @pytest.mark.parametrize(
     ("posted", "goal"),
-    [({"language": "xx"}, "/"), ({"language": "de", "next": "//evil.test"}, "/")],
+    [
+        ({"language": "xx"}, "/"),
+        ({"language": "de", "next": "//evil.test"}, "/"),
+        ({"language": "de", "next": "registry"}, "/"),
+        ({"language": "de", "next": "x\0y"}, "/"),
+    ],
 )
 def test_no_language_that_is_none_and_no_way_out(
     db: None, posted: dict[str, str], goal: str
