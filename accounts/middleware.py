@@ -171,6 +171,8 @@ def _account_in_path(request: HttpRequest) -> str:
     name = match.kwargs.get("account")
     if name is None:
         name = str(match.kwargs.get("rest", "")).strip("/").partition("/")[0]
+    if "\0" in str(name):
+        return ""  # nothing was ever called so, and PostgreSQL takes no such text
     # A path that is read twice is read as it was sent: names are compared without their case.
     found = re.search(rf"/({re.escape(str(name))})(?=/|\Z)", request.path_info, re.IGNORECASE)
     return found[1] if name and found else ""

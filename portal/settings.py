@@ -394,6 +394,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # --- Safety of pages ---------------------------------------------------------------------------
 
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_SECURE = SECURE
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

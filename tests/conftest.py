@@ -6,7 +6,7 @@ import gc
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
@@ -136,9 +136,29 @@ def house(tmp_path: Path) -> Iterator[None]:
     cache.clear()
     # Nothing is closed, and nobody looks in the database; throwing a switch ends that.
     switches._known = switches._Known(float("inf"), {})
-    with override_settings(**settings_of(tmp_path / "data")):
+    with (
+        override_settings(**settings_of(tmp_path / "data")),
+        connection.execute_wrapper(_refuse_what_postgresql_refuses),
+    ):
         yield
     cache.clear()
+
+
+class NotForPostgreSQL(Exception):
+    """The database was given a text that PostgreSQL doesn't take, and SQLite does."""
+
+
+def _refuse_what_postgresql_refuses(
+    execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    # A fault there, and nothing noticed here: what was sent has to be looked at before.
+    if many:
+        params = list(params)
+    for row in params if many else [params]:
+        values = row.values() if isinstance(row, Mapping) else row or ()
+        if any(isinstance(value, str) and "\0" in value for value in values):
+            raise NotForPostgreSQL(f"A text holds NUL, for {sql[:200]}")
+    return execute(sql, params, many, context)
 
 
 def settings_of(data: Path) -> dict[str, Any]:

@@ -95,6 +95,23 @@ def test_an_address_that_leads_nowhere_is_not_sent_around(world: World, anonymou
         assert anonymous.get(path).status_code == 404, path
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/accounts/%00",
+        "/api/v1/accounts/acme/packages/%00",
+        "/conda/%00/noarch/repodata.json",
+        "/conda/acme/label/%00/noarch/repodata.json",
+        "/-/transfers/%00",
+        "/-/channel-transfers/%00",
+        "/-/package-invitations/%00",
+        "/-/invitations/%00",
+    ],
+)
+def test_nothing_is_called_by_a_nul(world: World, owner: Person, path: str) -> None:
+    assert owner.client.get(path, headers={"Accept": "*/*"}).status_code == 404
+
+
 def test_names_of_accounts_and_packages_are_found_in_any_case(
     world: World, anonymous: Client
 ) -> None:
