@@ -63,15 +63,15 @@ def which(
 def test_labels_are_listed_with_whether_they_are_locked(owner: Person, files: None) -> None:
     make_label(owner, "release/xyz")
     channels.change_channel(
-        by=owner.identity, channel=make_label(owner, "release:4.1"), is_locked=True
+        by=owner.identity, channel=make_label(owner, "staged:4.1"), is_locked=True
     )
 
     assert said(call("GET", "/channels/acme", owner)) == {
         "main": {"is_locked": False},
         "release/xyz": {"is_locked": False},
-        "release:4.1": {"is_locked": True},
+        "staged:4.1": {"is_locked": True},
     }
-    assert list(said(call("GET", "/channels/ACME"))) == ["main", "release/xyz", "release:4.1"]
+    assert list(said(call("GET", "/channels/ACME"))) == ["main", "release/xyz", "staged:4.1"]
 
 
 def test_a_label_is_shown_with_its_files(owner: Person, files: None) -> None:
