@@ -132,7 +132,8 @@ def _restored_words(restored: list[bins.Restored]) -> str:
 def bin_delete(request: HttpRequest, account: str, file: int) -> HttpResponse:
     """Give up one file before its time."""
     identity, found = administered(request, account, Ability.WRITE)
-    row = bins.binned_files(found).filter(pk=file).first()
+    # Of the key of a file, Django knows which numbers there can be; of a reference to it, not.
+    row = bins.binned_files(found).filter(file__pk=file).first()
     if row is None:
         raise NotFound
     form = TypedNameForm(request.POST or None, name=row.file.filename)

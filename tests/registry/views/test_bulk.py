@@ -423,6 +423,9 @@ def test_what_is_in_the_bin_goes_for_good_when_its_name_is_typed(
     three: list[PackageFile], owner: Person
 ) -> None:
     owner.client.post(f"{HELLO}/delete", {"typed": "hello"})
+    for number in (0, 2**31, 2**63, 10**30):
+        nothing = owner.client.get(f"/acme/settings/bin/delete/{number}")
+        assert nothing.status_code == 404
     one = f"/acme/settings/bin/delete/{three[0].pk}"
     assert owner.client.post(one, {"typed": "hello"}).status_code == 422
     done = owner.client.post(one, {"typed": three[0].filename}, follow=True)
