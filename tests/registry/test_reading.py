@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import zstandard
+from django.db import connection
 
 from registry import reading
 from tests.builders import conda_of, tar_of
@@ -32,8 +33,14 @@ def test_packages_that_need_much_memory_are_read_one_at_a_time(
     def send(data: bytes) -> None:
         answers.append(put(channel.url(URL), data, token=token).status_code)
 
+    def send_aside(data: bytes) -> None:
+        try:
+            send(data)
+        finally:
+            connection.close()  # a thread has one of its own, which a PostgreSQL waits for
+
     with reading.large_window:  # as another upload holds it
-        waiting = threading.Thread(target=send, args=(large,))
+        waiting = threading.Thread(target=send_aside, args=(large,))
         waiting.start()
         send(ordinary)
         waiting.join(timeout=1)
