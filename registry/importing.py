@@ -144,7 +144,18 @@ def import_files(
     may not do, and a store or a source that fails, is raised.
     """
     with _Import(by, destination, source, link=link, tick=tick) as work:
-        return work.run(readers, progress)
+        progress = work.run(readers, progress)
+    if progress.created >= _FILES_PER_COMMIT:
+        _count_anew()
+    return progress
+
+
+def _count_anew() -> None:
+    """Tell PostgreSQL at once how much there is now. It looks by itself a minute later, and until
+    then plans lists and searches as for a few rows."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
 
 
 @contextmanager
