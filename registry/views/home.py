@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 from urllib.parse import urlencode
 
 from django.core.cache import cache
@@ -29,34 +27,34 @@ from registry.views.listing import package_rows
 _NEWEST_SHOWN = 10
 _POPULAR_SHOWN = 5
 _WEEK = 7
-# What is counted is kept for so long, and where counting takes long, so many times as long.
 _KEPT_SECONDS = 60
+# Numbers that take long to count are kept for so many times as long.
 _KEPT_TIMES = 200
+_NUMBERS = "home-numbers"
 _SHOWN = 20
 _CHOICES_SHOWN = 8
-
-_Made = TypeVar("_Made")
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     identity = viewer(request)
     context = {
-        "numbers": _kept("home-numbers", _numbers),
+        "numbers": _counted(),
         "newest": _newest(identity),
-        "popular": _kept("home-popular", _popular),
+        # Names, which are not to be shown for longer to those who may not know them any more.
+        "popular": cache.get_or_set("home-popular", _popular, _KEPT_SECONDS),
     }
     return render(request, "registry/home.html", context)
 
 
-def _kept(key: str, make: Callable[[], _Made]) -> _Made:
-    known: _Made | None = cache.get(key)
-    if known is not None:
-        return known
-    started = time.monotonic()
-    made = make()
-    cache.set(key, made, max(_KEPT_SECONDS, _KEPT_TIMES * (time.monotonic() - started)))
-    return made
+def _counted() -> dict[str, int]:
+    known: dict[str, int] | None = cache.get(_NUMBERS)
+    if known is None:
+        started = time.monotonic()
+        known = _numbers()
+        seconds = _KEPT_TIMES * (time.monotonic() - started)
+        cache.set(_NUMBERS, known, max(_KEPT_SECONDS, seconds))
+    return known
 
 
 def _numbers() -> dict[str, int]:

@@ -65,6 +65,30 @@ def test_files_are_filtered(query: str, expected: list[str], world: World, olga:
     assert filenames(olga, f"/accounts/acme/files?{query}") == expected
 
 
+@pytest.mark.parametrize("query", ["", "channel=main&", "package=hello&"])
+def test_each_file_is_on_one_page_and_pages_lead_back(
+    query: str, world: World, olga: Caller
+) -> None:
+    for version in ("2.0", "3.0", "4.0"):
+        publish(world.owner, "acme", "dev", "hello", version)
+        publish(world.owner, "acme", "main", "hello", version)
+    path = f"/accounts/acme/files?{query}"
+    whole = filenames(olga, path)
+
+    forward, page = [], olga.get(f"{path}page_size=1").json()
+    while page["next"]:
+        forward.append(page)
+        page = olga.get(page["next"].partition("/api/v1")[2]).json()
+    back = [page]
+    while page["previous"]:
+        page = olga.get(page["previous"].partition("/api/v1")[2]).json()
+        back.append(page)
+
+    assert "hello-4.0-0.conda" in whole
+    assert [row["filename"] for page in [*forward, back[0]] for row in page["results"]] == whole
+    assert [row["filename"] for page in back for row in page["results"]] == whole[::-1]
+
+
 @pytest.mark.parametrize("query", ["package=%00", "channel=", "subdir=" + "x" * 33])
 def test_a_filter_that_can_match_nothing_is_refused(query: str, world: World) -> None:
     answer = nobody().get(f"/accounts/acme/files?{query}")
