@@ -4,6 +4,7 @@ uploads in, lets early refusals through, and keeps secrets out of its log."""
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shutil
@@ -341,6 +342,35 @@ def test_no_token_stands_in_the_access_log(house: House, form: str) -> None:
     assert house.front.lines_of(mark[0])
     assert house.reading not in house.front.log()
     assert house.reading[4:30] not in house.front.log()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/conda/t/{token}/ida/noarch/repodata.json",
+        "/conda/T/{token}/ida/noarch/repodata.json",
+        "/conda/ida/t/{token}/noarch/repodata.json",
+        "/conda/ida/x{token}/noarch/repodata.json",
+        "/conda/{token}/noarch/repodata.json",
+    ],
+)
+def test_no_token_is_logged_as_the_name_of_a_channel(house: House, path: str) -> None:
+    mark = f"path {path}"
+    # Nothing beside the path: else nginx would not look for a file.
+    requests.get(
+        house.url + path.format(token=house.reading), headers={"User-Agent": mark}, timeout=30
+    )
+
+    assert house.front.lines_of(mark)
+    assert house.reading[4:30] not in house.front.log()
+
+
+def test_an_index_file_is_logged_as_it_was_asked_for(house: House) -> None:
+    path = "/conda/ida/label/main/noarch/repodata.json"  # with an S3, Condarium answers
+    requests.get(house.url + path, headers={"User-Agent": "an index, please"}, timeout=30)
+
+    lines = map(json.loads, house.front.lines_of("an index, please"))
+    assert {(line["uri"], line["status"]) for line in lines} == {(path, 200)}
 
 
 def test_no_user_name_stands_in_the_access_log(house: House) -> None:

@@ -257,6 +257,16 @@ def test_a_channel_with_slashes_and_colons_is_in_the_tree(house: House) -> None:
     house.wait_until_in_tree(package, "dev/x.y:1")
 
 
+@pytest.mark.parametrize("file", ["noarch/repodata.json", "channeldata.json"])
+def test_no_channel_is_meant_where_its_name_is_missing(house: House, file: str) -> None:
+    """None is called ``label``, and the default channel is not what somebody asks for who says
+    that a name follows."""
+    answer = house.get(f"label/{file}")
+
+    assert answer.status_code == 404
+    assert not by_front(answer)
+
+
 def test_what_is_not_in_the_tree_is_answered_by_condarium(house: House) -> None:
     made = house.get("noarch/repodata.json.bz2")
     missing = house.get("linux-64/repodata.json")
