@@ -190,7 +190,7 @@ _DATABASE_URL = env.secret("CONDARIUM_DATABASE_URL")
 if _DATABASE_URL:
     DATABASES: dict[str, dict[str, Any]] = {
         "default": {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "portal.postgresql",
             **env.postgres_options("CONDARIUM_DATABASE_URL", _DATABASE_URL),
             "CONN_MAX_AGE": 0,  # the pool keeps the connections
             "OPTIONS": {

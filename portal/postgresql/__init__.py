@@ -1,0 +1,1 @@
+"""PostgreSQL, of which a query that is interrupted leaves nothing open."""
