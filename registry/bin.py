@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Count, QuerySet, Sum, Value
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
 from accounts import audit
@@ -39,25 +39,16 @@ _HOUSEKEEPING = Identity(user_agent="condarium housekeeping")
 
 def binned_files(account: Account) -> QuerySet[Binned]:
     """What the bin of the account holds."""
-    rows = Binned.objects.filter(file__account=account)
+    # That they are deleted is implied; an index has the deleted ones alone.
+    rows = Binned.objects.filter(file__account=account, file__deleted_at__isnull=False)
     return rows.select_related("file__package", "file__account").defer("file__index", "file__about")
 
 
 def usage_of_bin(account: Account) -> Usage:
-    totals = Binned.objects.filter(file__account=account).aggregate(
+    totals = binned_files(account).aggregate(
         used_bytes=Sum("file__size_bytes"), used_files=Count("*")
     )
     return Usage(totals["used_bytes"] or 0, totals["used_files"])
-
-
-def usage_of_bin_and(files: QuerySet[PackageFile], account: Account) -> tuple[Usage, Usage]:
-    """`usage_of_bin`, and how much these files are; one query."""
-    binned = Binned.objects.filter(file__account=account).order_by()
-    counted = binned.values(part=Value(0)).annotate(size=Sum("file__size_bytes"), number=Count("*"))
-    others = files.order_by().select_related(None).values(part=Value(1))
-    rows = counted.union(others.annotate(size=Sum("size_bytes"), number=Count("*")))
-    found = {row["part"]: Usage(row["size"] or 0, row["number"]) for row in rows}
-    return found[0], found[1]
 
 
 def _require(by: Identity, account: Account, files: Iterable[PackageFile]) -> None:

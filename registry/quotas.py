@@ -19,9 +19,10 @@ from django.utils.translation import gettext_noop
 from accounts import audit
 from accounts.attention import Need
 from accounts.identity import Identity
-from accounts.models import Account
+from accounts.models import Account, Event
 from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
+from portal.remembering import remembered
 from portal.sentences import Number, Sentence, Size, gettext, ngettext, together
 from registry.models import AccountQuota, Channel, ChannelFile, PackageFile
 
@@ -84,6 +85,18 @@ def usage_of(account: Account) -> Usage:
     return _usage_of([account.pk])[account.pk]
 
 
+def with_usage(accounts: QuerySet[Account]) -> QuerySet[Account, Any]:
+    """The accounts with their ``used_bytes`` and ``used_files``; None where there are no files."""
+    return accounts.annotate(used_bytes=_sum_of("size"), used_files=_sum_of("number"))
+
+
+def _sum_of(what: str) -> Subquery:
+    """``size`` or ``number`` of the files of an account that a query comes to."""
+    of_it = PackageFile.objects.present().filter(account=OuterRef("pk")).order_by()
+    sums = of_it.values("account").annotate(size=Sum("size_bytes"), number=Count("*"))
+    return Subquery(sums.values(what))
+
+
 def _usage_of(account_ids: Collection[int]) -> dict[int, Usage]:
     found = (
         PackageFile.objects.present()
@@ -130,11 +143,32 @@ def largest_files(account: Account, most: int) -> list[PackageFile]:
     return list(found.select_related("package").defer("index", "about"))
 
 
-def usage_by_channel(account: Account) -> list[tuple[Channel, Usage]]:
-    """What stands in each channel. A file in two channels is counted in both."""
-    rows = Channel.objects.filter(account=account).order_by("name")
-    counted = rows.annotate(size=Sum("entries__file__size_bytes"), files=Count("entries"))
-    return [(row, Usage(row.size or 0, row.files)) for row in counted]
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where what an account keeps stands. A file in two channels is counted in both."""
+
+    channels: list[tuple[Channel, Usage]]
+    unlisted: Usage
+    """The `unlisted_files`."""
+
+
+def usage_by_place(account: Account) -> Places:
+    """All that the account keeps is counted, once for each change that its log tells of."""
+    last = Event.objects.filter(account=account).order_by("-id").values_list("id", flat=True)
+    key = f"places-{account.pk}-{last.first()}"
+    used = remembered(key, lambda: _counted_by_place(account))
+    channels = Channel.objects.filter(account=account).order_by("name")
+    return Places([(one, used.get(one.pk, Usage(0, 0))) for one in channels],
+                  used.get(None, Usage(0, 0)))  # fmt: skip
+
+
+def _counted_by_place(account: Account) -> dict[int | None, Usage]:
+    """By the keys of channels; None is in none. All in one go through two indexes."""
+    files = PackageFile.objects.present().filter(account=account)
+    shown = files.filter(Q(entries__isnull=False) | Q(leaving_until=None))
+    counted = shown.order_by().values_list("entries__channel")
+    rows = counted.annotate(used_bytes=Sum("size_bytes"), used_files=Count("*"))
+    return {channel_id: Usage(size, count) for channel_id, size, count in rows}
 
 
 def unlisted_files(account: Account) -> QuerySet[PackageFile]:
@@ -293,13 +327,11 @@ def _log(by: Identity, account: Account, before: Limits) -> None:
 def needs(identity: Identity) -> list[Need]:
     """The accounts they administer that are full, or nearly so."""
     theirs = manageable_accounts(identity).select_related("quota").order_by("name")
-    of_it = PackageFile.objects.present().filter(account=OuterRef("pk")).order_by()
-    sums = of_it.values("account").annotate(size=Sum("size_bytes"), number=Count("*"))
     # Who has no limit is not counted.
     limited = Q(pk__isnull=False) if default_limits().there_are_any else Q(quota__isnull=False)
     accounts = theirs.annotate(
-        used_bytes=Case(When(limited, then=Subquery(sums.values("size")))),
-        used_files=Case(When(limited, then=Subquery(sums.values("number")))),
+        used_bytes=Case(When(limited, then=_sum_of("size"))),
+        used_files=Case(When(limited, then=_sum_of("number"))),
     )[:_MAX_NEEDS]
     full = [
         (account, used, limits)

@@ -623,11 +623,26 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["account", "-uploaded_at", "-id"], name="newest_of_an_account"
                     ),
-                    models.Index(fields=["account", "-id"], name="files_of_an_account"),
+                    models.Index(
+                        fields=[
+                            "account",
+                            "-id",
+                            "package",
+                            "size_bytes",
+                            "deleted_at",
+                            "leaving_until",
+                        ],
+                        name="files_of_an_account",
+                    ),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", False)),
+                        fields=["account", "-id"],
+                        name="deleted_files",
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("account", "subdir", "filename"), name="a_filename_is_one_file"
+                        fields=("account", "filename", "subdir"), name="a_filename_is_one_file"
                     )
                 ],
             },
@@ -1332,6 +1347,7 @@ class Migration(migrations.Migration):
                 (
                     "file",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="entries",
                         to="registry.packagefile",
@@ -1366,6 +1382,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
+                    models.Index(fields=["file", "channel"], name="channels_of_a_file"),
                     models.Index(
                         fields=["channel", "subdir", "repodata_key"], name="repodatas_order"
                     ),

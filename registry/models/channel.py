@@ -73,7 +73,7 @@ class ChannelFile(models.Model):
         Channel, on_delete=models.CASCADE, related_name="entries", db_index=False
     )
     file = models.ForeignKey(
-        "registry.PackageFile", on_delete=models.CASCADE, related_name="entries"
+        "registry.PackageFile", on_delete=models.CASCADE, related_name="entries", db_index=False
     )
     # The file's, without a look at the file: an index reads hundreds.
     record = models.ForeignObject(
@@ -113,6 +113,8 @@ class ChannelFile(models.Model):
             ),
         ]
         indexes = [
+            # Whether files stand somewhere, and in which channels, without a look at the rows.
+            models.Index(fields=["file", "channel"], name="channels_of_a_file"),
             models.Index(fields=["channel", "subdir", "repodata_key"], name="repodatas_order"),
             models.Index(
                 fields=["channel", "subdir", "name", "repodata_key"], name="names_of_a_subdir"

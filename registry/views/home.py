@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account
+from portal.remembering import remembered
 from registry import access, statistics
 from registry.filter_forms import SearchForm
 from registry.models import Package
@@ -28,9 +28,6 @@ _NEWEST_SHOWN = 10
 _POPULAR_SHOWN = 5
 _WEEK = 7
 _KEPT_SECONDS = 60
-# Numbers that take long to count are kept for so many times as long.
-_KEPT_TIMES = 200
-_NUMBERS = "home-numbers"
 _SHOWN = 20
 _CHOICES_SHOWN = 8
 
@@ -39,22 +36,12 @@ _CHOICES_SHOWN = 8
 def home(request: HttpRequest) -> HttpResponse:
     identity = viewer(request)
     context = {
-        "numbers": _counted(),
+        "numbers": remembered("home-numbers", _numbers, at_least_seconds=_KEPT_SECONDS),
         "newest": _newest(identity),
         # Names, which are not to be shown for longer to those who may not know them any more.
         "popular": cache.get_or_set("home-popular", _popular, _KEPT_SECONDS),
     }
     return render(request, "registry/home.html", context)
-
-
-def _counted() -> dict[str, int]:
-    known: dict[str, int] | None = cache.get(_NUMBERS)
-    if known is None:
-        started = time.monotonic()
-        known = _numbers()
-        seconds = _KEPT_TIMES * (time.monotonic() - started)
-        cache.set(_NUMBERS, known, max(_KEPT_SECONDS, seconds))
-    return known
 
 
 def _numbers() -> dict[str, int]:

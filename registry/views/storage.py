@@ -24,7 +24,7 @@ from portal.charts import Tile, Treemap
 from portal.errors import Refusal
 from portal.templatetags.ui import filesize, percent_of, thousands
 from registry import quotas
-from registry.bin import usage_of_bin_and
+from registry.bin import usage_of_bin
 from registry.models import Package
 from registry.quotas import Limits, Usage
 from registry.widening import delete_unlisted
@@ -41,15 +41,15 @@ def storage(request: HttpRequest, account: str) -> HttpResponse:
     _identity, found = administered(request, account, Ability.READ)
     used, limits = quotas.usage_of(found), quotas.limits_of(found)
     shown = _packages(request, found, used)
-    bin_used, unlisted = usage_of_bin_and(quotas.unlisted_files(found), found)
+    places = quotas.usage_by_place(found)
     context = {
         **settings_frame(request, found, "storage"),
         "meters": _meters(used, limits),
         "is_full": used.share_of(limits) >= 1,
         "used": used,
-        "channels": quotas.usage_by_channel(found),
-        "bin": bin_used,
-        "unlisted": unlisted,
+        "channels": places.channels,
+        "bin": usage_of_bin(found),
+        "unlisted": places.unlisted,
         # It shows the largest, so it belongs to the first page of the list.
         "treemap": _treemap(found, used, list(shown.object_list)) if shown.number == 1 else None,
         "page": shown,
@@ -152,9 +152,12 @@ def storage_unlisted(request: HttpRequest, account: str) -> HttpResponse:
             return redirect(reverse("registry:storage-unlisted", args=[found.name]))
     context = settings_frame(request, found, "storage", _("In no channel"))
     context["crumbs"][2]["url"] = reverse("registry:storage", args=[found.name])
+    total = quotas.usage_by_place(found).unlisted
+    pages = Paginator(files, PAGE_SIZE)
+    pages.count = total.used_files  # else it would go through all files of the account once more
     context |= {
-        "page": Paginator(files, PAGE_SIZE).get_page(request.GET.get("page")),
-        "total": quotas.total_of(files),
+        "page": pages.get_page(request.GET.get("page")),
+        "total": total,
         "form": form,
     }
     wrong = bool(form.errors)

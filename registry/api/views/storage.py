@@ -33,16 +33,16 @@ class Storage(_Administered):
         """How much the account keeps and may keep, and in which channels that stands."""
         found = self.administered(account)
         used, limits = quotas.usage_of(found), quotas.limits_of(found)
+        places = quotas.usage_by_place(found)
         shown = {
             "account": found.name,
             **_counted(used),
             "max_bytes": limits.max_bytes,
             "max_files": limits.max_files,
             "channels": [
-                {"channel": channel.name, **_counted(kept)}
-                for channel, kept in quotas.usage_by_channel(found)
+                {"channel": channel.name, **_counted(kept)} for channel, kept in places.channels
             ],
-            "unlisted": _counted(quotas.total_of(quotas.unlisted_files(found))),
+            "unlisted": _counted(places.unlisted),
         }
         return self.shown(shown, storage_shapes.StorageSerializer)
 

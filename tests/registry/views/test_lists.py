@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -24,6 +25,8 @@ LISTS = (
     "/", "/search", "/acme", "/acme/channels", f"{HELLO}/versions", f"{HELLO}/files",
     f"{HELLO}/channels", "/acme/channels/main", "/acme/activity", HELLO, f"{HELLO}/1.0",
 )  # fmt: skip
+
+ANY = {"Accept": "application/json, text/html"}
 
 
 def make_files(account: Account, package: Package, versions: list[str], channel: Channel) -> None:
@@ -112,6 +115,36 @@ def test_what_else_an_account_has_is_no_work_for_a_page(
         assert many < 2 * few + 100, f"{path}: {few} hundred steps became {many}"
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="it reads plans of SQLite's")
+def test_what_is_counted_of_all_files_is_counted_in_indexes_alone(
+    world: World, browsers: Browsers
+) -> None:
+    paths = {
+        "/": "COVERING INDEX files_of_an_account",
+        "/dashboard": "COVERING INDEX files_of_an_account",
+        "/acme/settings/storage": "COVERING INDEX channels_of_a_file",
+        "/acme/settings/storage/unlisted": "COVERING INDEX channels_of_a_file",
+        "/acme/settings/channels/copy/main": "COVERING INDEX files_of_an_account",
+        "/acme/settings/bin": "INDEX deleted_files",
+        "/api/v1/accounts/acme/storage": "COVERING INDEX channels_of_a_file",
+        "/api/v1/accounts/acme/bin": "INDEX deleted_files",
+    }
+    for path, expected in paths.items():
+        cache.clear()
+        with CaptureQueriesContext(connection) as queries:
+            assert browsers["owner"].get(path, headers=ANY).status_code == 200
+        asked = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        plans = "\n".join(plan for sql in asked for plan in _plan(sql))
+        assert expected in plans, f"{path}: {plans}"
+        assert not re.search(r"USING INDEX (files|usage)_of_an_account", plans), f"{path}: {plans}"
+
+
+def _plan(sql: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql.replace('%', '%%')}")
+        return [row[3] for row in cursor.fetchall()]
+
+
 def _steps(browser: Client, path: str) -> int:
     """How many hundred steps SQLite goes for a page."""
     steps = 0
@@ -121,11 +154,10 @@ def _steps(browser: Client, path: str) -> int:
         steps += 1
         return 0
 
-    accept = "application/json, text/html"
-    browser.get(path, headers={"Accept": accept})  # what is kept after that is there then
+    browser.get(path, headers=ANY)  # what is kept after that is there then
     connection.connection.set_progress_handler(count, 100)
     try:
-        assert browser.get(path, headers={"Accept": accept}).status_code == 200
+        assert browser.get(path, headers=ANY).status_code == 200
     finally:
         connection.connection.set_progress_handler(None, 0)
     return steps
