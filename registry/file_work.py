@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from django.db.models import Q
+
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import NotFound, Refusal
@@ -116,7 +118,7 @@ def _next(ids: Sequence[int], position: int | str | None) -> list[int]:
 
 
 def _files(by: Identity, account: Account, ids: Sequence[int]) -> list[PackageFile]:
-    files = access.visible_files_of_account(by, account, pk__in=ids)
+    files = access.visible_files_of_account(by, account, Q(pk__in=ids))
     return list(files.defer("index", "about").order_by("pk"))
 
 

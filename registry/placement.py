@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
@@ -301,7 +302,7 @@ def _require_visible(by: Identity, files: Sequence[PackageFile]) -> None:
     for some in of_account.values():
         account, ids = some[0].account, {file.pk for file in some}
         seen = sum(
-            access.visible_files_of_account(by, account, pk__in=part).count()
+            access.visible_files_of_account(by, account, Q(pk__in=part)).count()
             for part in batched(sorted(ids), _AT_ONCE)
         )
         if seen < len(ids):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from accounts.identity import Identity
 from accounts.models import Account, Organization, User
@@ -299,47 +299,70 @@ def shown_files(identity: Identity, account: Account) -> QuerySet[PackageFile]:
 
 
 def visible_files_of_account(
-    identity: Identity, account: Account, **wanted: object
+    identity: Identity, account: Account, among: Q | None = None, *, in_order: bool = False
 ) -> QuerySet[PackageFile]:
-    """The `visible_files` of all packages of the account, or those of them that are ``wanted``, by
-    fields of theirs: then only the packages of these are asked of.
+    """The `visible_files` of all packages of the account, or those of them that are ``among``.
 
-    All packages are asked of at once, which is more than the first few files of many are worth:
-    for those, see `visible_files_in_order`.
+    Their packages are asked of at once, which is more than the first few files of many are worth:
+    for a page ``in_order`` of an index each file is asked for its package, and nothing after the
+    last one on the page. ``among`` need not say whose the files are, which follows from their
+    packages: said beside what an index of its own has, it has databases walk through all of the
+    account's.
     """
     packages = visible_packages(identity, account)
-    files = PackageFile.objects.filter(account=account, **wanted)
-    if wanted:
-        packages = packages.filter(pk__in=files.order_by().values("package"))
+    files = PackageFile.objects.filter(Q(account=account) if among is None else among)
+    if in_order:
+        files = files.filter(Exists(packages.filter(pk=OuterRef("package"))))
+    else:
+        if among is not None:
+            packages = packages.filter(pk__in=files.order_by().values("package"))
+        files = files.filter(package__in=packages.values("pk"))
     return (
-        files.staying()
-        .filter(package__in=packages.values("pk"))
-        .filter(_shown_files(identity, account))
-        .select_related("account", "package")
+        files.staying().filter(_shown_files(identity, account)).select_related("account", "package")
     )
 
 
-def visible_files_in_order(
-    identity: Identity, account: Account, among: Q | None = None
+def listed_files(
+    identity: Identity,
+    account: Account,
+    *,
+    package: str = "",
+    channel: str = "",
+    filename: str = "",
+    **others: str,
 ) -> QuerySet[PackageFile]:
-    """The same as all `visible_files_of_account`, for a page of them in the order of an index: each
-    is asked for its package, and nothing after the last one on the page.
+    """The `visible_files_of_account` that are called so, for pages of a list in order of
+    ``-place``: the newest come first. ``others`` are fields of files. Raises `NotFound` of a
+    channel that they may not know of.
 
-    ``among`` leaves the files of one package or one channel of the account. That they are the
-    account's is implied then: said once more, it has databases walk through all that it has.
+    It goes along one index, which has what is named in the order of the list, or of a filename
+    the few files of the name.
     """
-    package = visible_packages(identity, account).filter(pk=OuterRef("package"))
-    return (
-        PackageFile.objects.staying()
-        .filter(Q(account=account) if among is None else among, Exists(package))
-        .filter(_shown_files(identity, account))
-        .select_related("account", "package")
-    )
+    place = F("pk")
+    among = None
+    listed = find_channel(identity, account.name, channel) if channel else None
+    if filename:
+        # Apart: with an order to keep, SQLite goes through all files of the account instead.
+        named = PackageFile.objects.filter(account=account, filename=filename)
+        among = Q(pk__in=named.values("pk"))
+        others |= {"name": package} if package else {}
+    elif package:
+        row = Package.objects.filter(account=account, name=package).first()
+        among = Q(package=row) if row else Q(pk__in=[])
+    elif listed is not None:
+        # The same key, as the index of the channel's entries has it.
+        among, place = Q(entries__channel=listed), F("entries__file_id")
+    files = visible_files_of_account(identity, account, among, in_order=True)
+    if listed is not None and (filename or package):
+        standing = ChannelFile.objects.filter(channel=listed, file=OuterRef("pk"))
+        files = files.filter(Exists(standing))
+    return files.filter(**others).annotate(place=place)
 
 
 def find_file(identity: Identity, account_name: str, subdir: str, filename: str) -> PackageFile:
     account = find_account(account_name)
-    file = visible_files_of_account(identity, account, subdir=subdir, filename=filename).first()
+    named = Q(account=account, subdir=subdir, filename=filename)
+    file = visible_files_of_account(identity, account, named).first()
     if file is None:
         raise NotFound
     return file

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -142,4 +143,4 @@ def _channel(by: Identity, account: Account, name: str) -> Channel | None:
 
 
 def _files(by: Identity, account: Account, ids: Sequence[int]) -> list[PackageFile]:
-    return list(access.visible_files_of_account(by, account, pk__in=ids))
+    return list(access.visible_files_of_account(by, account, Q(pk__in=ids)))

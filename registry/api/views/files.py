@@ -5,9 +5,7 @@ Files come in through the upload routes, which read raw bodies; nothing here tak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,7 +20,7 @@ from registry import access
 from registry.api import patch_serializers as patch_shapes
 from registry.api import serializers as shapes
 from registry.api.views.channels import CHANNEL_NAME
-from registry.models import Channel, ChannelFile, Package, PackageFile
+from registry.models import Channel, ChannelFile, PackageFile
 from registry.models.file import DETAILS
 from registry.patching import edit_record
 from registry.placement import add_to_channel, copy_file, delete_file, remove_from_channel
@@ -49,6 +47,7 @@ def shown_files(
 
 @extend_schema(tags=["files"])
 class Files(Endpoint):
+    ordering = "-place"
     public_reads = True
 
     @extend_schema(
@@ -60,32 +59,9 @@ class Files(Endpoint):
         """Files of the account, newest first; with a channel, those that stand in it."""
         found = access.find_account(account)
         wanted = self.sent(shapes.FileQuery, query=True)
-        files = self._files(found, wanted)
-        for field in ("version", "subdir", "filename"):
-            if field in wanted:
-                files = files.filter(**{field: wanted[field]})
+        files = access.listed_files(self.identity, found, **wanted)
         rows = shown_files(self.identity, found, files).defer("version_key", *DETAILS)
         return self.page(rows, shapes.FileSerializer)
-
-    def _files(self, account: Account, wanted: Mapping[str, str]) -> QuerySet[PackageFile]:
-        """Those of the package and the channel that are named."""
-        among = None
-        channel = None
-        if "channel" in wanted:
-            channel = access.find_channel(self.identity, account.name, wanted["channel"])
-            among = Q(entries__channel=channel)
-        if "package" in wanted:
-            package = Package.objects.filter(account=account, name=wanted["package"]).first()
-            among = Q(package=package) if package else Q(pk__in=[])
-        files = access.visible_files_in_order(self.identity, account, among)
-        if channel is not None and "package" in wanted:
-            standing = ChannelFile.objects.filter(channel=channel, file=OuterRef("pk"))
-            return files.filter(Exists(standing))
-        if channel is not None:
-            # The same key, as the index of the channel's entries has it.
-            self.ordering = "-place"
-            return files.annotate(place=F("entries__file_id"))
-        return files
 
 
 class _FileEndpoint(Endpoint):

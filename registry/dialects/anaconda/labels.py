@@ -13,7 +13,7 @@ from itertools import islice
 
 import msgspec
 from django.core.cache import cache
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, re_path
 
@@ -98,7 +98,7 @@ class _Which(msgspec.Struct):
 
     def of(self, by: Identity, account: Account) -> QuerySet[PackageFile]:
         """The account's files that are meant, as far as ``by`` may see them: one at least."""
-        wanted: dict[str, object] = {}
+        wanted: dict[str, object] = {"account": account}
         if self.package:
             wanted["package__in"] = Package.objects.filter(account=account, name=self.package)
         if self.version:
@@ -110,7 +110,7 @@ class _Which(msgspec.Struct):
             wanted["filename"] = filename
             if subdir:
                 wanted["subdir"] = subdir
-        files = access.visible_files_of_account(by, account, **wanted)
+        files = access.visible_files_of_account(by, account, Q(**wanted))
         if not files.exists():
             raise Missing(f'"{self.spec(account)}"')
         return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models import Q
 
 from accounts.models import GroupMember
 from registry import access
@@ -57,6 +58,10 @@ def test_a_file_shows_what_it_is_and_where_it_stands(world: World) -> None:
         ("channel=dev", ["hello-2.0-0.conda"]),
         ("channel=dev&package=hidden", []),
         ("filename=hidden-1.0-0.conda", ["hidden-1.0-0.conda"]),
+        ("filename=hidden-1.0-0.conda&channel=main&package=hidden", ["hidden-1.0-0.conda"]),
+        ("filename=hidden-1.0-0.conda&channel=dev", []),
+        ("filename=hidden-1.0-0.conda&package=hello", []),
+        ("filename=hidden-1.0-0.conda&version=2.0", []),
         ("package=missing", []),
     ],
 )
@@ -140,6 +145,13 @@ def test_the_files_of_an_account_are_those_of_its_packages(
             access.visible_files_of_account(identity, account).values_list("pk", flat=True)
         )
         assert at_once == one_by_one
+        in_order = access.visible_files_of_account(identity, account, in_order=True)
+        assert set(in_order.values_list("pk", flat=True)) == one_by_one
+        some = Q(name__in=["hello", "hidden"])
+        named = {file.pk for file in in_order if file.name in {"hello", "hidden"}}
+        for among in (some, some & Q(account=account)):
+            found = access.visible_files_of_account(identity, account, among)
+            assert set(found.values_list("pk", flat=True)) == named
 
 
 def test_a_file_goes_in_and_out_of_channels(world: World, olga: Caller) -> None:

@@ -97,6 +97,7 @@ def test_what_else_an_account_has_is_no_work_for_a_page(
         "/api/v1/accounts/acme/files",
         "/api/v1/accounts/acme/files?channel=main",
         "/api/v1/accounts/acme/files?package=hello",
+        "/api/v1/accounts/acme/files?filename=hello-1.0-0.conda",
         "/api/v1/accounts/acme/files/noarch/hello-1.0-0.conda",
     ]
     before = [_steps(anonymous, path) for path in paths]
