@@ -41,6 +41,7 @@ from portal.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
 from portal.sentences import Kept, english, gettext, kept
 from registry import leases
 from registry.models import Job
+from registry.models.job import Failure
 
 log = logging.getLogger(__name__)
 
@@ -289,10 +290,7 @@ class Running:
         work goes on."""
         self._job.failed += count
         if len(self._job.failures) < MOST_FAILURES:
-            line: dict[str, Kept | int] = {
-                "item": kept(item, _LONGEST_WORDS),
-                "reason": kept(reason, _LONGEST_WORDS),
-            }
+            line = Failure(item=kept(item, _LONGEST_WORDS), reason=kept(reason, _LONGEST_WORDS))
             if count > 1:
                 line["count"] = count
             self._job.failures.append(line)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from django.conf import settings
 from django.db import models
@@ -15,6 +15,15 @@ from portal.sentences import Kept
 
 def new_key() -> str:
     return secrets.token_urlsafe(12)
+
+
+class Failure(TypedDict):
+    """What of a job was not done, and why."""
+
+    item: Kept
+    reason: Kept
+    count: NotRequired[int]
+    """How many things, where it is several."""
 
 
 class Job(models.Model):
@@ -56,11 +65,9 @@ class Job(models.Model):
     total = models.PositiveIntegerField(null=True, blank=True)
     done = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
-    # The first of what failed: ``{"item", "reason"}``, with ``"count"`` where it is several;
-    # and the last lines: ``{"at", "line"}``. All words are as `portal.sentences` keeps them.
-    failures: models.JSONField[list[dict[str, Kept | int]], list[dict[str, Kept | int]]] = (
-        models.JSONField(default=list)
-    )
+    # The first of what failed; and the last lines: ``{"at", "line"}``. All words are as
+    # `portal.sentences` keeps them.
+    failures: models.JSONField[list[Failure], list[Failure]] = models.JSONField(default=list)
     lines: models.JSONField[list[dict[str, Kept]], list[dict[str, Kept]]] = models.JSONField(
         default=list
     )
@@ -119,4 +126,4 @@ class Job(models.Model):
     @property
     def unlisted_failures(self) -> int:
         """How many things failed besides those that ``failures`` tells of."""
-        return self.failed - sum(int(str(one.get("count", 1))) for one in self.failures)
+        return self.failed - sum(one.get("count", 1) for one in self.failures)
