@@ -22,6 +22,9 @@ else:
     _ModelAdmin, _ModelForm = admin.ModelAdmin, ModelForm  # no generics at run time
 
 
+_MOST_DIGITS = 18  # of what 64 bits hold, whatever the digits
+
+
 class QuotaForm(_ModelForm):
     """Numbers that are no limits are named by the form; the act refuses them, too."""
 
@@ -54,6 +57,14 @@ class AccountQuotaAdmin(_ModelAdmin):
     list_display = ("account", "max_bytes", "max_files", "updated_at")
     list_select_related = ("account",)
     search_fields = ("account__name",)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> AccountQuota | None:
+        # Of a key that is another table's Django doesn't see that no column holds the number.
+        if len(object_id) > _MOST_DIGITS:
+            return None
+        return super().get_object(request, object_id, from_field)
 
     def get_readonly_fields(
         self, _request: HttpRequest, obj: AccountQuota | None = None

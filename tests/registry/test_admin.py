@@ -37,6 +37,14 @@ def test_limits_are_set_changed_and_taken_back(site_admin: Client, acme: Organiz
     assert Event.objects.filter(action="quota.set", actor_name="root-user").count() == 3
 
 
+@pytest.mark.parametrize("act", ["change", "history", "delete"])
+def test_a_number_that_no_row_can_have_is_none_that_is_there(site_admin: Client, act: str) -> None:
+    missing = site_admin.get(f"{URL}1/{act}/", follow=True)
+    for number in (10**18, -(10**18), 10**30):
+        page = site_admin.get(f"{URL}{number}/{act}/", follow=True)
+        assert (page.redirect_chain, page.status_code) == (missing.redirect_chain, 200)
+
+
 def test_nobody_else_gets_there(owner: Person, acme: Organization) -> None:
     assert owner.client.get(URL).status_code == 404
     assert owner.client.post(f"{URL}add/", {"account": acme.account.pk}).status_code == 404
