@@ -165,6 +165,9 @@
       if (!text) say(42, `has no name: ${control.outerHTML.slice(0, 90)}`);
     }
     languages();
+    const side = document.querySelector(".page > .page-side");
+    if (side && (side.childElementCount > 0) !== side.parentElement.matches(".has-side"))
+      say(62, "block layout of base.html says otherwise of its side, which comes after what stands beside it");
     for (const time of all("time")) if (!time.dateTime || !time.title) say(66, `no exact time: ${name(time)}`);
   }
 
