@@ -60,7 +60,7 @@ def test_what_lies_beside_a_file_of_a_folder_comes_along(
     assert "attestations" not in again.out
     # One that came later is taken though its file is there.
     attach(source, NEWER, sidecar([sigstore.sign(statement(NEWER))]), flat=flat)
-    assert "1 attestations came along, 0 were not taken." in run(str(source), "acme").out
+    assert "1 attestation came along, 0 were not taken." in run(str(source), "acme").out
     assert read(NEWER) is not None
 
 
@@ -78,7 +78,7 @@ def test_what_does_not_hold_is_told_and_stops_no_file(
 
     assert done.code == 1
     assert ALL_IN in done.out
-    assert "1 attestations came along, 4 were not taken." in done.out
+    assert "1 attestation came along, 4 were not taken." in done.out
     assert read(HELLO) == sidecar([good])
     assert Attestation.objects.count() == 1
     hello = f"noarch/{HELLO.filename}.sigs: The attestation is "
@@ -121,7 +121,7 @@ def test_those_that_an_index_names_are_mirrored(
 
     assert done.code == 1
     assert ALL_IN in done.out
-    assert "1 attestations came along, 2 were not taken." in done.out
+    assert "1 attestation came along, 2 were not taken." in done.out
     assert f"noarch/{NEWER.filename}.sigs: It could not be fetched: the answer was 404." in done.err
     assert read(HELLO) == sidecar([theirs])
     # Nobody is asked of each file whether it has some.

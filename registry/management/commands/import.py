@@ -357,9 +357,11 @@ class Command(ActingCommand):
                 "they do themselves; the index here says what the files say."
             )
         if progress.attested or progress.unattested:
+            attestations = "attestation" if progress.attested == 1 else "attestations"
+            were = "was" if progress.unattested == 1 else "were"
             self.stdout.write(
-                f"{progress.attested:,} attestations came along, {progress.unattested:,} were not "
-                "taken."
+                f"{progress.attested:,} {attestations} came along, "
+                f"{progress.unattested:,} {were} not taken."
             )
         self.stdout.write(
             f"{progress.created:,} published, {progress.added:,} added to the channel, "
