@@ -41,6 +41,16 @@ def start_verify(*, by: Identity, channel: Channel) -> Job:
     return _start(by, channel, "channel.verify", title)
 
 
+def last_verification() -> Job | None:
+    """The last time that somebody had the index files of a channel compared, to the end."""
+    ended = (jobs.State.DONE, jobs.State.FAILED)
+    # Without a total nothing was looked at; with an error not everything.
+    checks = Job.objects.filter(
+        kind="channel.verify", state__in=ended, total__isnull=False, error=""
+    )
+    return checks.order_by("-ended_at").first()
+
+
 def _start(by: Identity, channel: Channel, kind: str, title: str) -> Job:
     params = {"channel": channel.pk}
     return jobs.start(by=by, account=channel.account, kind=kind, params=params, title=title)

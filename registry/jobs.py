@@ -22,12 +22,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from django.conf import settings
 from django.db import close_old_connections, connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -52,6 +52,7 @@ MOST_FAILURES: Final = 200
 MOST_LINES: Final = 200
 _MOST_PARAMS_BYTES = 2 * 2**20
 _LONGEST_WORDS = 500
+_LATELY = timedelta(days=7)
 _TRIES = 3
 _SECONDS_BETWEEN_TRIES = 10
 # How often what was counted is written, and who it is for is asked again.
@@ -224,6 +225,38 @@ def may_retry(by: Identity, job: Job) -> bool:
 
 def _started(by: Identity, job: Job) -> bool:
     return by.user is not None and by.token is None and job.user_id == by.user.pk
+
+
+# --- Of all accounts -----------------------------------------------------------------------------
+
+
+def open_and_failed() -> tuple[int, int]:
+    """How many jobs wait or run, and how many failed in 7 days."""
+    is_open = Q(state__in=OPEN)
+    has_failed = Q(state=State.FAILED, ended_at__gte=timezone.now() - _LATELY)
+    counted = Job.objects.filter(is_open | has_failed).aggregate(
+        open=Count("pk", filter=is_open), failed=Count("pk", filter=has_failed)
+    )
+    return counted["open"], counted["failed"]
+
+
+def ended_by_kind() -> QuerySet[Job, dict[str, Any]]:
+    """Of each ``kind`` of job that is kept: when one ended ``last`` and when that one ``began``,
+    how many ``ended`` in 7 days, and how many of those ``failed``."""
+    since = timezone.now() - _LATELY
+    ended = Job.objects.filter(ended_at__isnull=False)
+    last = ended.filter(kind=OuterRef("kind")).order_by("-ended_at")
+    rows = (
+        ended.order_by()
+        .values("kind")
+        .annotate(
+            last=Max("ended_at"),
+            began=Subquery(last.values("started_at")[:1]),
+            ended=Count("pk", filter=Q(ended_at__gte=since)),
+            failed=Count("pk", filter=Q(ended_at__gte=since, state=State.FAILED)),
+        )
+    )
+    return cast("QuerySet[Job, dict[str, Any]]", rows.order_by("kind"))
 
 
 # --- What a job's work has at hand ---------------------------------------------------------------

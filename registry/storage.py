@@ -12,6 +12,7 @@ import filecmp
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -598,3 +599,15 @@ def store() -> Store:
 @cache
 def _store(bucket: str, folder: str) -> Store:
     return S3Store() if bucket else FolderStore(Path(folder))
+
+
+def disk_space() -> tuple[int, int]:
+    """How many bytes the disk of the data has, and how many of them are free; of an S3 nobody
+    knows, and both are 0."""
+    if settings.S3_BUCKET:
+        return 0, 0
+    folder = Path(settings.FILES_FOLDER)
+    while not folder.exists():
+        folder = folder.parent
+    used = shutil.disk_usage(folder)
+    return used.total, used.free

@@ -82,18 +82,26 @@ def job_context(job: Job) -> dict[str, Any]:
 
 @act_of("registry:job")
 def job_stop(request: HttpRequest, key: str) -> HttpResponse:
-    identity = identify_session(request)
-    stopped = acts.stop(by=identity, job=acts.find_job(identity, key))
+    stop(request, acts.find_job(identify_session(request), key))
+    return redirect(reverse("registry:job", args=[key]))
+
+
+def stop(request: HttpRequest, job: Job) -> None:
+    """Stop it for who asks, and say so on the next page."""
+    stopped = acts.stop(by=identify_session(request), job=job)
     messages.success(
         request,
         _("The job is stopped.") if stopped.is_over else _("The job stops in a moment."),
     )
-    return redirect(reverse("registry:job", args=[key]))
 
 
 @act_of("registry:job")
 def job_retry(request: HttpRequest, key: str) -> HttpResponse:
-    identity = identify_session(request)
-    acts.retry(by=identity, job=acts.find_job(identity, key))
-    messages.success(request, _("The job waits for a worker."))
+    retry(request, acts.find_job(identify_session(request), key))
     return redirect(reverse("registry:job", args=[key]))
+
+
+def retry(request: HttpRequest, job: Job) -> None:
+    """Begin it again for who asks, and say so on the next page."""
+    acts.retry(by=identify_session(request), job=job)
+    messages.success(request, _("The job waits for a worker."))

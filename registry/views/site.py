@@ -19,11 +19,9 @@ from accounts import switches
 from accounts.views.site_gate import site_page
 from portal.charts import Chart, Point, Series
 from portal.templatetags.ui import thousands
-from registry import indexing
+from registry import indexing, jobs, storage
 from registry.models import Blob, ChoreRun, FaultCount, PackageFile, StaleMark
 from registry.views.site_frame import frame
-from registry.views.site_jobs import open_and_failed_jobs
-from registry.views.site_storage import disk_space
 
 _MOST_COUNTED = 5000
 _LITTLE_SPACE = 0.1
@@ -34,8 +32,8 @@ _HOURS = 24
 @site_page
 def overview(request: HttpRequest) -> HttpResponse:
     waits = indexing.oldest_mark_seconds()
-    total, free = disk_space()
-    open_jobs, failed = open_and_failed_jobs()
+    total, free = storage.disk_space()
+    open_jobs, failed = jobs.open_and_failed()
     faults_by_hour = _faults()
     faults = sorted(sum(faults_by_hour.values(), Counter[int]()).items())
     newest = _newest_uploads()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.authentication import identify_session
 from accounts.views.site_gate import site_act, site_page
 from portal.errors import NotFound
 from registry import jobs
 from registry.models import ChoreRun, Job
 from registry.site_forms import SiteJobsForm
-from registry.views.jobs import job_context, job_facts
+from registry.views.jobs import job_context, job_facts, retry, stop
 from registry.views.paging import links, position, slice_of
 from registry.views.site_frame import frame
 
@@ -38,7 +34,7 @@ def site_jobs(request: HttpRequest) -> HttpResponse:
         "form": form,
         "jobs": [job_facts(job) for job in shown.rows],
         "is_filtered": bool(state),
-        "failed_jobs": open_and_failed_jobs()[1],
+        "failed_jobs": jobs.open_and_failed()[1],
         "kinds": _kinds(),
         "chores": _chores(),
         **links(request, shown, [job.pk for job in shown.rows]),
@@ -59,21 +55,6 @@ _KINDS = {
 
 
 def _kinds() -> list[dict[str, Any]]:
-    """Of each kind of job that is kept: when one ended last, how long it took, and how many of
-    this week failed."""
-    since = timezone.now() - timedelta(days=7)
-    last = Job.objects.filter(kind=OuterRef("kind"), ended_at__isnull=False).order_by("-ended_at")
-    rows = (
-        Job.objects.filter(ended_at__isnull=False)
-        .order_by()
-        .values("kind")
-        .annotate(
-            last=Max("ended_at"),
-            began=Subquery(last.values("started_at")[:1]),
-            ended=Count("pk", filter=Q(ended_at__gte=since)),
-            failed=Count("pk", filter=Q(ended_at__gte=since, state=Job.State.FAILED)),
-        )
-    )
     return [
         {
             **row,
@@ -81,7 +62,7 @@ def _kinds() -> list[dict[str, Any]]:
             # One that was stopped before it began took no time.
             "seconds": (row["last"] - row["began"]).total_seconds() if row["began"] else None,
         }
-        for row in rows.order_by("kind")
+        for row in jobs.ended_by_kind()
     ]
 
 
@@ -142,21 +123,11 @@ def site_job(request: HttpRequest, key: str) -> HttpResponse:
 
 @site_act("registry:site-jobs")
 def site_job_stop(request: HttpRequest, key: str) -> HttpResponse:
-    jobs.stop(by=identify_session(request), job=_job(key))
+    stop(request, _job(key))
     return redirect(reverse("registry:site-job", args=[key]))
 
 
 @site_act("registry:site-jobs")
 def site_job_retry(request: HttpRequest, key: str) -> HttpResponse:
-    jobs.retry(by=identify_session(request), job=_job(key))
+    retry(request, _job(key))
     return redirect(reverse("registry:site-job", args=[key]))
-
-
-def open_and_failed_jobs() -> tuple[int, int]:
-    """How many jobs wait or run, and how many failed in 7 days."""
-    is_open = Q(state__in=jobs.OPEN)
-    has_failed = Q(state=Job.State.FAILED, ended_at__gte=timezone.now() - timedelta(days=7))
-    counted = Job.objects.filter(is_open | has_failed).aggregate(
-        open=Count("pk", filter=is_open), failed=Count("pk", filter=has_failed)
-    )
-    return counted["open"], counted["failed"]

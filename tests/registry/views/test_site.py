@@ -275,9 +275,9 @@ def test_an_index_is_rebuilt_and_its_job_followed(root: Person) -> None:
     answer = root.client.post(f"/-/site/index/{main.pk}/rebuild")
     url = answer.headers["Location"]
     assert "Rebuild the index of acme/main" in root.client.get(url).content.decode()
-    root.client.post(f"{url}/stop")
+    assert "The job is stopped." in text_of(root.client.post(f"{url}/stop", follow=True))
     assert Job.objects.get().state == Job.State.STOPPED
-    root.client.post(f"{url}/retry")
+    assert "The job waits for a worker." in text_of(root.client.post(f"{url}/retry", follow=True))
     jobs.run_due()
     assert Job.objects.get().state == Job.State.DONE
     assert "<html" not in root.client.get(f"{url}?part=state").content.decode()
