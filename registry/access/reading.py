@@ -322,7 +322,9 @@ def visible_files_of_account(
             packages = packages.filter(pk__in=files.order_by().values("package"))
         files = files.filter(package__in=packages.values("pk"))
     return (
-        files.staying().filter(_shown_files(identity, account, of_few=in_order)).select_related("account", "package")
+        files.staying()
+        .filter(_shown_files(identity, account, of_few=in_order))
+        .select_related("account", "package")
     )
 
 
