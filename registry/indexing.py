@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import cast
 
 from django.conf import settings
@@ -474,9 +475,10 @@ def switch(
     channel = public.audience.channel
     with transaction.atomic():
         tree.withdraw(channel, index.subdir)  # before anything else is locked
-        switched = PublishedIndex.objects.filter(
-            pk=index.pk, lease_holder=worker, generation=index.generation
-        ).update(generation=public.number, files=public.files, published_at=timezone.now(), **facts)
+        switched = _switching(tuple(facts)).update(
+            index.pk, worker, index.generation,
+            public.number, public.files, timezone.now(), *facts.values(),
+        )  # fmt: skip
         if not switched:
             log.warning("lost the lease of an index", extra={"channel": index.channel_id})
             return False
@@ -493,6 +495,30 @@ def switch(
     for field, value in {"generation": public.number, "files": public.files, **facts}.items():
         setattr(index, field, value)
     return True
+
+
+_FACTS: dict[str, type] = {
+    "record_count": int,
+    "documents_at": datetime,
+    "documents_ahead_bytes": int,
+    "summaries_at": datetime,
+    "condensed_at": datetime,
+}
+
+
+@cache
+def _switching(facts: tuple[str, ...]) -> Prepared:
+    """The switch to the files of a generation, which sets these columns, too."""
+    return Prepared(
+        lambda pk, worker, before, *_: PublishedIndex.objects.filter(
+            pk=pk, lease_holder=worker, generation=before
+        ),
+        int, str, int, int, dict, datetime, *(_FACTS[name] for name in facts),
+        changes=lambda _pk, _worker, _before, number, files, now, *more: {
+            "generation": number, "files": files, "published_at": now,
+            **dict(zip(facts, more, strict=True)),
+        },
+    )  # fmt: skip
 
 
 # Files that were replaced, and since when.

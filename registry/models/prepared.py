@@ -20,6 +20,7 @@ _STAND_INS: dict[object, Callable[[int], Any]] = {
     str: lambda place: f"\x1a{place}\x1a",
     bytes: lambda place: b"\x1a%d\x1a" % place,
     datetime: lambda place: datetime(1, 1, 1, 0, 0, place, tzinfo=UTC),
+    dict: lambda place: {"\x1a": place},  # of a column of JSON
 }
 _PLACE = "%s"
 _MANY: dict[object, type] = {list[str]: str, list[bytes]: bytes, list[int]: int}
@@ -32,7 +33,11 @@ class _Words(NamedTuple):
     text: str
     params: list[Any]
     places: list[tuple[int, int]]
-    model: Any  # the class, and with it its manager
+    model: Any
+    columns: list[str]
+    """The attributes of an instance that the columns are; empty where no instance is asked for."""
+    converters: dict[int, tuple[Sequence[Callable[..., Any]], Any]]
+    """What makes of a column's value that of the attribute, and the expression that it is told."""
 
 
 class Prepared:
@@ -66,10 +71,17 @@ class Prepared:
     def get(self, *values: object) -> Any:
         """The first instance of the model that is found, where the query has all of its columns;
         raises its `DoesNotExist`."""
-        model = self._known().model
-        for instance in model.objects.raw(*self._in_words(values)):
-            return instance
-        raise model.DoesNotExist
+        model, columns, converters = self._known()[-3:]
+        with connection.cursor() as cursor:
+            cursor.execute(*self._in_words(values))
+            row = cursor.fetchone()
+        if row is None:
+            raise model.DoesNotExist
+        found = list(row)
+        for at, (converts, expression) in converters.items():
+            for convert in converts:
+                found[at] = convert(found[at], expression, connection)
+        return model.from_db(connection.alias, columns, found)
 
     def exists(self, *values: object) -> bool:
         with connection.cursor() as cursor:
@@ -88,7 +100,7 @@ class Prepared:
         return self._words[connection.vendor]
 
     def _in_words(self, values: Sequence[object]) -> tuple[str, list[Any]]:
-        text, params, places, _ = self._known()
+        text, params, places, *_ = self._known()
         params = list(params)
         many: dict[int, Sequence[object]] = {}
         for at, which in places:
@@ -111,14 +123,25 @@ class Prepared:
             query = update
         elif self._deletes:
             query = query.chain(DeleteQuery)
-        text, params = query.get_compiler(connection=connection).as_sql()
-        known = [_as_driver_has_it(value) for value in known]
-        # psycopg wraps bytes.
-        plain = [getattr(param, "obj", param) for param in params]
+        compiler = query.get_compiler(connection=connection)
+        text, params = compiler.as_sql()
+        known = [_unwrapped(_as_driver_has_it(value)) for value in known]
+        plain = [_unwrapped(param) for param in params]
         places = [(at, known.index(value)) for at, value in enumerate(plain) if value in known]
         if {which for _, which in places} != set(range(len(known))):
             raise ValueError("Each of the values must stand in the query as it is.")
-        return _Words(text, plain, places, query.model)
+        return _Words(text, plain, places, query.model, *_columns(compiler))
+
+
+def _columns(
+    compiler: Any,
+) -> tuple[list[str], dict[int, tuple[Sequence[Callable[..., Any]], Any]]]:
+    """What an instance is made of, as `ModelIterable` makes it."""
+    if not getattr(compiler, "klass_info", None):
+        return [], {}
+    expressions = [expression for expression, _, _ in compiler.select]
+    columns = [expressions[at].target.attname for at in compiler.klass_info["select_fields"]]
+    return columns, compiler.get_converters(expressions)
 
 
 def _with_many(
@@ -139,4 +162,11 @@ def _with_many(
 def _as_driver_has_it(value: object) -> object:
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, dict):
+        return connection.ops.adapt_json_value(value, None)
     return value
+
+
+def _unwrapped(param: object) -> object:
+    """psycopg wraps bytes and JSON."""
+    return getattr(param, "obj", param)

@@ -110,19 +110,6 @@ def test_a_prepared_deletion_deletes_the_rows_it_names(channel: Channel) -> None
     assert list(StaleMark.objects.values_list("package_name", flat=True)) == ["three"]
 
 
-def test_a_prepared_query_gives_the_instance_it_finds(channel: Channel) -> None:
-    index = PublishedIndex.objects.create(
-        channel=channel, subdir="noarch", files={"repodata.json": {"size": 1}}
-    )
-    prepared = Prepared(lambda pk: PublishedIndex.objects.filter(pk=pk), int)
-    found = prepared.get(index.pk)
-    assert found == index
-    assert found.files == {"repodata.json": {"size": 1}}
-    assert found.published_at == PublishedIndex.objects.get(pk=index.pk).published_at
-    with pytest.raises(PublishedIndex.DoesNotExist):
-        prepared.get(index.pk + 1)
-
-
 def test_bytes_are_values_too(channel: Channel) -> None:
     for key in (b"\x05a", b"\x05b", b"\x1a"):
         Removal.objects.create(
@@ -139,3 +126,39 @@ def test_bytes_are_values_too(channel: Channel) -> None:
     )
     found = prepared.rows(b"\x05a", [b"\x05a", b"\x05b", b"\x1a"])
     assert [bytes(key) for (key,) in found] == [b"\x05b", b"\x1a"]
+
+
+def test_a_prepared_query_gives_the_instance_that_the_query_gives(channel: Channel) -> None:
+    made = PublishedIndex.objects.create(
+        channel=channel,
+        subdir="noarch",
+        files={"repodata.json": {"key": "k", "size": 3}},
+        record_count=7,
+        documents_at=timezone.now(),
+    )
+    prepared = Prepared(lambda pk: PublishedIndex.objects.filter(pk=pk), int)
+
+    found = prepared.get(made.pk)
+    plain = PublishedIndex.objects.get(pk=made.pk)
+
+    for column in PublishedIndex._meta.concrete_fields:
+        value = getattr(found, column.attname)
+        assert value == getattr(plain, column.attname)
+        assert type(value) is type(getattr(plain, column.attname))
+    found.record_count = 8
+    found.save()
+    assert PublishedIndex.objects.get().record_count == 8
+    with pytest.raises(PublishedIndex.DoesNotExist):
+        prepared.get(made.pk + 1)
+
+
+def test_a_prepared_update_sets_a_column_of_json(channel: Channel) -> None:
+    index = PublishedIndex.objects.create(channel=channel, subdir="noarch")
+    keep = Prepared(
+        lambda pk, _files: PublishedIndex.objects.filter(pk=pk), int, dict,
+        changes=lambda _pk, files: {"files": files},
+    )  # fmt: skip
+    for files in ({"repodata.json": {"key": "ä", "size": 1}}, {}):
+        assert keep.update(index.pk, files) == 1
+        index.refresh_from_db()
+        assert index.files == files
