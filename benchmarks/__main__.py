@@ -96,14 +96,18 @@ def main() -> int:
         return 1
     described, started = machine.description(), time.monotonic()
     sections: list[Section] = []
-    for section in _measure(plan, folder):
-        column = f", {section.column}" if section.column else ""
-        _say(f"{time.monotonic() - started:5.0f} s  {section.title}{column}")
-        sections.append(section)
-    print(f"Condarium, {described}")
-    print(table(sections))
-    if json_path is not None:
-        write_json(json_path, sections, described)
+    try:
+        for section in _measure(plan, folder):
+            column = f", {section.column}" if section.column else ""
+            _say(f"{time.monotonic() - started:5.0f} s  {section.title}{column}")
+            sections.append(section)
+    finally:
+        # What was measured in half an hour is not lost to what fails, or is stopped, then.
+        if sections:
+            print(f"Condarium, {described}")
+            print(table(sections))
+            if json_path is not None:
+                write_json(json_path, sections, described)
     return 0
 
 

@@ -6,14 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 from benchmarks.channel import SUBDIR, Channel
-from benchmarks.cost import CommandFailed, Cost, cost_of, figures_of, median_cpu
+from benchmarks.cost import CommandFailed, Cost, cost_of, figures_of
 from benchmarks.hosts import ACCOUNT, House
 from benchmarks.packages import Payload
 from benchmarks.peers import CONDA_INDEX, CONDA_INDEX_SHARDS, Peer
-from benchmarks.report import Figure, Section, at_least, at_most
+from benchmarks.report import Section, at_least, at_most, median_of
 
 _SEED = 7
 _SLOW_ROUNDS = 3  # of what takes minutes each time
@@ -54,13 +53,15 @@ def measure_imports(
     for name, costs in theirs.items():
         figures += figures_of(f"{name}, first time", costs)
     for name, costs in theirs.items():
-        # Beside what was measured in the same rounds.
-        ours = copied[: len(costs)]
-        wall = _median_wall(costs) / _median_wall(ours)
+        # Round by round: what the machine did beside it slowed both.
+        pairs = list(zip(costs, copied, strict=False))
+        wall = [theirs.wall_seconds / ours.wall_seconds for theirs, ours in pairs]
+        cpu = [theirs.cpu_seconds / ours.cpu_seconds for theirs, ours in pairs]
         goal = at_least(10) if name == CONDA_INDEX else None
-        figures.append(Figure(f"{name} / condarium import, wall", wall, "×", goal))
-        cpu = median_cpu(costs) / median_cpu(ours)
-        figures.append(Figure(f"{name} / condarium import, CPU", cpu, "×"))
+        figures += [
+            median_of(f"{name} / condarium import, wall", wall, "×", goal),
+            median_of(f"{name} / condarium import, CPU", cpu, "×"),
+        ]
     return Section(f"{packages:,} packages that are new", figures)
 
 
@@ -96,7 +97,3 @@ def _first_index(peer: Peer, source: Path, folder: Path) -> Cost:
                 raise
             failure = error
     raise failure
-
-
-def _median_wall(costs: Sequence[Cost]) -> float:
-    return median([cost.wall_seconds for cost in costs])
