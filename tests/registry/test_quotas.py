@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.identity import OPERATOR, Identity
 from accounts.models import Account, Event, Organization
+from portal import remembering
 from portal.errors import Forbidden, InvalidInput
+from registry import bin as bins
 from registry import placement, quotas
 from registry.models import AccountQuota, Blob, PackageFile
 from registry.quotas import Usage
@@ -324,6 +327,41 @@ def test_the_api_tells_what_is_kept_where(owner: Person, kept: dict[str, Package
     assert [row["name"] for row in following["results"]] == ["other"]
     unlisted = caller.get("/accounts/acme/storage/unlisted").json()["results"]
     assert [(file["filename"], file["channels"]) for file in unlisted] == [(OTHER.filename, [])]
+
+
+def test_figures_that_are_remembered_are_counted_anew_after_each_act(
+    owner: Person,
+    channel: ChannelAddress,
+    kept: dict[str, PackageFile],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As if all of it took long to count.
+    monkeypatch.setattr(remembering, "_LEAST_SECONDS", 0)
+    monkeypatch.setattr(remembering, "_TIMES", 10**6)
+    caller, by, account = by_session(owner), owner.identity, kept["hello 1.0"].account
+    dev = ChannelAddress("acme", "dev").row
+
+    def shown() -> dict[str, int]:
+        told = caller.get("/accounts/acme/storage").json()
+        places = {one["channel"]: one["used_files"] for one in told["channels"]}
+        return places | {"": told["unlisted"]["used_files"]}
+
+    assert shown() == {"main": 2, "dev": 1, "": 1}
+    PackageFile.objects.filter(pk=kept["other 1.0"].pk).update(leaving_until=timezone.now())
+    assert shown() == {"main": 2, "dev": 1, "": 1}  # by no act: it is remembered
+    PackageFile.objects.update(leaving_until=None)
+    placement.add_to_channel(by=by, file=kept["other 1.0"], channel=dev)
+    assert shown() == {"main": 2, "dev": 2, "": 0}
+    placement.remove_from_channel(by=by, file=kept["hello 2.0"], channel=channel.row)
+    assert shown() == {"main": 1, "dev": 2, "": 1}
+    upload(owner, build_conda("third", "1.0"), channel)
+    assert shown() == {"main": 2, "dev": 2, "": 1}
+    placement.delete_file(by=by, file=kept["hello 1.0"])
+    assert shown() == {"main": 1, "dev": 1, "": 1}
+    bins.restore_files(by=by, account=account, files=[kept["hello 1.0"]])
+    assert shown() == {"main": 2, "dev": 2, "": 1}
+    owner.client.post("/acme/settings/storage/unlisted", {"typed": "acme"})
+    assert shown() == {"main": 2, "dev": 2, "": 0}
 
 
 def test_the_page_shows_the_largest_first(owner: Person, kept: dict[str, PackageFile]) -> None:
