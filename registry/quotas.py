@@ -145,9 +145,13 @@ def largest_files(account: Account, most: int) -> list[PackageFile]:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where what an account keeps stands. A file in two channels is counted in both."""
+    """What an account keeps, and where it stands."""
 
+    used: Usage
+    packages: int
+    """How many have any files."""
     channels: list[tuple[Channel, Usage]]
+    """A file in two channels is counted in both."""
     unlisted: Usage
     """The `unlisted_files`."""
 
@@ -156,19 +160,28 @@ def usage_by_place(account: Account) -> Places:
     """All that the account keeps is counted, once for each change that its log tells of."""
     last = Event.objects.filter(account=account).order_by("-id").values_list("id", flat=True)
     key = f"places-{account.pk}-{last.first()}"
-    used = remembered(key, lambda: _counted_by_place(account))
+    used, packages, by_channel = remembered(key, lambda: _counted(account))
     channels = Channel.objects.filter(account=account).order_by("name")
-    return Places([(one, used.get(one.pk, Usage(0, 0))) for one in channels],
-                  used.get(None, Usage(0, 0)))  # fmt: skip
+    nothing = Usage(0, 0)
+    return Places(
+        used=used,
+        packages=packages,
+        channels=[(channel, by_channel.get(channel.pk, nothing)) for channel in channels],
+        unlisted=by_channel.get(None, nothing),
+    )
 
 
-def _counted_by_place(account: Account) -> dict[int | None, Usage]:
-    """By the keys of channels; None is in none. All in one go through two indexes."""
-    files = PackageFile.objects.present().filter(account=account)
+def _counted(account: Account) -> tuple[Usage, int, dict[int | None, Usage]]:
+    """All, the packages, and what stands by the keys of channels; None is in none of them."""
+    files = PackageFile.objects.present().filter(account=account).order_by()
+    sums = {"used_bytes": Sum("size_bytes"), "used_files": Count("*")}
+    totals = files.aggregate(**sums, packages=Count("package", distinct=True))
+    used = Usage(totals["used_bytes"] or 0, totals["used_files"])
+    # In one go through two indexes.
     shown = files.filter(Q(entries__isnull=False) | Q(leaving_until=None))
-    counted = shown.order_by().values_list("entries__channel")
-    rows = counted.annotate(used_bytes=Sum("size_bytes"), used_files=Count("*"))
-    return {channel_id: Usage(size, count) for channel_id, size, count in rows}
+    rows = shown.values_list("entries__channel").annotate(**sums)
+    by_channel = {channel_id: Usage(size, count) for channel_id, size, count in rows}
+    return used, totals["packages"], by_channel
 
 
 def unlisted_files(account: Account) -> QuerySet[PackageFile]:

@@ -26,7 +26,7 @@ from portal.templatetags.ui import filesize, percent_of, thousands
 from registry import quotas
 from registry.bin import usage_of_bin
 from registry.models import Package
-from registry.quotas import Limits, Usage
+from registry.quotas import Limits, Places, Usage
 from registry.widening import delete_unlisted
 
 # More take several presses: one request should not keep everybody else waiting.
@@ -39,9 +39,9 @@ _FILES_SHOWN = 10
 @page
 def storage(request: HttpRequest, account: str) -> HttpResponse:
     _identity, found = administered(request, account, Ability.READ)
-    used, limits = quotas.usage_of(found), quotas.limits_of(found)
-    shown = _packages(request, found, used)
-    places = quotas.usage_by_place(found)
+    places, limits = quotas.usage_by_place(found), quotas.limits_of(found)
+    used = places.used
+    shown = _packages(request, found, places)
     context = {
         **settings_frame(request, found, "storage"),
         "meters": _meters(used, limits),
@@ -86,13 +86,16 @@ def _tone(part: int, most: int | None) -> str:
     return "danger" if part >= most else "warning"
 
 
-def _packages(request: HttpRequest, account: Account, used: Usage) -> Page[dict[str, Any]]:
+def _packages(request: HttpRequest, account: Account, places: Places) -> Page[dict[str, Any]]:
     """The largest packages first, each with its part of all that is used."""
-    shown = Paginator(quotas.usage_by_package(account), PAGE_SIZE).get_page(request.GET.get("page"))
+    pages = Paginator(quotas.usage_by_package(account), PAGE_SIZE)
+    pages.count = places.packages  # else they would be put together once more
+    shown = pages.get_page(request.GET.get("page"))
     rows = list(shown.object_list)
     packages = Package.objects.in_bulk([row["package"] for row in rows])
     shown.object_list = [
-        {**row, "package": packages[row["package"]], "whole": used.used_bytes} for row in rows
+        {**row, "package": packages[row["package"]], "whole": places.used.used_bytes}
+        for row in rows
     ]
     return shown
 

@@ -343,6 +343,7 @@ def test_figures_that_are_remembered_are_counted_anew_after_each_act(
 
     def shown() -> dict[str, int]:
         told = caller.get("/accounts/acme/storage").json()
+        assert told["used_files"] == used()[1]
         places = {one["channel"]: one["used_files"] for one in told["channels"]}
         return places | {"": told["unlisted"]["used_files"]}
 

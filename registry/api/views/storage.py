@@ -32,11 +32,10 @@ class Storage(_Administered):
     def get(self, _request: Request, account: str) -> Response:
         """How much the account keeps and may keep, and in which channels that stands."""
         found = self.administered(account)
-        used, limits = quotas.usage_of(found), quotas.limits_of(found)
-        places = quotas.usage_by_place(found)
+        places, limits = quotas.usage_by_place(found), quotas.limits_of(found)
         shown = {
             "account": found.name,
-            **_counted(used),
+            **_counted(places.used),
             "max_bytes": limits.max_bytes,
             "max_files": limits.max_files,
             "channels": [
