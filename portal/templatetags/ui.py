@@ -1,15 +1,17 @@
 """Tags and filters of ``templates/components/``."""
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
 from django import template
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.templatetags.static import static
 from django.utils import formats, timezone
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, npgettext, pgettext
 
@@ -165,6 +167,22 @@ def percent_of(part: float, whole: float) -> int:
 def as_json(value: object) -> str:
     """For an attribute that a script reads; inline scripts there are none."""
     return json.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.filter
+def linked(said: str) -> SafeString:
+    """Words in which addresses of this host are links."""
+    # What is escaped already stays as it is: no address has anything to escape.
+    address = f"({re.escape(settings.BASE_URL)}/[\\w./~-]*[\\w/-])"
+    parts = re.split(address, conditional_escape(said))
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html('<a href="{}">{}</a>', part, part) if at % 2 else SafeString(part),)
+            for at, part in enumerate(parts)
+        ),
+    )
 
 
 @register.filter

@@ -37,10 +37,21 @@
     return `${format.format(size)} ${units[unit]}`;
   }
 
+  // Words in which addresses of this host are links, as the filter of the same name has them.
+  function linked(text) {
+    const address = new RegExp(`(${location.origin.replaceAll(".", "[.]")}/[\\w./~-]*[\\w/-])`);
+    return text.split(address).map((part, at) => {
+      if (at % 2 === 0) return part;
+      const link = document.createElement("a");
+      link.href = link.textContent = part;
+      return link;
+    });
+  }
+
   function show(row, state, text) {
     row.state = state;
     row.element.dataset.state = state;
-    row.element.querySelector("[data-state]").textContent = text;
+    row.element.querySelector("[data-state]").replaceChildren(...linked(text));
     row.element.querySelector("progress").hidden = state !== "sending";
     for (const icon of row.element.querySelectorAll("[data-icon]")) icon.hidden = icon.dataset.icon !== state;
     row.element.querySelector("[data-remove]").hidden = state === "done" || state === "unchanged";

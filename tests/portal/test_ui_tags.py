@@ -121,3 +121,13 @@ def test_error_pages_need_no_database(template: str) -> None:
 
 def test_the_page_of_last_resort_needs_not_even_a_request() -> None:
     assert "abc123" in render_to_string("500.html", {"request_id": "abc123"})
+
+
+def test_addresses_of_this_host_are_links_and_all_else_is_words() -> None:
+    address = f"{settings.BASE_URL}/acme/settings/storage"
+    link = f'<a href="{address}">{address}</a>'
+    elsewhere = "https://elsewhere.example.org/x"
+
+    assert ui.linked(f"<b> ({address} tells). {address}.") == f"&lt;b&gt; ({link} tells). {link}."
+    assert ui.linked(elsewhere) == elsewhere
+    assert ui.linked(ui.linked("1 < 2")) == "1 &lt; 2"

@@ -6,10 +6,13 @@ import io
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.identity import OPERATOR
+from registry import quotas
 from registry.models import Channel, PackageFile
 from tests.accounts.views.pages import words
 from tests.builders import BuiltPackage, build_conda, build_tar_bz2
@@ -115,6 +118,18 @@ def test_a_file_beyond_the_limit_is_refused(
 
     assert answer.status_code == 413
     assert "larger than 500 bytes" in words(answer)
+
+
+def test_who_has_no_room_is_led_to_the_page_that_says_what_takes_it(
+    world: World, maintainer: Person
+) -> None:
+    account = world.organization.account
+    quotas.set_quota(by=OPERATOR, account=account, max_bytes=1, max_files=None)
+
+    answer = maintainer.client.post("/acme/upload", {"files": [sent(build_conda("xz", "5.6.3"))]})
+
+    address = f"{settings.BASE_URL}/acme/settings/storage"
+    assert f'(<a href="{address}">{address}</a> tells which there are)' in answer.text
 
 
 def test_the_start_offers_the_accounts_one_may_publish_to(
