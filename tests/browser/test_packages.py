@@ -174,7 +174,7 @@ def test_files_are_uploaded_and_moved_without_a_script(
     expect(page.get_by_text("1 done, 1 not taken.")).to_be_visible()
 
     page.get_by_role("link", name=good.filename).click()
-    page.get_by_label("Put it into another channel").select_option("main")
+    page.get_by_label("Into another channel").select_option("main")
     page.get_by_role("button", name="Put", exact=True).click()
     expect(page.get_by_text(f"{good.filename} stands in main now.")).to_be_visible()
     page.get_by_role("button", name="Remove from dev").click()

@@ -54,11 +54,11 @@ def sentences() -> Iterator[tuple[Sentence, str, str]]:
     locked %= {"channel": "50%", "account": "acme"}
     yield locked, "50% of acme is locked.", "50% von acme ist gesperrt."
     suspended = gettext("%(account)s is suspended.") % {"account": Number(12345)}
-    yield suspended, "12,345 is suspended.", "12.345 ist gesperrt."
+    yield suspended, "12,345 is suspended.", "12.345 ist stillgelegt."
     yield (
         together([locked, suspended]),
         "50% of acme is locked. 12,345 is suspended.",
-        "50% von acme ist gesperrt. 12.345 ist gesperrt.",
+        "50% von acme ist gesperrt. 12.345 ist stillgelegt.",
     )
     files = ngettext("%(n)s package file", "%(n)s package files", 3) % {"n": Number(3)}
     day = Day(datetime(2026, 3, 4, tzinfo=UTC))
@@ -130,8 +130,8 @@ def test_no_more_is_kept_than_a_sentence_may_have(language: str) -> None:
             assert len(json.dumps(again)) < 2000
             assert 1 < len(shown(again)) <= 330
         short = stored(nested, 300)
-    assert in_german(short).endswith("… ist gesperrt. Es wurde nichts gespeichert.")
-    assert "y ist gesperrt." in in_german(kept(many, 300))
+    assert in_german(short).endswith("… ist stillgelegt. Es wurde nichts gespeichert.")
+    assert "y ist stillgelegt." in in_german(kept(many, 300))
 
 
 # --- What acts say -------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_the_list_says_role_and_who_can_not_leave(acme: Organization, owner: Per
 
 def test_a_member_leaves(acme: Organization, reader: Person) -> None:
     path = "/rita/settings/organizations/acme/leave"
-    assert "You are member of acme." in words(reader.client.get(path))
+    assert "Your role in acme is member." in words(reader.client.get(path))
 
     answer = reader.client.post(path, follow=True)
 

@@ -41,6 +41,12 @@ def test_downloads_are_a_line_and_a_number(world: World, anonymous: Client) -> N
     assert "1,200 in 30 days, 1,234 in 90 days" in file
 
 
+def test_german_counts_who_needs_it_in_the_right_case(world: World, anonymous: Client) -> None:
+    assert "Needed by 0 packages" in text_of(anonymous.get(HELLO))
+    in_german = text_of(anonymous.get(HELLO, headers={"accept-language": "de"}))
+    assert "Gebraucht von 0 Paketen" in in_german
+
+
 def test_what_only_members_may_know_of_is_counted_for_them_alone(
     world: World, owner: Person, browsers: Browsers
 ) -> None:
