@@ -36,8 +36,9 @@
     numbers.forEach((one, at) => edges.push(one.map((number, i) => number + (at ? edges[at - 1][i] : 0))));
     const bars = figure.dataset.chart === "bars";
     const days = times.length < 2 || times[1] - times[0] >= 86400;
+    const step = times.length < 2 ? 1 : times[1] - times[0];
     const axisDate = new Intl.DateTimeFormat(language, days
-      ? { day: "numeric", month: "short", timeZone: "UTC" } : { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+      ? { day: "numeric", month: "short", timeZone: "UTC" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC" });
     let plot = null;
 
     // What is said of one day is never wider than what is said of all: nothing moves.
@@ -68,7 +69,9 @@
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
         tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        scales: { y: { range: (_, __, top) => [0, top ? top * 1.05 : 1] } },
+        // A bar stands around its time: half a step more on both sides, so that none is cut; and room for the last words.
+        padding: [null, bars ? 16 : null, null, null],
+        scales: { ...(bars ? { x: { range: (_, from, to) => [from - step / 2, to + step / 2] } } : {}), y: { range: (_, __, top) => [0, top ? top * 1.05 : 1] } },
         axes: [
           { ...axis, size: 34, space: 70, values: (_, splits) => splits.map((at) => axisDate.format(at * 1000)) },
           { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500].flatMap((n) => [n, n * 1e3, n * 1e6]).sort((a, b) => a - b),
