@@ -148,6 +148,7 @@ class Places:
     """What an account keeps, and where it stands."""
 
     used: Usage
+    limits: Limits
     packages: int
     """How many have any files."""
     channels: list[tuple[Channel, Usage]]
@@ -158,13 +159,16 @@ class Places:
 
 def usage_by_place(account: Account) -> Places:
     """All that the account keeps is counted, once for each change that its log tells of."""
-    last = Event.objects.filter(account=account).order_by("-id").values_list("id", flat=True)
-    key = f"places-{account.pk}-{last.first()}"
+    lines = Event.objects.filter(account=OuterRef("pk")).order_by("-id").values("id")
+    asked = Account.objects.select_related("quota").annotate(last_line=Subquery(lines[:1]))
+    known = asked.get(pk=account.pk)
+    key = f"places-{account.pk}-{known.last_line}"
     used, packages, by_channel = remembered(key, lambda: _counted(account))
     channels = Channel.objects.filter(account=account).order_by("name")
     nothing = Usage(0, 0)
     return Places(
         used=used,
+        limits=_known_limits(known),
         packages=packages,
         channels=[(channel, by_channel.get(channel.pk, nothing)) for channel in channels],
         unlisted=by_channel.get(None, nothing),

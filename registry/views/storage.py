@@ -39,13 +39,13 @@ _FILES_SHOWN = 10
 @page
 def storage(request: HttpRequest, account: str) -> HttpResponse:
     _identity, found = administered(request, account, Ability.READ)
-    places, limits = quotas.usage_by_place(found), quotas.limits_of(found)
+    places = quotas.usage_by_place(found)
     used = places.used
     shown = _packages(request, found, places)
     context = {
         **settings_frame(request, found, "storage"),
-        "meters": _meters(used, limits),
-        "is_full": used.share_of(limits) >= 1,
+        "meters": _meters(used, places.limits),
+        "is_full": used.share_of(places.limits) >= 1,
         "used": used,
         "channels": places.channels,
         "bin": usage_of_bin(found),

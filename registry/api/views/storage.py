@@ -32,12 +32,12 @@ class Storage(_Administered):
     def get(self, _request: Request, account: str) -> Response:
         """How much the account keeps and may keep, and in which channels that stands."""
         found = self.administered(account)
-        places, limits = quotas.usage_by_place(found), quotas.limits_of(found)
+        places = quotas.usage_by_place(found)
         shown = {
             "account": found.name,
             **_counted(places.used),
-            "max_bytes": limits.max_bytes,
-            "max_files": limits.max_files,
+            "max_bytes": places.limits.max_bytes,
+            "max_files": places.limits.max_files,
             "channels": [
                 {"channel": channel.name, **_counted(kept)} for channel, kept in places.channels
             ],
