@@ -41,7 +41,8 @@ MOST_FOUND = 200
 """Nobody reads on; better words find it sooner."""
 
 _SIMILAR_LOOKED_AT = 300
-_SIMILARITY = 0.09  # of "umpi" and "numpy" one part of ten is the same
+_LEAST_SIMILARITY = 0.09  # of "umpi" and "numpy" one part of ten is the same
+_PARTS_OF_TWO_LETTERS = 6
 _CLOSE_ENOUGH = 0.65
 
 
@@ -121,13 +122,21 @@ def suggest(by: Identity, words: Sequence[str]) -> str:
             if not search_index.has_trigrams():
                 return ""
             cursor.execute("SELECT set_config('pg_trgm.similarity_threshold', %s, true)",
-                           [str(_SIMILARITY)])  # fmt: skip
+                           [f"{_similarity(name):.2f}"])  # fmt: skip
         cursor.execute(query, values)
         ids = [pk for (pk,) in cursor.fetchall()]
     seen = access.visible_packages(by).filter(pk__in=ids)
     names = sorted(set(seen.order_by().values_list("name", flat=True)))
     close = difflib.get_close_matches(name, names, n=1, cutoff=_CLOSE_ENOUGH)
     return close[0] if close else ""
+
+
+def _similarity(name: str) -> float:
+    """What share of their trigrams a name has in common with it when two letters are wrong, of
+    which each stands in three. Asking for less has PostgreSQL look at thousands of long names."""
+    parts = len(name) + 1
+    left = (parts - _PARTS_OF_TWO_LETTERS) / (parts + _PARTS_OF_TWO_LETTERS)
+    return max(_LEAST_SIMILARITY, left)
 
 
 # --- Candidates --------------------------------------------------------------------------------
