@@ -41,7 +41,10 @@ MOST_FOUND = 200
 """Nobody reads on; better words find it sooner."""
 
 _SIMILAR_LOOKED_AT = 300
-_LEAST_SIMILARITY = 0.09  # of "umpi" and "numpy" one part of ten is the same
+# Of "umpi" and "numpy" one trigram of ten is the same; of longer names two, as of "nmupy". To ask
+# for two has PostgreSQL leave out at once all that begin alike and have nothing else in common.
+_SHORT = 4
+_LEAST_OF_SHORT, _LEAST_SIMILARITY = 0.09, 0.17
 _PARTS_OF_TWO_LETTERS = 6
 _CLOSE_ENOUGH = 0.65
 
@@ -136,7 +139,7 @@ def _similarity(name: str) -> float:
     which each stands in three. Asking for less has PostgreSQL look at thousands of long names."""
     parts = len(name) + 1
     left = (parts - _PARTS_OF_TWO_LETTERS) / (parts + _PARTS_OF_TWO_LETTERS)
-    return max(_LEAST_SIMILARITY, left)
+    return max(_LEAST_OF_SHORT if len(name) <= _SHORT else _LEAST_SIMILARITY, left)
 
 
 # --- Candidates --------------------------------------------------------------------------------
