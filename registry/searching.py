@@ -35,11 +35,17 @@ from django.utils.translation import gettext_lazy as _
 from accounts.identity import Identity
 from registry import access, search_index
 from registry.models import DownloadTotal, Package, PackageFile
+from registry.models.package import beginning_of_name
 
 MAX_WORDS = 8
 MOST_FOUND = 200
 """Nobody reads on; better words find it sooner."""
 
+# Of so many candidates one query says who may see them; of more only where too few may be seen.
+# What platforms and dates leave of them is not looked for among the most.
+_LOOKED_AT = (MOST_FOUND + 50, 2_000, 16_000)
+_LOOKED_AT_TO_NARROW = _LOOKED_AT[:2]
+_BEGINNING = 3  # letters, as far as `packages_by_beginning` knows names
 _SIMILAR_LOOKED_AT = 300
 # Of "umpi" and "numpy" one trigram of ten is the same; of longer names two, as of "nmupy". To ask
 # for two has PostgreSQL leave out at once all that begin alike and have nothing else in common.
@@ -83,9 +89,19 @@ def words_of(text: str) -> list[str]:
 
 def find(by: Identity, wanted: Wanted) -> Found:
     """Packages with all these words in name or summary, those first that have them in the name."""
-    ids = _best(_candidates(by, wanted), wanted.words, MOST_FOUND + 1)
-    visible = _visible(by, ids[:MOST_FOUND], wanted)
-    return Found(_sorted([pk for pk in ids if pk in visible], wanted.sort), len(ids) > MOST_FOUND)
+    rows = _candidates(by, wanted)
+    narrows = wanted.platform or wanted.updated_days
+    asked_of, visible = set[int](), set[int]()
+    found, is_cut = list[int](), False
+    for most in _LOOKED_AT_TO_NARROW if narrows else _LOOKED_AT:
+        ids = _best(rows, wanted.words, most)
+        visible |= _visible(by, [pk for pk in ids if pk not in asked_of], wanted)
+        asked_of.update(ids)
+        found = [pk for pk in ids if pk in visible]
+        is_cut = len(ids) == most
+        if len(found) > MOST_FOUND or not is_cut:
+            break
+    return Found(_sorted(found[:MOST_FOUND], wanted.sort), is_cut or len(found) > MOST_FOUND)
 
 
 def counted(found: Found) -> Found:
@@ -128,7 +144,7 @@ def suggest(by: Identity, words: Sequence[str]) -> str:
                            [f"{_similarity(name):.2f}"])  # fmt: skip
         cursor.execute(query, values)
         ids = [pk for (pk,) in cursor.fetchall()]
-    seen = access.visible_packages(by).filter(pk__in=ids)
+    seen = access.visible_packages(by, of_few=True).filter(pk__in=ids)
     names = sorted(set(seen.order_by().values_list("name", flat=True)))
     close = difflib.get_close_matches(name, names, n=1, cutoff=_CLOSE_ENOUGH)
     return close[0] if close else ""
@@ -155,14 +171,28 @@ def _candidates(by: Identity, wanted: Wanted) -> QuerySet[Package]:
 
 
 def _best(rows: QuerySet[Package], words: Sequence[str], most: int) -> list[int]:
-    """Those with all words in the name, and where there are few of them, others as well.
+    """Those whose name begins with the words, then those with all words in the name, of each the
+    shortest first, and where there are few of them, others as well.
 
-    A common word stands in a quarter of all summaries: to put them all in order, for the few that
-    are shown, would cost more than all else. So of those the oldest are taken.
+    Each is asked for only if those before it are too few: a quarter of all names begin alike, and
+    an index has them in this order already, when to sort them costs more than all else. A common
+    word stands in a quarter of all summaries; so of those the oldest are taken.
     """
     asked = _asked(words)
-    in_name = _best_first(_with_words(rows, asked, in_name=True), words)
-    ids = list(in_name.values_list("pk", flat=True)[:most])
+    if asked.account is not None:
+        rows = rows.filter(account__name=asked.account)
+    ids = list[int]()
+    if asked.name:
+        beginning = _shortest_first(_beginning_with(rows, asked.name))
+        ids += beginning.values_list("pk", flat=True)[:most]
+    if len(ids) == most or (asked.name and not asked.within):
+        return ids
+    in_name = _with_words(rows, asked, in_name=True)
+    if asked.name:
+        in_name = _shortest_first(in_name.exclude(name__startswith=asked.name))
+    else:
+        in_name = in_name.order_by("name", "account")
+    ids += in_name.values_list("pk", flat=True)[: most - len(ids)]
     if len(ids) == most or not asked.within:
         return ids
     others = _with_words(rows, asked).exclude(pk__in=ids).order_by("pk").values_list("pk", "name")
@@ -173,6 +203,8 @@ def _best(rows: QuerySet[Package], words: Sequence[str], most: int) -> list[int]
 @dataclass(frozen=True, slots=True)
 class _Asked:
     account: str | None
+    name: str
+    """What somebody meant who typed a name, or nothing if no name has all the words."""
     beginning: str
     """What a name begins with."""
     within: list[str]
@@ -184,19 +216,28 @@ def _asked(words: Sequence[str]) -> _Asked:
     if len(words) == 1 and words[0].count("/") == 1:
         account, _, name = words[0].partition("/")
         within = [name] if name else []
+    name = "-".join(within)
+    if "/" in name:
+        name = ""
     if within and all(len(word) < search_index.GRAM for word in within):
         # What so few letters are a part of is nearly everything.
-        return _Asked(account, within[0], within[1:])
-    return _Asked(account, "", within)
+        return _Asked(account, name, within[0], within[1:])
+    return _Asked(account, name, "", within)
+
+
+def _beginning_with(rows: QuerySet[Package], beginning: str) -> QuerySet[Package]:
+    """What follows from the beginning is said as well: of one letter, or of three, the database
+    has an index with the shortest names first."""
+    letters = _BEGINNING if len(beginning) >= _BEGINNING else 1
+    rows = rows.alias(letters=beginning_of_name(letters)).filter(letters=beginning[:letters])
+    return rows.filter(name__startswith=beginning)
 
 
 def _with_words(
     rows: QuerySet[Package], asked: _Asked, *, in_name: bool = False
 ) -> QuerySet[Package]:
-    if asked.account is not None:
-        rows = rows.filter(account__name=asked.account)
     if asked.beginning:
-        rows = rows.filter(name__startswith=asked.beginning)
+        rows = _beginning_with(rows, asked.beginning)
     words = asked.within
     long = [word for word in words if len(word) >= search_index.GRAM]
     if long and connection.vendor != "postgresql":
@@ -209,20 +250,13 @@ def _with_words(
     return rows
 
 
-def _best_first(rows: QuerySet[Package], words: Sequence[str]) -> QuerySet[Package]:
-    name = "-".join(words).rpartition("/")[2]
-    if not name:
-        return rows.order_by("name", "account")
-    rank = Case(
-        When(name=name, then=Value(1)), When(name__startswith=name, then=Value(2)), default=Value(3)
-    )
-    # Of those that are alike, the word makes most of the shortest. Numbers first: texts take
-    # several times as long to compare.
-    return rows.order_by(rank, Length("name"), "name", "account")
+def _shortest_first(rows: QuerySet[Package]) -> QuerySet[Package]:
+    """Of names that are alike, what was typed makes most of the shortest."""
+    return rows.order_by(Length("name"), "name", "account")
 
 
 def _visible(by: Identity, ids: Sequence[int], wanted: Wanted) -> set[int]:
-    rows = access.visible_packages(by).filter(pk__in=ids)
+    rows = access.visible_packages(by, of_few=True).filter(pk__in=ids)
     files = access.readable_files(by).filter(package=OuterRef("pk")).order_by()
     if wanted.platform:
         files = files.filter(subdir=wanted.platform)

@@ -136,11 +136,14 @@ def sees_members_index(identity: Identity, channel: Channel) -> bool:
     )
 
 
-def visible_packages(identity: Identity, account: Account | None = None) -> QuerySet[Package]:
+def visible_packages(
+    identity: Identity, account: Account | None = None, *, of_few: bool = False
+) -> QuerySet[Package]:
     """Packages they may know of.
 
     Public ones that stand in a public channel, or stood in one and now stand in none (its page
-    then says where it went), and all of their accounts and of those they collaborate on.
+    then says where it went), and all of their accounts and of those they collaborate on. ``of_few``
+    is for who goes on to name some of all there are.
     """
     packages = Package.objects.select_related("account").filter(deleted_at=None)
     if account is not None:
@@ -153,7 +156,7 @@ def visible_packages(identity: Identity, account: Account | None = None) -> Quer
         channel__visibility=Channel.Visibility.PUBLIC,
         package_name=OuterRef("name"),
     )
-    if account is not None:
+    if account is not None or of_few:
         # Implied. Without a comparison PostgreSQL reads all files there are into a table of its
         # own, to show a page of fifty packages.
         somewhere = somewhere.filter(file__package__lte=OuterRef("pk"))

@@ -3,6 +3,7 @@
 import uuid
 
 import django.db.models.deletion
+import django.db.models.functions.text
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
@@ -493,6 +494,26 @@ class Migration(migrations.Migration):
                         name="private_packages",
                     ),
                     models.Index(fields=["name"], name="packages_by_name"),
+                    models.Index(
+                        models.Func(
+                            "name",
+                            output_field=models.CharField(),
+                            template="SUBSTR(%(expressions)s, 1, 3)",
+                        ),
+                        django.db.models.functions.text.Length("name"),
+                        models.F("name"),
+                        name="packages_by_beginning",
+                    ),
+                    models.Index(
+                        models.Func(
+                            "name",
+                            output_field=models.CharField(),
+                            template="SUBSTR(%(expressions)s, 1, 1)",
+                        ),
+                        django.db.models.functions.text.Length("name"),
+                        models.F("name"),
+                        name="packages_by_letter",
+                    ),
                     models.Index(
                         fields=["account", "-fetched", "name"], name="packages_by_fetches"
                     ),

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Func
+from django.db.models.functions import Length
 
 from accounts.models import Account
 
@@ -10,6 +12,13 @@ DESCRIPTION_FIELDS = (
     "summary", "description", "license", "license_url", "home_url", "dev_url", "doc_url",
     "source_url",
 )  # fmt: skip
+
+
+def beginning_of_name(letters: int) -> Func:
+    """The first letters, as an index says it. Not Django's ``Left``: that gives the number apart,
+    and SQLite doesn't see that it is the index's."""
+    template = f"SUBSTR(%(expressions)s, 1, {letters})"
+    return Func("name", template=template, output_field=models.CharField())
 
 
 class Described(models.Model):
@@ -79,6 +88,12 @@ class Package(Described):
             ),
             # Who needs a name asks which accounts have it.
             models.Index(fields=["name"], name="packages_by_name"),
+            # Searching asks for the shortest names with a beginning, of which there may be a
+            # quarter of all: for words of three letters and more, and for shorter ones.
+            models.Index(
+                beginning_of_name(3), Length("name"), "name", name="packages_by_beginning"
+            ),
+            models.Index(beginning_of_name(1), Length("name"), "name", name="packages_by_letter"),
             # The list of an account, by how much is fetched.
             models.Index(fields=["account", "-fetched", "name"], name="packages_by_fetches"),
             models.Index(

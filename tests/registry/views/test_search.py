@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -52,6 +53,7 @@ def numbers(world: World) -> World:
         ("umpy", ["numpy", "numpy-base", "cupy", "pandas"]),
         ("numpy tables", ["pandas"]),
         ("r", ["r", "ripgrep"]),
+        ("n", ["numpy", "numpy-base"]),
         ("ri", ["ripgrep"]),
         ("acme/numpy", ["numpy", "numpy-base", "cupy", "pandas"]),
         ("globex/numpy", []),
@@ -162,15 +164,15 @@ def test_the_index_of_words_follows_what_happens_to_packages(
         assert names(anonymous, q="rain") == ["brand-new"]
 
 
-def test_more_than_anybody_reads_is_cut_and_said_so(world: World, anonymous: Client) -> None:
-    account = world.organization.account
-    main = Channel.objects.get(account=account, name="main")
+def fill(world: World, channel: Channel, names: list[str]) -> None:
+    """Packages with a file in one channel, many at once."""
     file = PackageFile.objects.get(name="hello")
-    entry = file.entries.get(channel=main)
-    rows = [Package(account=account, name=f"many-{number}") for number in range(MOST_FOUND + 5)]
-    Package.objects.bulk_create(rows)
+    entry = file.entries.get(channel__name="main")
+    packages = Package.objects.bulk_create(
+        Package(account=world.organization.account, name=name) for name in names
+    )
     files, entries = [], []
-    for package in rows:
+    for package in packages:
         values = {field.attname: getattr(file, field.attname) for field in file._meta.fields}
         values |= {"id": None, "package_id": package.pk, "name": package.name}
         files.append(PackageFile(**{**values, "filename": f"{package.name}-1.0-0.conda"}))
@@ -179,9 +181,15 @@ def test_more_than_anybody_reads_is_cut_and_said_so(world: World, anonymous: Cli
         values = {
             field.attname: getattr(entry, field.attname) for field in entry._meta.concrete_fields
         }
-        values |= {"id": None, "file_id": one.pk, "filename": one.filename, "name": one.name}
+        values |= {"id": None, "channel_id": channel.pk}
+        values |= {"file_id": one.pk, "filename": one.filename, "name": one.name}
         entries.append(type(entry)(**values))
     type(entry).objects.bulk_create(entries)
+
+
+def test_more_than_anybody_reads_is_cut_and_said_so(world: World, anonymous: Client) -> None:
+    main = Channel.objects.get(account=world.organization.account, name="main")
+    fill(world, main, [f"many-{number}" for number in range(MOST_FOUND + 5)])
 
     with CaptureQueriesContext(connection) as queries:
         page = anonymous.get("/search", {"q": "many"})
@@ -189,3 +197,48 @@ def test_more_than_anybody_reads_is_cut_and_said_so(world: World, anonymous: Cli
     assert "The 200 best of more packages" in text_of(page)
     assert len(queries) <= 12
     assert len(names(anonymous, q="many", page=10)) == 20
+
+
+def test_what_one_may_not_know_of_takes_no_place(
+    world: World, anonymous: Client, owner: Person
+) -> None:
+    main = Channel.objects.get(account=world.organization.account, name="main")
+    secret = Channel.objects.get(account=world.organization.account, name="secret")
+    assert secret.is_private
+    # Public themselves, and all of them shorter than those that stand in a public channel.
+    fill(world, secret, [f"many-{number}" for number in range(2 * MOST_FOUND)])
+    fill(world, main, [f"many-to-see-{number:02}" for number in range(30)])
+
+    with CaptureQueriesContext(connection) as queries:
+        page = anonymous.get("/search", {"q": "many"})
+
+    assert text_of(page).count("many-to-see-") == 20
+    assert "30 packages" in text_of(page)
+    assert len(queries) <= 12
+    assert names(anonymous, q="many", page=2)[-1] == "many-to-see-29"
+    assert "The 200 best of more packages" in text_of(owner.client.get("/search", {"q": "many"}))
+
+
+@pytest.mark.parametrize(
+    ("typed", "index"),
+    [("n", "packages_by_letter"), ("nu", "packages_by_letter"), ("numpy", "packages_by_beginning")],
+)
+def test_names_come_from_an_index_in_their_order(
+    numbers: World, anonymous: Client, typed: str, index: str
+) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("Of so few rows PostgreSQL reads all.")
+    plans = []
+
+    def explained(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "SUBSTR" in sql:
+            # With the values apart, as they are given: SQLite knows an expression by its numbers.
+            execute(f"EXPLAIN QUERY PLAN {sql}", params, many, context)
+            plans.append(" ".join(str(row[3]) for row in context["cursor"].fetchall()))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explained):
+        assert names(anonymous, q=typed)
+
+    assert f"USING INDEX {index}" in plans[0]
+    assert "TEMP B-TREE FOR ORDER BY" not in plans[0]
