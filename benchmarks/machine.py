@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +38,17 @@ def forget_peak(pid: int) -> bool:
         Path(f"/proc/{pid}/clear_refs").write_text(_FORGET_PEAK, encoding="ascii")
         return True
     return False
+
+
+def most_memory_bytes(pids: Sequence[int]) -> int:
+    """`peak_memory_bytes` of the one that had the most; what they share is counted in each."""
+    return max(map(peak_memory_bytes, pids))
+
+
+def forget_peaks(pids: Sequence[int]) -> bool:
+    """`forget_peak` of all of them; False where one can't."""
+    forgotten = [forget_peak(pid) for pid in pids]
+    return all(forgotten)
 
 
 def children_of(pid: int) -> list[int]:

@@ -98,17 +98,17 @@ def measure_uploads(
 
 
 def measure_memory(host: Condarium, payload: Payload, *, goal: Goal | None = None) -> list[Figure]:
-    """The most memory of the web process while several large uploads arrive at once."""
+    """The most memory of a web process while several large uploads arrive at once."""
     packages = [payload.package("at-once") for _ in range(AT_ONCE)]
-    before = machine.peak_memory_bytes(host.web_pid)
-    since = "meanwhile" if machine.forget_peak(host.web_pid) else "since its start"
+    before = machine.most_memory_bytes(host.web_pids)
+    since = "meanwhile" if machine.forget_peaks(host.web_pids) else "since its start"
     with ThreadPoolExecutor(AT_ONCE) as clients:
         list(clients.map(lambda package: _put(host, package), packages))
-    peak = machine.peak_memory_bytes(host.web_pid)
+    peak = machine.most_memory_bytes(host.web_pids)
     host.forget_stored_bytes()
     return [
-        Figure("web process, most until then", before / 2**20, "MiB resident"),
-        Figure(f"web process, most {since}", peak / 2**20, "MiB resident", goal),
+        Figure("the largest web process, most until then", before / 2**20, "MiB resident"),
+        Figure(f"the largest web process, most {since}", peak / 2**20, "MiB resident", goal),
     ]
 
 

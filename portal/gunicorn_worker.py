@@ -42,6 +42,10 @@ STOPPING_SECONDS = 2.0
 LINGER_SECONDS = 2.0
 # For so long a thread waits for the next request of a connection that it has answered.
 NEXT_REQUEST_SECONDS = 0.01
+# For each connection that it has, a process waits so long before it takes another one, so that
+# one that has fewer comes first; but not longer than for ten of them.
+POLITE_SECONDS = 0.0001
+MOST_POLITE = 10
 
 
 class ClientSocket(socket.socket):
@@ -226,6 +230,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         super().handle_exit(sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
+        if self.cfg.workers > 1 and self.nr_conns:
+            # All processes were woken. Without this the first would often get nearly all.
+            time.sleep(min(self.nr_conns, MOST_POLITE) * POLITE_SECONDS)
         try:
             sock, address = listener.accept()
         except OSError as error:

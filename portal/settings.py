@@ -6,6 +6,7 @@ it changes nothing on disk.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -40,7 +41,11 @@ ALLOWED_HOSTS = env.words("CONDARIUM_ALLOWED_HOSTS") or (
 
 # --- How it runs -------------------------------------------------------------------------------
 
-WEB_PROCESSES = env.number("CONDARIUM_WEB_PROCESSES", 1, at_least=1)
+# A second core is of use to those who upload at the same time; a third process would rather wait
+# for the database, and each takes memory.
+WEB_PROCESSES = env.number(
+    "CONDARIUM_WEB_PROCESSES", min(2, len(os.sched_getaffinity(0))), at_least=1
+)
 WEB_THREADS = env.number("CONDARIUM_WEB_THREADS", 32, at_least=2)
 # Slow uploads, and those that wait until they are visible, must not take the last thread from
 # those who read.

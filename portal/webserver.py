@@ -20,6 +20,7 @@ from gunicorn.glogging import Logger
 
 from portal import checks
 from portal.gunicorn_worker import Worker
+from portal.sqlite.line import stand_in_line_with_other_processes
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - only asked whether it's there
 
@@ -73,6 +74,8 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         }
         if supervised:
             self._options["when_ready"] = _leave_ctrl_c_to_the_supervisor
+        if processes > 1:
+            self._options["post_fork"] = _stand_in_line
         super().__init__()
 
     def load_config(self) -> None:
@@ -81,6 +84,10 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Any:
         return self._load()
+
+
+def _stand_in_line(_server: Any, _worker: Any) -> None:
+    stand_in_line_with_other_processes()
 
 
 def _leave_ctrl_c_to_the_supervisor(_server: Any) -> None:

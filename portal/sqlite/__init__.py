@@ -1,1 +1,1 @@
-"""SQLite, with those of one process who want to write standing in line."""
+"""SQLite, with those who want to write standing in line."""

@@ -1,31 +1,22 @@
-"""Django's SQLite backend, in which the threads of a process that write stand in line.
-
-SQLite has one writer at a time, and who comes in vain sleeps and tries again, for longer each
-time: with eight uploads at once the database was idle while all of them slept. A lock is handed
-on at once. Other processes still wait in SQLite's way.
-"""
+"""Django's SQLite backend, in which those who want to write stand in `portal.sqlite.line`."""
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-_lines: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-_PATIENCE_SECONDS = 30.0
+from portal.sqlite.line import Line, line_of
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     transaction_mode: str | None
-    _line: threading.Lock | None = None
+    _line: Line | None = None
 
     def _start_transaction_under_autocommit(self) -> None:
         if self.transaction_mode == "IMMEDIATE" and self._line is None:
-            line = _lines[str(self.settings_dict["NAME"])]
-            # Whoever waits in vain may try all the same: SQLite says what is wrong.
-            if line.acquire(timeout=_PATIENCE_SECONDS):
+            line = line_of(str(self.settings_dict["NAME"]))
+            if line.enter():
                 self._line = line
         try:
             super()._start_transaction_under_autocommit()  # type: ignore[misc]  # no stub has it
@@ -52,4 +43,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _leave_line(self) -> None:
         line, self._line = self._line, None
         if line is not None:
-            line.release()
+            line.leave()

@@ -7,10 +7,12 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
+from django.conf import settings
 from pytest_django import Settings
 
 from portal.management.commands.serve import prepare_static_files
@@ -40,7 +42,8 @@ def server(host: LiveServer) -> LiveServer:
     """One for all, with all its processes; started again where a test has ended it."""
     if not host.is_started:
         host.start()
-    assert eventually(lambda: len(family_of(host.pid)) == 3)  # web server, its process, worker
+    # The web server, its processes, and the worker.
+    assert eventually(lambda: len(family_of(host.pid)) == 2 + settings.WEB_PROCESSES)
     return host
 
 
@@ -206,12 +209,34 @@ def test_a_killed_process_comes_back(server: LiveServer, name: str) -> None:
 
 def test_a_killed_process_of_the_web_server_comes_back(server: LiveServer) -> None:
     web = child_named(server.pid, WEB)
-    (killed,) = children_of(web)
+    killed = children_of(web)[0]
 
     os.kill(killed, signal.SIGKILL)
 
-    assert eventually(lambda: not is_running(killed) and len(children_of(web)) == 1)
+    assert eventually(
+        lambda: not is_running(killed) and len(children_of(web)) == settings.WEB_PROCESSES
+    )
     assert eventually(lambda: is_live(server))
+
+
+def test_connections_are_shared_among_the_processes_of_the_web_server(tmp_path: Path) -> None:
+    with LiveServer(tmp_path, env={"CONDARIUM_WEB_PROCESSES": "2"}) as live:
+        web = child_named(live.pid, WEB)
+        assert eventually(lambda: len(children_of(web)) == 2)
+        before = [descriptors_of(pid) for pid in children_of(web)]
+        with ExitStack() as stack:
+            for _ in range(20):
+                session = stack.enter_context(requests.Session())
+                assert session.get(f"{live.url}/livez").ok
+            now = [descriptors_of(pid) for pid in children_of(web)]
+
+    taken = [after - first for after, first in zip(now, before, strict=True)]
+    # Half each where nothing else runs; on a busy machine one may be asleep for a while.
+    assert min(taken) >= 4, taken
+
+
+def descriptors_of(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def test_a_port_in_use_is_one_line_and_touches_nothing(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
-"""Threads that write stand in line, and whoever leaves it lets the next one go on."""
+"""Those who write stand in line, and whoever leaves it lets the next one go on."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -73,3 +79,103 @@ def test_one_writes_at_a_time() -> None:
 
     account.refresh_from_db()
     assert account.display_name == "120"
+
+
+# --- Processes ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def process(code: str, database: Path) -> Iterator[subprocess.Popen[str]]:
+    """One of the web processes: ``line`` is that of the database."""
+    beginning = """
+        import sys, time
+        from pathlib import Path
+        from portal.sqlite import line as lines
+        lines.stand_in_line_with_other_processes()
+        line = lines.line_of(sys.argv[1])
+    """
+    code = textwrap.dedent(beginning) + textwrap.dedent(code)
+    command = [sys.executable, "-c", code, str(database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
+        try:
+            yield one
+        finally:
+            one.kill()
+
+
+def test_processes_write_one_after_the_other(tmp_path: Path) -> None:
+    count = """
+        counted = Path(sys.argv[1])
+        for _ in range(50):
+            assert line.enter()
+            before = int(counted.read_text())
+            time.sleep(0.0005)  # the others come in vain
+            counted.write_text(str(before + 1))
+            line.leave()
+    """
+    counted = tmp_path / "database"
+    counted.write_text("0")
+    with (
+        process(count, counted) as first,
+        process(count, counted) as second,
+        process(count, counted) as third,
+    ):
+        assert [one.wait(60) for one in (first, second, third)] == [0, 0, 0]
+
+    assert counted.read_text() == "150"
+
+
+def test_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
+    hold = """
+        print(line.enter(), flush=True)
+        time.sleep(60)
+    """
+    enter = """
+        print("waiting", flush=True)
+        print(line.enter(), flush=True)
+    """
+    with process(hold, tmp_path / "database") as holder:
+        assert said_by(holder) == "True"
+        with process(enter, tmp_path / "database") as waiting:
+            assert said_by(waiting) == "waiting"
+            holder.kill()
+
+            assert said_by(waiting) == "True"
+
+
+def test_who_waits_in_vain_is_told_so_and_holds_nobody_up(tmp_path: Path) -> None:
+    hold = """
+        for _ in range(2):
+            print(line.enter(), flush=True)
+            sys.stdin.readline()
+            line.leave()
+    """
+    enter = """
+        for seconds in (0.05, 30):
+            lines.PATIENCE_SECONDS = seconds
+            if entered := line.enter():
+                line.leave()
+            print(entered, flush=True)
+            sys.stdin.readline()
+    """
+    with process(hold, tmp_path / "database") as holder:
+        assert said_by(holder) == "True"
+        with process(enter, tmp_path / "database") as waiting:
+            assert said_by(waiting) == "False"
+            go_on(holder)
+            assert said_by(holder) == "True"
+            go_on(waiting)
+            go_on(holder)
+            assert said_by(waiting) == "True"
+
+
+def said_by(one: subprocess.Popen[str]) -> str:
+    assert one.stdout is not None
+    line: str = one.stdout.readline()
+    return line.strip()
+
+
+def go_on(one: subprocess.Popen[str]) -> None:
+    assert one.stdin is not None
+    one.stdin.write("\n")
+    one.stdin.flush()
