@@ -43,7 +43,7 @@ MOST_FOUND = 200
 
 # Of so many candidates one query says who may see them; of more only where too few may be seen.
 # What platforms and dates leave of them is not looked for among the most.
-_LOOKED_AT = (MOST_FOUND + 50, 2_000, 16_000)
+_LOOKED_AT = (MOST_FOUND + 1, 1_000, 16_000)
 _LOOKED_AT_TO_NARROW = _LOOKED_AT[:2]
 _BEGINNING = 3  # letters, as far as `packages_by_beginning` knows names
 _SIMILAR_LOOKED_AT = 300

@@ -327,7 +327,8 @@ def test_search_gives_the_best_hundred(world: World, owner: Person) -> None:
 
     assert [row["name"] for row in rows] == [f"many-{number:03d}" for number in range(100)]
     assert {tuple(row["conda_platforms"]) for row in rows} == {("noarch",)}
-    assert len(queries) == 5  # by name, by summary, who may know, their rows and platforms
+    # By beginning, by the rest of names, by summary, who may know, their rows and platforms.
+    assert len(queries) == 6
     with CaptureQueriesContext(connection) as queries:
         assert len(said(call("GET", "/packages/acme"))) == 121
     assert len(queries) == 3
