@@ -34,17 +34,21 @@ def expiring_tokens(identity: Identity) -> QuerySet[Token]:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something of another app that needs somebody, in words."""
+    """Something that needs somebody or is worth their look, in words."""
 
     icon: str
     title: str
     facts: str
     url: str
+    waits: bool = False
+    """For their answer: `Standing.offers` counts it. What else there is to look at costs more to
+    count than every page can pay, or stays whatever they do; and a number that nothing takes away
+    is soon not read."""
 
 
 def further_needs(identity: Identity) -> list[Need]:
-    """What other apps found that needs them; they are named in the settings, for this app knows
-    none of them."""
+    """What other apps found that needs them, or is worth their look; they are named in the
+    settings, for this app knows none of them."""
     found: list[Need] = []
     for source in settings.ATTENTION_SOURCES:
         found += import_string(source)(identity)
@@ -64,7 +68,7 @@ def header(request: HttpRequest) -> dict[str, Any]:
     known = SimpleLazyObject(standing)
 
     def count() -> int:
-        return known.invitations + known.ending_tokens if known else 0
+        return known.needs if known else 0
 
     def organizations() -> list[str]:
         return known.organizations[:_MAX_IN_MENU] if known else []

@@ -28,11 +28,11 @@ from django.db.models.expressions import Combinable
 from django.utils.module_loading import import_string
 
 from accounts.factors import any_of
-from accounts.models import GroupMember, Invitation, Membership, Token, User
+from accounts.models import Account, GroupMember, Invitation, Membership, Token, User
 from accounts.roles import Role
 
 _MANAGING = (Role.OWNER, Role.ADMIN)
-_MEMBER, _GROUP, _NAMED, _INVITED, _ENDING = range(5)
+_MEMBER, _GROUP, _NAMED, _INVITED, _ENDING, _OFFERED = range(6)
 _NO, _YES = Value(False), Value(True)  # columns, not arguments
 _EMPTY = Value("", output_field=CharField())
 
@@ -64,6 +64,7 @@ class Standing:
             *self._named(),
             self._count(_INVITED, Invitation.objects.open().for_user(self._user)),
             self._count(_ENDING, self._ending_tokens()),
+            *self._offers(),
         ]
         return [_Row(*row) for row in first.union(*others, all=True)]
 
@@ -115,15 +116,24 @@ class Standing:
         ]
 
     def _ending_tokens(self) -> QuerySet[Token]:
-        """Of the accounts in `administered`."""
+        return Token.objects.ending_soon().filter(account__in=self._administered())
+
+    def _offers(self) -> list[QuerySet[Any, Any]]:
+        """What is offered to them and to their accounts: the registry knows."""
+        waiting: dict[str, QuerySet[Any]] = import_string(settings.WAITING)(
+            self._user, self._administered()
+        )
+        return [self._count(_OFFERED, rows) for rows in waiting.values()]
+
+    def _administered(self) -> QuerySet[Account, Any]:
+        """The keys in `administered`, for what is asked with them."""
         administering = Membership.objects.filter(
             self._in_force_rule("organization"), user=self._user, role__in=_MANAGING
         )
-        return Token.objects.ending_soon().filter(
-            Q(account=self._user.account_id)
-            | Q(account__in=administering.values("organization__account")),
-            account__suspended_at=None,
-        )
+        return Account.objects.filter(
+            Q(pk=self._user.account_id) | Q(pk__in=administering.values("organization__account")),
+            suspended_at=None,
+        ).values("pk")
 
     @staticmethod
     def _count(kind: int, rows: QuerySet[Any]) -> QuerySet[Any, Any]:
@@ -159,6 +169,16 @@ class Standing:
     def ending_tokens(self) -> int:
         """How many tokens that they look after end soon."""
         return self._number(_ENDING)
+
+    @property
+    def offers(self) -> int:
+        """How many packages and channels, or rights on packages, are offered to them."""
+        return self._number(_OFFERED)
+
+    @property
+    def needs(self) -> int:
+        """How many things need them: what the bell says, and what their dashboard lists so."""
+        return self.invitations + self.ending_tokens + self.offers
 
     def _number(self, kind: int) -> int:
         return sum(row.key for row in self._rows if row.kind == kind)

@@ -92,7 +92,9 @@ JOB_LANES = 2
 JOB_LEASE_SECONDS = 60
 JOBS_KEPT = timedelta(days=30)
 
-# What says to the dashboard that it needs somebody (`accounts.attention`).
+# What waits for somebody's answer, counted for the bell of each page (`accounts.standing`).
+WAITING = "registry.attention.waiting"
+# What says to the dashboard that it needs somebody, or is worth a look (`accounts.attention`).
 ATTENTION_SOURCES = [
     "registry.attention.needs",
     "registry.quotas.needs",

@@ -1,4 +1,4 @@
-"""What needs somebody of what the registry knows, for their dashboard: asked in one query."""
+"""What the registry knows that needs somebody, or is worth their look, for their dashboard."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 
 from accounts.attention import Need
 from accounts.identity import Identity
+from accounts.models import Account, User
 from accounts.rights import manageable_accounts
 from portal.sentences import shown
 from portal.templatetags.ui import ago, thousands
@@ -33,45 +34,48 @@ class _Row(NamedTuple):
     why: str
 
 
+def waiting(user: User, accounts: QuerySet[Account, Any]) -> dict[str, QuerySet[Any]]:
+    """What waits for their answer, by its kind: what is offered to the accounts that they
+    administer, and invitations to their addresses. Each page counts it (`accounts.standing`), and
+    the dashboard lists it."""
+    return {
+        "transfer": Transfer.objects.waiting().filter(target__in=accounts),
+        "channel": ChannelTransfer.objects.filter(
+            target__in=accounts,
+            state=ChannelTransfer.State.WAITING,
+            expires_at__gt=timezone.now(),
+            channel__account=F("source"),
+        ),
+        "invitation": PackageInvitation.objects.open().for_user(user),
+    }
+
+
+_COLUMNS = {
+    "transfer": ("source__name", "package__name", "target__name"),
+    "channel": ("source__name", "channel__name", "target__name"),
+    "invitation": ("invited_by__username", "package__name", "package__account__name"),
+}
+
+
 def needs(identity: Identity) -> list[Need]:
-    """What is offered to the accounts that they administer, invitations to their addresses, and
-    uploads that were refused."""
+    """What is `waiting` for them, what ends last first; then uploads of the last days that were
+    refused, by or for the accounts that they administer. Asked in one query."""
+    if identity.user is None:
+        return []
     theirs = manageable_accounts(identity).values("pk")
-    now = timezone.now()
+    refused = RefusedUpload.objects.filter(
+        Q(account__in=theirs) | Q(target__in=theirs),
+        refused_at__gt=timezone.now() - _REFUSED_WITHIN,
+    )
+    columns = ("account__name", "place", "target__name", "refused_at")
     parts = [
-        _columns(
-            Transfer.objects.waiting().filter(target__in=theirs),
-            "transfer", F("key"), "source__name", "package__name", "target__name", "expires_at",
-        ),
-        _columns(
-            ChannelTransfer.objects.filter(
-                target__in=theirs,
-                state=ChannelTransfer.State.WAITING,
-                expires_at__gt=now,
-                channel__account=F("source"),
-            ),
-            "channel", F("key"), "source__name", "channel__name", "target__name", "expires_at",
-        ),
-        _columns(
-            RefusedUpload.objects.filter(
-                Q(account__in=theirs) | Q(target__in=theirs), refused_at__gt=now - _REFUSED_WITHIN
-            ),
-            "refused", Value(""), "account__name", "place", "target__name", "refused_at",
-            F("sentence"),
-        ),
-    ]  # fmt: skip
-    if identity.user is not None:
-        invited = PackageInvitation.objects.open().for_user(identity.user)
-        parts.append(
-            _columns(
-                invited,
-                "invitation", F("key"), "invited_by__username", "package__name",
-                "package__account__name", "expires_at",
-            )
-        )  # fmt: skip
-    first, *others = parts
-    rows = first.union(*others, all=True).order_by("-need_when")[:_MAX_NEEDS]
-    return [_need(identity, _Row(*row)) for row in rows]
+        _columns(rows, kind, F("key"), *_COLUMNS[kind], "expires_at")
+        for kind, rows in waiting(identity.user, theirs).items()
+    ]
+    # Offers end in days to come, so they stand first.
+    rows = _columns(refused, "refused", Value(""), *columns, F("sentence"))
+    found = rows.union(*parts, all=True).order_by("-need_when")[:_MAX_NEEDS]
+    return [_need(identity, _Row(*row)) for row in found]
 
 
 def _columns(
@@ -96,13 +100,19 @@ def _need(identity: Identity, row: _Row) -> Need:
     match row.kind:
         case "transfer":
             title = gettext("%(who)s offers %(what)s to %(whom)s") % names
-            return Need("package", title, _days_left(row.when), f"/-/transfers/{row.key}")
+            return Need(
+                "package", title, _days_left(row.when), f"/-/transfers/{row.key}", waits=True
+            )
         case "channel":
             title = gettext("%(who)s offers the channel %(what)s to %(whom)s") % names
-            return Need("tag", title, _days_left(row.when), f"/-/channel-transfers/{row.key}")
+            return Need(
+                "tag", title, _days_left(row.when), f"/-/channel-transfers/{row.key}", waits=True
+            )
         case "invitation":
             title = gettext("%(who)s invites you to %(what)s of %(whom)s") % names
-            return Need("mail", title, _days_left(row.when), f"/-/package-invitations/{row.key}")
+            return Need(
+                "mail", title, _days_left(row.when), f"/-/package-invitations/{row.key}", waits=True
+            )
     title = gettext("An upload of %(who)s to %(what)s was refused %(when)s") % {
         **names,
         "when": ago(row.when),

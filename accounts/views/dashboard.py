@@ -29,16 +29,20 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     organizations = list(memberships[:_MAX_SHOWN]) if known and known.organizations else []
     invited = list(invitations[:_MAX_SHOWN]) if known and known.invitations else []
     ending = list(expiring[:_MAX_SHOWN]) if known and known.ending_tokens else []
+    further = further_needs(identity)
+    offered = [need for need in further if need.waits]
+    listed = len(invited) + len(ending) + len(offered)
     shown = part("dashboard", identity=identity)
     context = {
         **shown,
         "invitations": invited,
         "expiring": ending,
+        "offers": offered,
+        "not_listed": known.needs - listed if known else 0,
         # The header would ask for the same again.
-        "needs_you_count": len(invited) + len(ending),
         "header_organizations": [each.organization.account.name for each in organizations[:10]],
         "expiring_days": settings.TOKEN_WARNING.days,
-        "further_needs": further_needs(identity),
+        "worth_a_look": [need for need in further if not need.waits],
         "organizations": organizations,
         "is_first_visit": not organizations
         and not shown["packages"]
