@@ -58,7 +58,7 @@ class Standing:
 
     @cached_property
     def _rows(self) -> list[_Row]:
-        first, *others = [
+        parts: list[QuerySet[Any, Any]] = [
             self._memberships(),
             self._groups(),
             *self._named(),
@@ -66,7 +66,7 @@ class Standing:
             self._count(_ENDING, self._ending_tokens()),
             *self._offers(),
         ]
-        return [_Row(*row) for row in first.union(*others, all=True)]
+        return [_Row(*row) for row in parts[0].union(*parts[1:], all=True)]
 
     def _memberships(self) -> QuerySet[Membership, Any]:
         account = "organization__account"
