@@ -19,6 +19,10 @@ from portal.templatetags.ui import thousands
 _SENTENCES: dict[str, str | Promise] = {
     "account.administer": _("changed the account {0} as the operator"),
     "account.change": _("changed the profile of {0}"),
+    "account.delete": _("deleted the account {0}"),
+    "account.rename": _("gave the account the name {0}"),
+    "account.suspend": _("suspended the account {0}"),
+    "account.unsuspend": _("ended the suspension of {0}"),
     "blob.damage": _("found the stored bytes of {0} damaged"),
     "blob.mend": _("found the stored bytes of {0} whole again"),
     "channel.change": _("changed the channel {0}"),
@@ -27,13 +31,14 @@ _SENTENCES: dict[str, str | Promise] = {
     "collaborator.add": _("added a collaborator: {0}"),
     "collaborator.change": _("changed a collaborator: {0}"),
     "collaborator.remove": _("removed a collaborator: {0}"),
+    "file.add": _("put {0} into a channel"),
     "file.attest": _("attached an attestation to {0}"),
     "file.copy": _("copied {0}"),
     "file.delete": _("deleted {0}"),
     "file.import": _("imported files into {0}"),
     "file.move": _("moved {0}"),
     "file.publish": _("published {0}"),
-    "file.put": _("put {0} into a channel"),
+    "file.purge": _("deleted {0} from the bin"),
     "file.remove": _("removed {0} from a channel"),
     "file.replace": _("replaced {0}"),
     "file.restore": _("restored {0}"),
@@ -52,14 +57,17 @@ _SENTENCES: dict[str, str | Promise] = {
     "job.stop": _("stopped a job: {0}"),
     "member.add": _("added the member {0}"),
     "member.change-role": _("changed the role of {0}"),
+    "member.hide": _("hid from others that {0} is a member"),
     "member.leave": _("left: {0}"),
     "member.remove": _("removed the member {0}"),
+    "member.show": _("showed everybody that {0} is a member"),
     "notice.add": _("added a notice to {0}"),
     "notice.archive": _("archived a notice of {0}"),
     "notice.change": _("changed a notice of {0}"),
     "notice.publish": _("published a notice of {0}"),
     "notice.withdraw": _("withdrew a notice of {0}"),
     "organization.create": _("founded {0}"),
+    "organization.policy": _("changed the policy of {0}"),
     "collaborator.decline-invitation": _("declined the invitation to {0}"),
     "collaborator.invite": _("invited to {0}"),
     "collaborator.withdraw-invitation": _("withdrew the invitation to {0}"),
@@ -72,9 +80,28 @@ _SENTENCES: dict[str, str | Promise] = {
     "package.hide": _("made the package {0} private"),
     "package.unarchive": _("unarchived the package {0}"),
     "package.show": _("made the package {0} public"),
+    "patch.apply": _("applied a set of patches to {0}"),
+    "patch.edit": _("changed what an index says of {0}"),
+    "patch.undo": _("undid a patch of {0}"),
     "quota.set": _("set the limits of storage of {0}"),
     "release.change": _("changed the version {0}"),
     "release.delete": _("deleted the version {0}"),
+    "retention.add": _("added a retention rule to {0}"),
+    "retention.change": _("changed a retention rule of {0}"),
+    "retention.delete": _("deleted a retention rule of {0}"),
+    "retention.run": _("ran a retention rule of {0}"),
+    "security.code-used": _("used a recovery code"),
+    "security.codes-new": _("made new recovery codes"),
+    "security.codes-saved": _("said that the recovery codes are saved"),
+    "security.email-add": _("added the address {0}"),
+    "security.email-confirm": _("confirmed the address {0}"),
+    "security.email-primary": _("chose the address {0} for mail"),
+    "security.email-remove": _("removed the address {0}"),
+    "security.factor-add": _("added to the second factor: {0}"),
+    "security.factor-remove": _("removed from the second factor: {0}"),
+    "security.password-change": _("changed the password"),
+    "security.password-reset": _("set a new password by mail"),
+    "security.sign-out": _("signed out: {0}"),
     "token.create": _("made the token {0}"),
     "token.revoke": _("revoked the token {0}"),
     "token.rotate": _("rotated the token {0}"),
@@ -83,6 +110,8 @@ _SENTENCES: dict[str, str | Promise] = {
     "transfer.offer": _("offered {0} to another account"),
     "transfer.withdraw": _("withdrew the offer of {0}"),
     "user.create": _("signed up as {0}"),
+    "user.locale": _("changed language or time zone of {0}"),
+    "user.reset_second_factor": _("took the second factor from {0}"),
 }
 
 
@@ -137,7 +166,7 @@ def _address(event: Event) -> str:
         return ""
     account, target = event.account.name, quote(event.target, safe="/:")
     thing = event.action.partition(".")[0]
-    if thing in {"channel", "notice", "retention", "patch"} or event.action == "file.import":
+    if thing in {"channel", "notice", "retention"} or event.action == "file.import":
         return f"/{account}/channels/{target}"
     if thing == "package":
         return f"/{account}/{target}"
@@ -145,7 +174,7 @@ def _address(event: Event) -> str:
         return f"/{account}/groups/{target}"
     if thing in {"member", "user", "account", "organization"}:
         return f"/{target}"
-    if thing == "file":
+    if thing in {"file", "patch"}:  # of a set of patches the target is a subdir, which has no page
         return _file_address(account, event.target)
     return ""
 

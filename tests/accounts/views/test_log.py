@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -62,6 +66,66 @@ def test_the_log_says_who_did_what_from_where(
     assert "before permission: read" in text
     assert "a browser" in text
     assert "<b>builders" not in answer.content.decode()
+
+
+# Whose arguments name the act of a line.
+_WRITERS = {"record", "record_all", "_record", "_log", "_publish", "append"}
+_ACT = re.compile(r"[a-z]+\.[a-z][a-z_-]+")
+# What the code puts together from parts.
+_MADE_OF_PARTS = {
+    *(f"retention.{act}" for act in ("add", "change", "delete", "run")),
+    *(f"transfer.{act}" for act in ("accept", "decline", "offer", "withdraw")),
+    *(f"notice.{act}" for act in ("archive", "change", "publish")),
+    *(f"collaborator.{act}" for act in ("decline-invitation", "invite", "withdraw-invitation")),
+}
+
+
+def acts_of_the_code() -> Iterator[str]:
+    """Each act that is written into the log of an account somewhere."""
+    yield from _MADE_OF_PARTS
+    for app in ("accounts", "registry"):
+        for path in Path(settings.BASE_DIR, app).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                named: list[ast.AST] = []
+                if isinstance(node, ast.Call):
+                    called = ast.unparse(node.func).rpartition(".")[2]
+                    named = [word.value for word in node.keywords if word.arg == "action"]
+                    if called in _WRITERS:
+                        named += node.args
+                elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "action":
+                    named = [node.value]
+                for value in named:
+                    for part in ast.walk(value):
+                        text = part.value if isinstance(part, ast.Constant) else None
+                        if isinstance(text, str) and _ACT.fullmatch(text):
+                            yield text
+
+
+def test_each_act_is_told_in_a_sentence(acme: Organization, owner: Person) -> None:
+    # Switches are the site's, whose log names acts.
+    acts = {act for act in acts_of_the_code() if not act.startswith("switch.")}
+    assert {"file.add", "patch.edit", "security.sign-out", "member.hide"} <= acts
+    for act in acts:
+        audit.record(by=owner.identity, account=acme.account, action=act, target="one thing")
+
+    page: str | None = LOG
+    told = ""
+    while page:
+        told += words(owner.client.get(page))
+        page = link(owner.client, page, "next")
+
+    assert {act for act in acts if f"Act {act}" in told} == acts
+    assert [act for act in sorted(acts) if f"{act}: one thing" in told] == []
+
+
+def test_a_patch_leads_to_the_file_that_it_is_of(acme: Organization, owner: Person) -> None:
+    for action, target in (("patch.edit", "linux-64/xz-1-0.conda"), ("patch.apply", "noarch")):
+        audit.record(by=owner.identity, account=acme.account, action=action, target=target)
+
+    page = owner.client.get(LOG).content.decode()
+
+    assert '<a href="/acme/packages/xz/files/linux-64/xz-1-0.conda">' in page
+    assert "patches to <strong>noarch</strong>" in page
 
 
 def test_pages_follow_each_other_in_both_directions(many_events: None, owner: Person) -> None:
