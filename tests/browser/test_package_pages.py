@@ -144,3 +144,18 @@ def test_contents_and_comparing_work_without_a_script(
     expect(page.get_by_text("1 file renamed")).to_be_visible()
     page.get_by_role("link", name="Swap").click()
     expect(page.get_by_label("From")).to_have_value("5.6.3")
+
+
+def test_a_long_name_of_a_channel_pushes_nothing_else_of_its_row_down(
+    acme: Organization, owner: Person, page: Page
+) -> None:
+    channel = "a/channel:of/" + "as-many-characters-as-there-may-be/" * 3 + "x" * 10
+    publish(owner, "acme", channel, "many", build="h1_0")
+    page.goto("/acme/many/files")
+    row = page.locator("tbody tr", has=page.locator(".chip"))
+    expect(row).to_have_count(1)
+    chip, name = row.locator(".chip").bounding_box(), row.locator("th a").bounding_box()
+    assert chip is not None
+    assert name is not None
+    assert chip["height"] > 100  # it wraps
+    assert abs(name["y"] - chip["y"]) < 15

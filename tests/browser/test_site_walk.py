@@ -14,6 +14,7 @@ from django.utils import timezone
 from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts import switches
+from accounts.identity import OPERATOR
 from accounts.models import Organization
 from registry import channel_work, housekeeping, indexing, jobs
 from registry.channels import create_channel
@@ -93,6 +94,26 @@ def test_those_who_run_the_site_look_at_all_of_it(acme: Organization, page: Page
     expect(page.get_by_text("Back at noon.").first).to_be_visible()
     look_at(page, "site-switches-thrown")
     follow(page.get_by_role("button", name="Open again"))
+    switches.forget()
+
+
+def test_what_is_said_to_everybody_begins_where_the_page_does(
+    acme: Organization, page: Page
+) -> None:
+    switches.set_switch(by=OPERATOR, name="notice", is_thrown=True, message="Moves at noon.")
+    frame = ".site-header .bar, .site-banners, nav.breadcrumb, .page, .site-footer > div"
+    for width in (360, 1280, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto("/acme/hello")
+        expect(page.get_by_text("Moves at noon.")).to_be_visible()
+        edges = page.locator(frame).evaluate_all(
+            """(parts) => parts.map((part) => {
+              const { left, right } = part.getBoundingClientRect();
+              return [left + parseFloat(getComputedStyle(part).paddingLeft), right];
+            })"""
+        )
+        assert len(edges) == 5
+        assert edges == [edges[0]] * 5
     switches.forget()
 
 

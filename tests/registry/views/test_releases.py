@@ -75,7 +75,7 @@ def test_a_row_says_who_published_it_and_what_it_is(tool: None, anonymous: Clien
     words = text_of(anonymous.get(f"{_TOOL}/versions"))
 
     assert "2.0.0rc1 Latest Pre-release" in words
-    assert "1.0.1 Newest 1.0" in words
+    assert "1.0.1 Newest 1.0.x" in words
     assert "olga" in words
     assert "1,234" in words
 
