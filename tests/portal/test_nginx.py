@@ -369,8 +369,12 @@ def test_an_index_file_is_logged_as_it_was_asked_for(house: House) -> None:
     path = "/conda/ida/label/main/noarch/repodata.json"  # with an S3, Condarium answers
     requests.get(house.url + path, headers={"User-Agent": "an index, please"}, timeout=30)
 
-    lines = map(json.loads, house.front.lines_of("an index, please"))
+    lines = [json.loads(line) for line in house.front.lines_of("an index, please")]
     assert {(line["uri"], line["status"]) for line in lines} == {(path, 200)}
+    # Who reads the log need not know who answered.
+    requests.get(f"{house.url}/livez", headers={"User-Agent": "whoever"}, timeout=30)
+    [other] = map(json.loads, house.front.lines_of("whoever"))
+    assert all(list(line) == list(other) for line in lines)
 
 
 def test_no_user_name_stands_in_the_access_log(house: House) -> None:
