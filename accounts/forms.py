@@ -471,6 +471,7 @@ class GroupMemberForm(forms.Form):
 class TypedNameForm(forms.Form):
     """The gate before what can't be undone."""
 
+    what_failed = _("nothing was done.")
     typed = forms.CharField(
         label=_("Name"), max_length=200, widget=forms.TextInput(attrs=_MONO_ATTRIBUTES)
     )

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from allauth.account import forms as account
+from allauth.mfa.base import forms as mfa
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 MAX_NAME = 60
+_LABELS = {
+    "code": _("Code"),
+    "email": _("E-mail"),
+    "login": _("Login name or e-mail"),
+    "oldpassword": _("Current password"),
+}
+_OF_A_NEW_PASSWORD = {
+    "password1": _("New password"),
+    "password2": _("New password, once more"),
+}
+
+
+class _InOurWords:
+    """A field has one name, on its label and in the list of what is wrong.
+
+    No placeholders: allauth says with them what the label says, in other words.
+    """
+
+    fields: dict[str, forms.Field]
+    labels: Mapping[str, StrOrPromise]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs.pop("placeholder", None)
+            field.label = self.labels.get(name, field.label)
+
+
+def _in_our_words(form: type, labels: Mapping[str, StrOrPromise] = _LABELS) -> type:
+    return type(form.__name__, (_InOurWords, form), {"labels": labels})
+
+
+LoginForm = _in_our_words(account.LoginForm)
+SignupForm = _in_our_words(account.SignupForm)
+AddEmailForm = _in_our_words(account.AddEmailForm)
+ChangeEmailForm = _in_our_words(account.ChangeEmailForm)
+ConfirmEmailForm = _in_our_words(account.ConfirmEmailVerificationCodeForm)
+ReauthenticateForm = _in_our_words(account.ReauthenticateForm)
+ResetPasswordForm = _in_our_words(account.ResetPasswordForm)
+ResetPasswordKeyForm = _in_our_words(account.ResetPasswordKeyForm, _OF_A_NEW_PASSWORD)
+ChangePasswordForm = _in_our_words(account.ChangePasswordForm, _LABELS | _OF_A_NEW_PASSWORD)
+SetPasswordForm = _in_our_words(account.SetPasswordForm, _OF_A_NEW_PASSWORD)
+SecondFactorForm = _in_our_words(mfa.AuthenticateForm)
+ReauthenticateByCodeForm = _in_our_words(mfa.ReauthenticateForm)
+ActivateAppForm = _in_our_words(ActivateTOTPForm)
 
 
 def _name_field(*, required: bool) -> forms.CharField:

@@ -367,7 +367,22 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+ACCOUNT_FORMS = {
+    "login": "accounts.security_forms.LoginForm",
+    "signup": "accounts.security_forms.SignupForm",
+    "add_email": "accounts.security_forms.AddEmailForm",
+    "change_email": "accounts.security_forms.ChangeEmailForm",
+    "confirm_email_verification_code": "accounts.security_forms.ConfirmEmailForm",
+    "reauthenticate": "accounts.security_forms.ReauthenticateForm",
+    "reset_password": "accounts.security_forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.security_forms.ResetPasswordKeyForm",
+    "change_password": "accounts.security_forms.ChangePasswordForm",
+    "set_password": "accounts.security_forms.SetPasswordForm",
+}
 MFA_FORMS = {
+    "authenticate": "accounts.security_forms.SecondFactorForm",
+    "reauthenticate": "accounts.security_forms.ReauthenticateByCodeForm",
+    "activate_totp": "accounts.security_forms.ActivateAppForm",
     "add_webauthn": "accounts.security_forms.AddPasskeyForm",
     "edit_webauthn": "accounts.security_forms.EditPasskeyForm",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from allauth.account import views as allauth_views
-from allauth.account.forms import AddEmailForm
 from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib import messages
@@ -18,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from accounts import security as signing_in
 from accounts.identity import Identity
 from accounts.models import Account, User
-from accounts.security_forms import CodesSavedForm
+from accounts.security_forms import AddEmailForm, CodesSavedForm
 from accounts.views.frame import act_of, own_account, page, settings_frame
 from portal.errors import NotFound
 

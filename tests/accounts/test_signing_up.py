@@ -31,6 +31,17 @@ def test_who_signs_up_gets_an_account_of_the_same_name(db: None) -> None:
     assert (event.action, event.actor, event.ip_address) == ("user.create", user, "127.0.0.1")
 
 
+@pytest.mark.parametrize("path", ["login", "signup", "password/reset"])
+def test_a_field_has_one_name_on_its_label_and_in_what_is_wrong(path: str, db: None) -> None:
+    main = Client().post(f"/account/{path}/", {}).content.decode().partition("<main")[2]
+
+    labels = re.findall(r'<label for="(id_\w+)">([^<]+?)\s*<', main)
+    assert labels
+    for field, label in labels:
+        assert f'<a href="#{field}">{label}: This field is required.</a>' in main
+    assert "placeholder" not in main
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -129,6 +129,7 @@ def test_a_group_is_not_deleted_before_its_name_is_typed(
     answer = owner.client.post(f"{URL}/delete", {"typed": typed})
 
     assert answer.status_code == 422
+    assert "Error: nothing was done." in words(answer)
     assert Group.objects.exists()
 
 
