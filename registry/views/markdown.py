@@ -221,7 +221,12 @@ def _clean(html: str, *, schemes: set[str], link_rel: str, own: bool = False) ->
             "ol": {"start"},
             **({tag: {"id"} for tag in _HEADINGS} if own else {}),
         },
-        allowed_classes={"td": _ALIGNED, "th": _ALIGNED, **({"a": {"anchor"}} if own else {})},
+        allowed_classes={
+            "td": _ALIGNED,
+            "th": _ALIGNED,
+            "caption": {"visually-hidden"},
+            **({"a": {"anchor"}} if own else {}),
+        },
         # What scrolls sideways must be reached by keyboard.
         set_tag_attribute_values={
             "pre": {"tabindex": "0"},

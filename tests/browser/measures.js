@@ -96,6 +96,12 @@
       }
     }
     overlap(boxes);
+    for (const cell of all("table.cards :is(td, th)")) {
+      if (style(cell).display !== "flex") continue;
+      const isApart = (node) => node.nodeType === Node.TEXT_NODE && node.previousElementSibling &&
+        /^\s*[,.;:)](\s|$)/u.test(node.data);
+      if (Array.from(cell.childNodes).some(isApart)) say(68, `apart from its word: ${name(cell)}`);
+    }
     for (const table of all("table")) {
       if (!isShown(table)) continue;
       const room = table.parentElement;

@@ -30,6 +30,12 @@ def test_every_text_is_a_page_with_one_heading_and_nothing_active(
         assert f'href="/docs/{text.stem}"' in start
 
 
+def test_a_table_has_its_name_for_ears_alone(anonymous: Client) -> None:
+    page = anonymous.get("/docs/tokens").content.decode()
+
+    assert '<caption class="visually-hidden">Scopes</caption>' in page
+
+
 def test_only_the_texts_of_the_folder_are_shown(anonymous: Client) -> None:
     for path in ("/docs/missing", "/docs/..%2fREADME", "/docs/%2e%2e/portal", "/docs/a.md"):
         assert anonymous.get(path).status_code == 404
