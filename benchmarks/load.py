@@ -1,11 +1,13 @@
-"""Many requests for one file, with as little work beside them as Python allows."""
+"""Many requests for one file, with as little work beside them as can be."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import socket
+import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,6 +18,10 @@ _CONNECTIONS = 4
 _REQUESTS_OF_A_CONNECTION = 500  # nginx closes it after 1,000
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1024 * 1024
+WRK = shutil.which("wrk")
+_CONNECTIONS_OF_WRK = 32
+_COUNTED = re.compile(r"^ *([0-9]+) requests in ", re.MULTILINE)
+_TROUBLE = re.compile(r"^ *(?:Non-2xx|Socket errors).*$", re.MULTILINE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _ETAG = re.compile(rb"\r\netag: *([^\r\n]+)", re.IGNORECASE)
 
@@ -58,6 +64,27 @@ class Target:
         self.per_second.append(each * _CONNECTIONS / wall)
         self.megabytes_per_second.append(sum(sizes) / 1e6 / wall)
 
+    def load(self, seconds: int) -> None:
+        """The same by wrk, which keeps a server busy: clients in Python leave it asleep between
+        one request and the next, and what waking up costs varies by a half."""
+        assert WRK is not None
+        headers = [f"--header={name}: {value}" for name, value in self.headers.items()]
+        command = [WRK, "--threads=1", f"--connections={_CONNECTIONS_OF_WRK}",
+                   f"--duration={seconds}s", *headers,
+                   f"http://{LOOPBACK}:{self.port}{self.path}"]  # fmt: skip
+        cpu, wall = self.clock(), time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        wall, cpu = time.perf_counter() - wall, self.clock() - cpu
+        counted = _COUNTED.search(done.stdout)
+        if counted is None or _TROUBLE.search(done.stdout):
+            raise UnexpectedAnswer(f"{self.path}: {done.stdout}")
+        self.per_cpu_second.append(int(counted[1]) / cpu)
+        self.per_second.append(int(counted[1]) / wall)
+
+    def forget(self) -> None:
+        for samples in (self.per_cpu_second, self.per_second, self.megabytes_per_second):
+            samples.clear()
+
     def _request(self) -> bytes:
         lines = [f"GET {self.path} HTTP/1.1", f"Host: {LOOPBACK}:{self.port}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
@@ -65,14 +92,22 @@ class Target:
 
 
 def sample_in_turn(targets: Sequence[Target], *, requests: int, rounds: int) -> None:
+    for target in _in_turn(targets, rounds):
+        target.sample(requests)
+
+
+def load_in_turn(targets: Sequence[Target], *, seconds: int, rounds: int) -> None:
+    for target in _in_turn(targets, rounds):
+        target.load(seconds)
+
+
+def _in_turn(targets: Sequence[Target], rounds: int) -> Iterator[Target]:
     for target in targets:
-        target.sample(_CONNECTIONS)  # connected, and what is cached is cached
-        for samples in (target.per_cpu_second, target.per_second, target.megabytes_per_second):
-            samples.clear()
+        target.sample(_CONNECTIONS)  # it answers as it should, and what is cached is cached
+        target.forget()
     for number in range(rounds):
         first = number % len(targets)
-        for target in [*targets[first:], *targets[:first]]:
-            target.sample(requests)
+        yield from [*targets[first:], *targets[:first]]
 
 
 def _ask(port: int, request: bytes, wanted: bytes, times: int) -> int:

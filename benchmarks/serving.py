@@ -15,7 +15,7 @@ from benchmarks.channel import SUBDIR
 from benchmarks.client import connected
 from benchmarks.hosts import ACCOUNT, HostFailed, House, web_and_worker
 from benchmarks.increments import Process, fill_channel, name_of, process_of, reindex
-from benchmarks.load import Target, sample_in_turn
+from benchmarks.load import WRK, Target, load_in_turn, sample_in_turn
 from benchmarks.packages import Payload
 from benchmarks.report import Figure, Section, at_least, median_of
 from tests.portal.front import NGINX, nginx_in_front
@@ -27,6 +27,8 @@ _PACKAGES_AT_A_TIME = 16
 # The two differ by a few percent, and the machine from one second to the next by more: the shorter
 # the turns and the more of them, the less of that is left in the median of the shares.
 _TURNS_OF_A_ROUND = 8
+_SECONDS_OF_WRK = 1  # it knows no shorter ones
+_REQUESTS_FOR_WRK = 1000  # who wants fewer only sees that it runs
 # As it comes, its log too, with the one thing set that matters for files.
 _BARE = """\
 {user}worker_processes auto;
@@ -124,9 +126,11 @@ def _index_section(
 
 
 def _beside(ours: Target, bare: Target, what: str, requests: int, rounds: int) -> list[Figure]:
-    sample_in_turn(
-        [ours, bare], requests=requests // _TURNS_OF_A_ROUND, rounds=rounds * _TURNS_OF_A_ROUND
-    )
+    turns = rounds * _TURNS_OF_A_ROUND
+    if WRK is not None and requests >= _REQUESTS_FOR_WRK:
+        load_in_turn([ours, bare], seconds=_SECONDS_OF_WRK, rounds=turns // 2)
+    else:
+        sample_in_turn([ours, bare], requests=requests // _TURNS_OF_A_ROUND, rounds=turns)
     shares = _shares(ours.per_cpu_second, bare.per_cpu_second)
     return [
         median_of(f"{what}: Condarium", ours.per_cpu_second, "per CPU-s"),

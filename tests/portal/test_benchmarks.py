@@ -7,12 +7,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from benchmarks.channel import Channel, write_repodata
+from benchmarks.client import UnexpectedAnswer
+from benchmarks.load import WRK, Target
+from benchmarks.machine import LOOPBACK
 from benchmarks.packages import small_payload
 from registry.conda.archive import read_package
 from tests.servers import PROJECT
@@ -44,6 +50,38 @@ def test_the_benchmarks_measure_everything_and_leave_nothing_behind(tmp_path: Pa
     assert len(values) > 100
     assert [what for what, value in values.items() if value <= 0] == []
     assert all(section["title"] in done.stdout for section in sections)
+
+
+class OneFile(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/file" else 404)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"here")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(
+    WRK is None and not os.environ.get("CI"), reason="wrk is missing: install Debian's package wrk."
+)
+def test_what_wrk_asked_for_is_counted_unless_something_went_wrong() -> None:
+    with ThreadingHTTPServer((LOOPBACK, 0), OneFile) as server:
+        threading.Thread(target=server.serve_forever).start()
+        file = Target("file", server.server_port, "/file", time.process_time)
+        missing = Target("missing", server.server_port, "/missing", time.process_time)
+        try:
+            file.load(1)
+            with pytest.raises(UnexpectedAnswer):
+                missing.load(1)
+        finally:
+            server.shutdown()
+
+    assert file.per_cpu_second[0] > 0
+    assert missing.per_cpu_second == []
 
 
 @pytest.mark.parametrize("records", [0, 1, 2, 700])
