@@ -20,6 +20,7 @@ from benchmarks.imports import measure_imports
 from benchmarks.increments import fill, fill_channel, measure_increments, name_of, sections_of
 from benchmarks.installing import measure_installing
 from benchmarks.packages import WIDEST_WINDOW_LOG, Payload, small_payload
+from benchmarks.pages import measure_pages
 from benchmarks.peers import Peer, available_peers
 from benchmarks.reading import measure_download, measure_reading
 from benchmarks.report import Section, at_most, table, write_json
@@ -48,6 +49,9 @@ class Plan:
     rate_uploads: int = 64
     imported_packages: int = 20_000
     served_records: int = 10_000
+    shown_files: int = 10_000
+    page_rounds: int = 3
+    every_page: int = 1
     conda_index_python: str = ""
 
     @property
@@ -80,6 +84,9 @@ SMOKE = Plan(
     rate_uploads=8,
     imported_packages=20,
     served_records=100,
+    shown_files=30,
+    page_rounds=1,
+    every_page=15,
 )
 
 
@@ -228,12 +235,19 @@ def _serving(plan: Plan, here: House, folder: Path) -> Iterator[Section]:
     )
 
 
+def _pages(plan: Plan, here: House, _folder: Path) -> Iterator[Section]:
+    yield measure_pages(
+        here, files=plan.shown_files, rounds=plan.page_rounds, every=plan.every_page
+    )
+
+
 _MEASURED: dict[str, Callable[[Plan, House, Path], Iterator[Section]]] = {
     "index": _index,
     "uploads": _uploads,
     "reading": _reading,
     "import": _import,
     "serving": _serving,
+    "pages": _pages,
 }
 
 

@@ -41,6 +41,12 @@ class Client:
         self._connection.request("GET", path, headers=headers)
         return self._answer({200, 304} if etag else {200})
 
+    def finds_page(self, path: str) -> bool:
+        """Whether there is one for them; other answers are no figures."""
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._answer(set(range(200, 500)))
+        return answer.status == 200 and answer.body.lstrip()[:9].lower() == b"<!doctype"
+
     def head(self, path: str, *, etag: str = "") -> Answer:
         headers = {**self._headers, "If-None-Match": etag} if etag else self._headers
         self._connection.request("HEAD", path, headers=headers)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import django
 from django.db import connection, transaction
+from django.db.models import Q
 
 from benchmarks.channel import SUBDIR, Channel, Entry
 
@@ -44,12 +45,19 @@ def fill(
     account_name: str, channel_name: str, channel: Channel, *, is_private: bool = False
 ) -> None:
     from accounts.identity import Identity
-    from accounts.models import User
+    from accounts.models import Account, User
+    from accounts.roles import Role
     from registry import entries, models, publishing
 
-    user = User.objects.select_related("account").get(username=account_name)
+    account = Account.objects.get(name=account_name)
+    # An organization's files are its owner's uploads.
+    owners = User.objects.filter(
+        Q(account=account)
+        | Q(memberships__organization__account=account, memberships__role=Role.OWNER)
+    )
+    user = owners.get()
     by = Identity(user=user)
-    target = publishing.ensure_channel(by=by, account=user.account, name=channel_name)
+    target = publishing.ensure_channel(by=by, account=account, name=channel_name)
     if is_private:
         target.visibility = models.Channel.Visibility.PRIVATE
         target.save(update_fields=["visibility"])

@@ -108,14 +108,16 @@ def fill(house: House, records: int) -> Size:
     return Size(channel, reindex(house, name_of(records)))
 
 
-def fill_channel(house: House, name: str, records: int, *options: str) -> Channel:
-    command = [sys.executable, "-m", "benchmarks.fill", ACCOUNT, name, str(records), *options]
+def fill_channel(
+    house: House, name: str, records: int, *options: str, account: str = ACCOUNT
+) -> Channel:
+    command = [sys.executable, "-m", "benchmarks.fill", account, name, str(records), *options]
     cost_of(command, house.environ(), timeout_seconds=_FILL_SECONDS)
     return Channel(records, seed=records)
 
 
-def reindex(house: House, channel: str) -> Cost:
-    command = [sys.executable, "manage.py", "reindex", f"{ACCOUNT}/{channel}"]
+def reindex(house: House, channel: str, *, account: str = ACCOUNT) -> Cost:
+    command = [sys.executable, "manage.py", "reindex", f"{account}/{channel}"]
     return cost_of(command, house.environ())
 
 
