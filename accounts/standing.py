@@ -6,6 +6,7 @@ use it: what they are let do follows from what holds when they do it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,6 +56,7 @@ class Standing:
 
     def __init__(self, user: User) -> None:
         self._user = user
+        self._named_on: dict[tuple[int, str], frozenset[str]] = {}
 
     @cached_property
     def _rows(self) -> list[_Row]:
@@ -229,6 +231,14 @@ class Standing:
         """By account, the permissions that they hold on some of its packages, which name them or
         a group of theirs."""
         return self._rights(_NAMED)
+
+    def named(self, account_id: int, package: str, permissions: Iterable[str]) -> frozenset[str]:
+        """What one package gives them by name. Pages ask several times; the first one reads the
+        ``permissions``."""
+        key = (account_id, package)
+        if key not in self._named_on:
+            self._named_on[key] = frozenset(permissions)
+        return self._named_on[key]
 
     def _rights(self, kind: int) -> dict[int, set[str]]:
         found: dict[int, set[str]] = {}

@@ -69,8 +69,10 @@ def _held(identity: Identity, account: Account, package_name: str) -> set[str]:
     named = _naming(identity, account).filter(package__name=package_name)
     by_name = named.values_list("permission", flat=True)
     if standing is not None:
-        over_all = standing.over_all.get(account.pk, set())
-        return over_all | set(by_name) if account.pk in standing.by_name else over_all
+        held = set(standing.over_all.get(account.pk, ()))
+        if account.pk in standing.by_name:
+            held |= standing.named(account.pk, package_name, by_name)
+        return held
     groups = groups_of(identity).filter(organization__account=account, all_packages=True)
     return set(groups.order_by().values_list("permission", flat=True).union(by_name))
 
@@ -120,6 +122,10 @@ def publishable_names(identity: Identity, account: Account, names: set[str]) -> 
     if _writes_all(identity, account):
         return names
     levels = permissions_covering(Permission.WRITE)
+    if identity.standing is not None and len(names) == 1:
+        # Pages of one package, which ask for what is held on it anyway.
+        [name] = names
+        return set() if _held(identity, account, name).isdisjoint(levels) else names
     named = _naming(identity, account).filter(package__name__in=names, permission__in=levels)
     return set(named.values_list("package__name", flat=True))
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum, Window
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -214,20 +214,25 @@ def _page(
             if isinstance(done, Job):
                 return redirect(reverse("registry:job", args=[done.key]))
             return redirect(_next_url(request, deletion, ids))
-    total = deletion.files.aggregate(files=Count("pk"), size=Sum("size_bytes"))
+    # The first of them, each with how many there are in all: one query less.
+    counted = deletion.files.annotate(
+        all_files=Window(Count("pk")), all_bytes=Window(Sum("size_bytes"))
+    )
+    listed = list(counted.order_by("subdir", "filename")[:_LISTED])
+    files, size = (listed[0].all_files, listed[0].all_bytes) if listed else (0, None)
     context = {
         **deletion.frame,
         "base_template": f"registry/{'package' if deletion.package else 'account'}_base.html",
         "deletion": deletion,
         "form": form,
-        "total": total,
+        "total": {"files": files, "size": size},
         "refused": refused,
         "is_package": is_package,
         "channels": _channels(identity, deletion),
         "dependents": _dependents(identity, deletion, is_package=is_package),
         "downloads": _downloads(deletion.files),
-        "listed": list(deletion.files.order_by("subdir", "filename")[:_LISTED]),
-        "more": max(0, total["files"] - _LISTED),
+        "listed": listed,
+        "more": max(0, files - _LISTED),
         "kept_until": timezone.now() + settings.BIN_KEPT if settings.BIN_KEPT else None,
         "act_url": request.get_full_path(),
     }
