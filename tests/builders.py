@@ -223,6 +223,7 @@ def zstd(data: bytes, *, level: int = 1, **parameters: int) -> bytes:
     return zstandard.ZstdCompressor(compression_params=options).compress(data)
 
 
+@functools.lru_cache(maxsize=8)
 def zstd_zeros(count: int, *, head: bytes = b"") -> bytes:
     """``head`` and then ``count`` zeros, never all of them in memory."""
     packer = zstandard.ZstdCompressor(level=1).compressobj()
