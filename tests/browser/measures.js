@@ -115,7 +115,7 @@
   }
 
   function prose() {
-    for (const paragraph of all("main p")) {
+    for (const paragraph of all("main p, main ul:not([class]) > li")) {
       if (!isShown(paragraph) || hiddenFromEyes(paragraph) || paragraph.closest("table, pre")) continue;
       const range = document.createRange();
       range.selectNodeContents(paragraph);

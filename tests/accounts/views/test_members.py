@@ -107,7 +107,7 @@ def test_who_is_removed_is_named_with_what_they_lose_first(
     path = f"{MEMBERS}/maria/remove"
 
     text = words(owner.client.get(path))
-    assert "They leave the groups maintainers." in text
+    assert "They leave the group maintainers." in text
     assert "One token of acme that they made goes on working." in text
     answer = owner.client.post(path, follow=True)
 
