@@ -174,9 +174,7 @@ def _package_section(house: House, served: Served, payload: Payload, rounds: int
     ours = Target("Condarium", served.port, path, served.front_clock)
     bare = Target("bare nginx", served.bare_port, f"/{blob.relative_to(root)}", served.bare_clock)
     machine.forget_peaks(served.web_pids)
-    sample_in_turn(
-        [ours, bare], requests=_PACKAGES_AT_A_TIME, rounds=rounds * _TURNS_OF_A_ROUND // 2
-    )
+    sample_in_turn([ours, bare], requests=_PACKAGES_AT_A_TIME, rounds=rounds * _TURNS_OF_A_ROUND)
     peak = machine.most_memory_bytes(served.web_pids)
     wall = _shares(ours.megabytes_per_second, bare.megabytes_per_second)
     cpu = _shares(ours.per_cpu_second, bare.per_cpu_second)
