@@ -18,6 +18,7 @@ from django.db.models import (
     Case,
     Count,
     Exists,
+    F,
     IntegerField,
     Max,
     OuterRef,
@@ -46,6 +47,7 @@ MOST_FOUND = 200
 _LOOKED_AT = (MOST_FOUND + 1, 1_000, 16_000)
 _LOOKED_AT_TO_NARROW = _LOOKED_AT[:2]
 _BEGINNING = 3  # letters, as far as `packages_by_beginning` knows names
+_LOOKED_THROUGH = 20_000
 _SIMILAR_LOOKED_AT = 300
 # Of "umpi" and "numpy" one trigram of ten is the same; of longer names two, as of "nmupy". To ask
 # for two has PostgreSQL leave out at once all that begin alike and have nothing else in common.
@@ -195,9 +197,26 @@ def _best(rows: QuerySet[Package], words: Sequence[str], most: int) -> list[int]
     ids += in_name.values_list("pk", flat=True)[: most - len(ids)]
     if len(ids) == most or not asked.within:
         return ids
-    others = _with_words(rows, asked).exclude(pk__in=ids).order_by("pk").values_list("pk", "name")
-    found = others[: most - len(ids)]
+    others = _with_words(rows, asked).exclude(pk__in=ids).values_list("pk", "name")
+    found = _oldest(others, most - len(ids))
     return ids + [pk for pk, _name in sorted(found, key=lambda row: (len(row[1]), row[1]))]
+
+
+def _oldest(rows: QuerySet[Package, Any], most: int) -> list[Any]:
+    """The first of them by key.
+
+    PostgreSQL can't know how common a part of a word is: where it takes a rare one for a common
+    one, it looks through all packages in the order of their keys. So it does that for some only,
+    among which a common one is found often enough; and a rare one is asked for without an order
+    that an index has.
+    """
+    in_order = rows.order_by("pk")
+    if connection.vendor == "postgresql":
+        found = list(in_order.filter(pk__lte=_LOOKED_THROUGH)[:most])
+        if len(found) == most:
+            return found
+        in_order = rows.order_by(F("pk") + 0)
+    return list(in_order[:most])
 
 
 @dataclass(frozen=True, slots=True)
