@@ -57,8 +57,17 @@ class Count(int):
 
 
 def quote(value: object) -> str:
-    """Show something an uploader sent: escaped, and short whatever its length."""
-    if isinstance(value, str | bytes):
+    """Show something an uploader sent: escaped, and short whatever its length.
+
+    Bytes are shown as the text they are, else in hexadecimal: no word of any language.
+    """
+    if isinstance(value, bytes):
+        value = value[:_QUOTED_LENGTH]
+        if not (value.isascii() and value.decode("ascii").isprintable()):
+            shown = value.hex(" ")
+            return shown if len(shown) <= _QUOTED_LENGTH else shown[: _QUOTED_LENGTH - 1] + "…"
+        value = value.decode("ascii")
+    if isinstance(value, str):
         if len(value) <= _QUOTED_LENGTH - 2:
             shown = repr(value)
         else:

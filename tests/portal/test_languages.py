@@ -163,7 +163,7 @@ def test_what_is_wrong_with_a_file_is_said_in_the_readers_language(
     Channel.objects.create(account=acme.account, name="main")
     sent = SimpleUploadedFile("bad-1.0-0.conda", b"no archive")
     page = words(german.post("/acme/upload", {"files": [sent]}))
-    assert "Die Datei beginnt mit b'no a'. Sie muss eine .conda-Datei (ZIP) oder" in page
+    assert "Die Datei beginnt mit 'no a'. Sie muss eine .conda-Datei (ZIP) oder" in page
     assert "It must be" not in page
 
     instructions = json.dumps({"packages": {"hello-1.0-0.tar.bz2": {"depends": [1]}}}).encode()
@@ -175,7 +175,7 @@ def test_what_is_wrong_with_a_file_is_said_in_the_readers_language(
     path, asked = "/conda/acme/noarch/bad-1.0-0.conda", {"Accept-Language": "de"}
     answer = put(path, b"no archive", token=owner.token().secret, headers=asked)
     detail = json.loads(answer.content)["detail"]
-    assert detail.startswith("The file begins with b'no a'. It must be a .conda file (ZIP) or")
+    assert detail.startswith("The file begins with 'no a'. It must be a .conda file (ZIP) or")
 
 
 def test_what_scripts_of_pages_fetch_is_german_too(german: Client, acme: Organization) -> None:

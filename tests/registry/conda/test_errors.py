@@ -66,6 +66,11 @@ def test_each_error_is_made_of_a_template_and_what_fills_it_and_has_german_words
         (FormatError("%(n)s bytes", n=Count(1234567)), "1,234,567 bytes"),
         (FormatError("%(what)s", what=quote("50%(n)s")), "'50%(n)s'"),
         (FormatError("%(what)s", what=quote([1])), "a list"),
+        (FormatError("%(what)s", what=quote(b"it's")), '"it\'s"'),
+        (FormatError("%(what)s", what=quote(b"\x7fELF")), "7f 45 4c 46"),
+        (FormatError("%(what)s", what=quote("ü".encode("latin-1"))), "fc"),
+        (FormatError("%(what)s", what=quote(b"a" * 99)), f"'{'a' * 77}'…"),
+        (FormatError("%(what)s", what=quote(b"\x00" * 99)), f"{'00 ' * 26}0…"),
     ],
 )
 def test_an_error_is_its_english_sentence_also_in_another_process(

@@ -123,9 +123,9 @@ def test_why_an_upload_was_refused(
         assert publish(world, owner, b"no archive", "bad-1.0-0.conda") == 422
 
     for path in ("/acme/settings/refused-uploads", "/dashboard"):
-        assert "The file begins with b'no a'." in text_of(owner.client.get(path))
+        assert "The file begins with 'no a'." in text_of(owner.client.get(path))
         in_german = text_of(german.get(path))
-        assert "Die Datei beginnt mit b'no a'." in in_german
+        assert "Die Datei beginnt mit 'no a'." in in_german
         assert "It must be" not in in_german
 
 
