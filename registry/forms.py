@@ -292,12 +292,12 @@ class RuleForm(forms.Form):
 class PutForm(forms.Form):
     """Into which channel a file is put."""
 
-    channel = forms.ChoiceField(label=gettext_lazy("Channel"))
+    channel = forms.ChoiceField(label=gettext_lazy("Into another channel"))
 
     def __init__(self, *args: Any, channels: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["channel"] = forms.ChoiceField(
-            label=gettext_lazy("Channel"),
+            label=gettext_lazy("Into another channel"),
             choices=[(name, name) for name in channels],
             error_messages={
                 "invalid_choice": gettext_lazy("There is no channel %(value)s to put it into.")
@@ -368,6 +368,15 @@ class DestinationForm(forms.Form):
             label=gettext_lazy("Account"), choices=[(name, name) for name in accounts]
         )
         self.order_fields(["account", "channel"])
+
+
+class CopyForm(DestinationForm):
+    """Where all files of a channel are put as well."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"].label = gettext_lazy("To the account")
+        self.fields["channel"].label = gettext_lazy("Into the channel")
 
 
 class ReplaceForm(TypedNameForm):

@@ -11,7 +11,7 @@ from accounts.forms import show_refusal
 from accounts.views.frame import act_of, form_page
 from portal.errors import NotFound, Refusal
 from registry import access, channel_work
-from registry.forms import DestinationForm
+from registry.forms import CopyForm
 from registry.models import Channel
 from registry.models.channel import MAIN
 from registry.views.frame import account_context, viewer
@@ -34,7 +34,7 @@ def channel_copy(request: HttpRequest, account: str, channel: str) -> HttpRespon
     initial = {"account": account}
     if found.name == MAIN:
         initial["channel"] = ""  # in place of main, which it would be copied into itself by
-    form = DestinationForm(request.POST or None, accounts=names, auto_id="copy_%s", initial=initial)
+    form = CopyForm(request.POST or None, accounts=names, auto_id="copy_%s", initial=initial)
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
         try:

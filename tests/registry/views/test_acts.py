@@ -202,6 +202,7 @@ def test_a_file_is_put_into_a_channel_and_taken_out(
     assert maintainer.client.post(f"{HELLO_FILE}/remove/dev").status_code == 404
     wrong = maintainer.client.post(f"{HELLO_FILE}/put", {"channel": "nowhere"})
     assert wrong.status_code == 422
+    assert "There is no channel nowhere to put it into." in words(wrong)
 
 
 def test_a_locked_channel_says_so(world: World, owner: Person, maintainer: Person) -> None:
