@@ -53,7 +53,8 @@ def main(address: str) -> None:
         action = _ACTION.search(consent.text)
         assert action is not None, consent.text
         end = follow(browser, press(browser, consent, html.unescape(action[1])))
-    sys.stdout.write(f"{end.status_code} {end.url}\n")
+    # The client ends the line with the token only after this was written, or before.
+    sys.stdout.write(f"\n{end.status_code} {end.url}\n")
 
 
 if __name__ == "__main__":
