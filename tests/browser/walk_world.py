@@ -38,9 +38,10 @@ diffraction = partial(
     summary="Reduces powder diffraction data",
     depends=(_LIBRARY, "tof-units >=1.0"),
     description="From **events** to a diffraction pattern, in one call:\n\n"
-    "- masks detectors and monitors\n- focuses by detector bank\n- normalizes to vanadium\n\n"
     "    reduce --run 21435 --vanadium 21400 --bins 0.5,3.0,0.001\n\n"
-    "Reads NeXus files of all instruments since 2019.",
+    "It\n\n"
+    "- masks detectors and monitors\n- focuses by detector bank\n- normalizes to vanadium\n\n"
+    "and reads NeXus files of all instruments since 2019.",
 )
 
 
