@@ -485,6 +485,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Words of JavaScript: ApiBrowser is of static/js/api-browser.js.
+    "SWAGGER_UI_SETTINGS": '{plugins: [ApiBrowser], layout: "ApiBrowserLayout"}',
 }
 
 # --- Logs --------------------------------------------------------------------------------------
