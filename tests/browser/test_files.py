@@ -12,7 +12,7 @@ from registry import placement
 from registry.channels import create_channel
 from registry.models import Binned, Channel, ChannelFile, Package, PackageFile
 from tests.browser.going import follow, sign_in
-from tests.browser.looks import look_at
+from tests.browser.looks import PHONE, look_at
 from tests.cast import Person
 from tests.factories import make_organization, make_user
 from tests.registry.api.world import publish
@@ -124,6 +124,31 @@ def test_files_of_three_pages_are_moved_together_and_come_back(
     expect(page.get_by_text("3 files are restored.")).to_be_visible()
     look_at(page, "bin-empty")
     assert not Binned.objects.exists()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_each_act_on_chosen_files_is_seen_on_a_phone(
+    acme: Organization, page: Page, language: str
+) -> None:
+    sign_in(page, "olga")
+    page.context.add_cookies([{"name": "language", "value": language, "url": page.url}])
+    page.set_viewport_size({"width": PHONE, "height": 640})
+    page.goto(_FILES)
+    expect(page.locator("html")).to_have_attribute("lang", language)
+
+    bar = page.locator(".bulk-bar")
+    acts = bar.get_by_role("button")
+    expect(acts).to_have_count(4)
+    for act in acts.all():
+        # In no part that scrolls, so what is within the window is seen.
+        expect(act).to_be_in_viewport(ratio=1)
+        box = act.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+    assert bar.evaluate("(bar) => bar.scrollWidth <= bar.clientWidth")
+    size = bar.bounding_box()
+    assert size is not None
+    assert size["height"] <= 640 / 5
 
 
 def test_files_are_moved_deleted_and_restored_without_script(
