@@ -16,17 +16,21 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from django.utils.translation import gettext
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererProtocol
 from markdown_it.token import Token
 
 MAX_CHARACTERS = 256 * 1024
 _TAGS = {
     "a", "blockquote", "br", "caption", "code", "dd", "dl", "dt", "em", "h2", "h3", "h4", "h5",
     "h6", "hr", "li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr",
-    "ul",
+    "ul", "wbr",
 }  # fmt: skip
 _HEADINGS = {f"h{level}" for level in range(1, 7)}
 _ALIGNMENTS = {"text-align:center": "align-center", "text-align:right": "align-right"}
 _ALIGNED = {"align-center", "align-right"}
+# Where a path or the name of a variable may go on in the next line.
+_WITHIN_CODE = re.compile(r"(?<=[/_])(?=[^/_\s])")
 _DOCS_LINK = re.compile(r"(?:\./|docs/)?([a-z0-9-]+)\.md(#[A-Za-z0-9_-]*)?")
 
 
@@ -171,7 +175,15 @@ def _with_captions(tokens: Sequence[Token], otherwise: str) -> list[Token]:
 
 def _render(tokens: Sequence[Token]) -> str:
     parser = _parser()
+    parser.add_render_rule("code_inline", _code)
     return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _code(
+    renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: object, env: object
+) -> str:
+    """Code that has places to end a line in: a table of paths would be wider than any phone."""
+    return f"<code>{_WITHIN_CODE.sub('<wbr>', escapeHtml(tokens[index].content))}</code>"
 
 
 def _tame(token: Token) -> None:

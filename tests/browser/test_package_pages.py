@@ -119,6 +119,39 @@ def test_the_pages_of_a_package_look_right_empty_normal_and_overfull(
         look_at(page, name)
 
 
+_DEEP = "\n".join(f"{'  ' * depth}* item {depth}" for depth in range(8))
+_LEVELS = "\n\n".join(f"{'#' * level} level {level}" for level in range(1, 7))
+
+
+def test_a_description_of_many_levels_stays_readable_on_a_phone(owner: Person, page: Page) -> None:
+    make_organization("acme", owner=owner.user)
+    publish(owner, "acme", "main", "deep", about={"description": f"{_LEVELS}\n\n{_DEEP}"})
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto("/acme/deep")
+
+    last = page.locator(".prose li").last.bounding_box()
+    assert last is not None
+    assert last["width"] > 180
+    sizes = page.locator(".prose > :is(h3, h4, h5, h6)").evaluate_all(
+        "headings => headings.map(each => parseFloat(getComputedStyle(each).fontSize))"
+    )
+    assert len(sizes) == 6
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_table_of_paths_shows_both_its_columns_on_a_phone(
+    transactional_db: None, page: Page
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    for path in ("/docs/anaconda", "/docs/tokens"):
+        page.goto(path)
+        hidden = page.locator(".prose table").evaluate_all(
+            "tables => tables.map(each => each.scrollWidth - each.clientWidth)"
+        )
+        assert hidden, path
+        assert max(hidden) <= 0, path
+
+
 def test_contents_and_comparing_work_without_a_script(
     acme: Organization, page_without_script: Page
 ) -> None:

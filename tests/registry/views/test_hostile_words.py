@@ -111,6 +111,7 @@ def test_the_check_itself_finds_what_would_run() -> None:
     ("source", "html"),
     [
         ("*a* `b`", "<p><em>a</em> <code>b</code></p>\n"),
+        ("`/a_b//<c>`", "<p><code>/<wbr>a_<wbr>b//<wbr>&lt;c&gt;</code></p>\n"),
         ("# Title", "<h3>Title</h3>\n"),
         (
             "[a](https://b.org)",
