@@ -48,7 +48,10 @@ def test_a_person_who_is_added_may_publish_until_they_are_removed(
         f"{_COLLABORATORS}/{held.pk}/change", {"permission": "read"}, follow=True
     )
     assert "sven may now read hello." in words(changed)
-    assert stranger.client.get("/acme/upload").status_code == 403
+    refused = stranger.client.get("/acme/upload")
+    assert refused.status_code == 403
+    assert 'href="/dashboard"' in refused.content.decode()
+    assert "/account/login/" not in refused.content.decode()
 
     asked = owner.client.get(f"{_COLLABORATORS}/{held.pk}/remove")
     assert "sven will no longer be able to see hello in private." in words(asked)
