@@ -102,13 +102,13 @@ def _downloads_sentence(grouped: Grouped) -> str:
     """As in "12,431 downloads in 90 days, 62 % linux-64"."""
     name, counts = next(iter(grouped.groups.items()))
     words = ngettext(
-        "%(number)s download in %(span)s, %(part)d %% %(name)s",
-        "%(number)s downloads in %(span)s, %(part)d %% %(name)s",
+        "%(number)s download in %(days)d days, %(part)d %% %(name)s",
+        "%(number)s downloads in %(days)d days, %(part)d %% %(name)s",
         grouped.total,
     )
     return words % {
         "number": thousands(grouped.total),
-        "span": _span(grouped.days),
+        "days": grouped.days,
         "part": percent_of(sum(counts), grouped.total),
         "name": name,
     }

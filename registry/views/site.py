@@ -119,7 +119,7 @@ def _newest_uploads() -> list[datetime]:
 def _uploads(newest: list[datetime], hours: int) -> str:
     since = timezone.now() - timedelta(hours=hours)
     count = sum(at >= since for at in newest)
-    return f"{count}+" if count == _MOST_COUNTED else str(count)
+    return f"{thousands(count)}+" if count == _MOST_COUNTED else thousands(count)
 
 
 def _uploads_chart(newest: list[datetime]) -> Chart | None:

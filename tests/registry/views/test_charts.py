@@ -95,6 +95,8 @@ def test_the_drawing_the_table_and_the_file_say_the_same(
     words = text_of(page)
     assert "38 downloads in 30 days, 79 % linux-64" in words
     assert "Day linux-64 noarch" in words
+    german = anonymous.get(f"{DOWNLOADS}?by=platform&days=30", headers={"Accept-Language": "de"})
+    assert "38 Downloads in 30 Tagen, 79 % linux-64" in text_of(german)
     assert _foot(page) == ["30", "8"]
     assert active_parts(page) == []
     assert page.content.decode().count("<polygon") == 2
