@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Window
 from django.utils import timezone
 
 from accounts import rights
@@ -146,7 +146,9 @@ def source_obstacles(channel: Channel) -> list[str]:
 
 
 def _transfers() -> QuerySet[ChannelTransfer]:
-    return ChannelTransfer.objects.select_related("source", "target", "channel__account")
+    return ChannelTransfer.objects.select_related(
+        "source", "target__organization", "channel__account", "offered_by__account"
+    )
 
 
 def find_transfer(by: Identity, key: str) -> tuple[ChannelTransfer, bool]:
@@ -183,8 +185,21 @@ class _Going:
     def __init__(self, channel: Channel, source: Account, target: Account) -> None:
         here = ChannelFile.objects.filter(channel=channel)
         elsewhere = ChannelFile.objects.filter(file=OuterRef("pk")).exclude(channel=channel)
+        channels = Channel.objects.filter(
+            Q(account=target, name=channel.name)
+            | Q(account__in=[source, target], is_immutable=True)
+        ).exclude(pk=channel.pk)
+        promising: dict[int, list[int]] = {source.pk: [], target.pk: []}
+        self.is_name_taken = False
+        for pk, account_id, name, is_immutable in channels.values_list(
+            "pk", "account_id", "name", "is_immutable"
+        ):
+            if is_immutable:
+                promising[account_id].append(pk)
+            self.is_name_taken |= account_id == target.pk and name == channel.name
+        self.promised_there = _promised(promising[target.pk])
         # A name that another channel promised stays with who promised it.
-        stays = Q(Exists(elsewhere)) | _promised(source, besides=channel)
+        self.stays = stays = Q(Exists(elsewhere)) | _promised(promising[source.pk])
         self.files = PackageFile.objects.filter(account=source, entries__channel=channel)
         self.staying = self.files.filter(stays)
         self.leaving = self.files.exclude(stays)
@@ -198,12 +213,8 @@ class _Going:
         )
 
 
-def _promised(account: Account, *, besides: Channel | None = None) -> Q:
-    """Of files: whether an immutable channel of the account lists their name, or ever did."""
-    immutable = Channel.objects.filter(account=account, is_immutable=True)
-    if besides is not None:
-        immutable = immutable.exclude(pk=besides.pk)
-    channels = list(immutable.values_list("pk", flat=True))
+def _promised(channels: Sequence[int]) -> Q:
+    """Of files: whether one of these immutable channels lists their name, or ever did."""
     if not channels:
         return Q(pk__in=[])
     name = {"subdir": OuterRef("subdir"), "filename": OuterRef("filename")}
@@ -237,32 +248,41 @@ def plan_of(by: Identity, transfer: ChannelTransfer) -> Plan:
     """What accepting would do, for whoever may accept it."""
     source, target, channel = transfer.source, transfer.target, transfer.channel
     going = _Going(channel, source, target)
-    total = quotas.total_of(going.files)
-    of_whole = going.files.filter(package__in=going.whole.values("pk")).count()
-    copied = going.staying.count()
+    counted = going.files.order_by().aggregate(
+        files=Count("pk"),
+        size_bytes=Sum("size_bytes"),
+        of_whole=Count("pk", filter=Q(package__in=going.whole.values("pk"))),
+        copied=Count("pk", filter=going.stays),
+        replaced=Count("pk", filter=Q(leaving_until__isnull=False)),
+    )
+    files, size_bytes = counted["files"], counted["size_bytes"] or 0
+    named = going.whole.order_by("name").annotate(number=Window(Count("pk")))
+    first = list(named.values_list("name", "number")[:_NAMED])
     said = source_obstacles(channel)
-    said += _target_obstacles(by, transfer, going)
-    if total.used_files:
+    said += _target_obstacles(by, transfer, going, is_replacing=counted["replaced"] > 0)
+    if files:
         try:
-            quotas.require_room(target, size_bytes=total.used_bytes, files=total.used_files)
+            quotas.require_room(target, size_bytes=size_bytes, files=files)
         except Refusal as refusal:
             said.append(refusal.detail)
     return Plan(
-        files=total.used_files,
-        size_bytes=total.used_bytes,
-        whole=going.whole.count(),
-        named=tuple(going.whole.order_by("name").values_list("name", flat=True)[:_NAMED]),
-        going=total.used_files - of_whole - copied,
-        copied=copied,
+        files=files,
+        size_bytes=size_bytes,
+        whole=first[0][1] if first else 0,
+        named=tuple(name for name, _number in first),
+        going=files - counted["of_whole"] - counted["copied"],
+        copied=counted["copied"],
         obstacles=tuple(said),
     )
 
 
-def _target_obstacles(by: Identity, transfer: ChannelTransfer, going: _Going) -> list[str]:
+def _target_obstacles(
+    by: Identity, transfer: ChannelTransfer, going: _Going, *, is_replacing: bool
+) -> list[str]:
     target, channel = transfer.target, transfer.channel
     names = {"channel": channel.name, "account": target.name}
     said: list[str] = []
-    if Channel.objects.filter(account=target, name=channel.name).exists():
+    if going.is_name_taken:
         said.append(
             gettext("%(account)s has a channel %(channel)s. One of the two has to go first.")
             % names
@@ -274,7 +294,7 @@ def _target_obstacles(by: Identity, transfer: ChannelTransfer, going: _Going) ->
             )
             % names
         )
-    if going.files.filter(leaving_until__isnull=False).exists():
+    if is_replacing:
         said.append(
             gettext("A file of %(channel)s is just being replaced. Try again in ten minutes.")
             % names
@@ -293,21 +313,27 @@ def _target_obstacles(by: Identity, transfer: ChannelTransfer, going: _Going) ->
 
 
 def _package_obstacles(target: Account, going: _Going) -> list[str]:
-    locked = going.packages.filter(locked_at__isnull=False).select_related("account")
-    said = [package_locked(package).detail for package in locked.order_by("pk")[:_MOST_SAID]]
-    for some in batched(_all_keys(going.namesakes), AT_ONCE):
-        theirs = Package.objects.filter(pk__in=some).order_by("name")
-        private = dict(theirs.values_list("name", "is_private"))
-        said += [closed.detail for closed in closed_among(target, private).values()]
-        ours = going.packages.filter(name__in=private).order_by("name")
-        said += [
-            gettext("%(package)s is private in one of the two accounts and public in the other.")
-            % {"package": name}
-            for name, is_private in ours.values_list("name", "is_private")
-            if is_private != private[name]
-        ]
-        if len(said) >= _MOST_SAID:
-            break
+    theirs = Package.objects.filter(account=target, name=OuterRef("name"))
+    rows = going.packages.select_related("account").annotate(
+        has_closed=Exists(theirs.filter(Q(archived_at__isnull=False) | Q(locked_at__isnull=False))),
+        differs=Exists(theirs.exclude(is_private=OuterRef("is_private"))),
+    )
+    # Each of them says something at least, so more are not needed.
+    wrong = list(
+        rows.filter(Q(locked_at__isnull=False) | Q(has_closed=True) | Q(differs=True)).order_by(
+            "name"
+        )[:_MOST_SAID]
+    )
+    said = [package_locked(package).detail for package in wrong if package.locked_at is not None]
+    closed = [package.name for package in wrong if package.has_closed]
+    if closed:
+        said += [refusal.detail for refusal in closed_among(target, closed).values()]
+    said += [
+        gettext("%(package)s is private in one of the two accounts and public in the other.")
+        % {"package": package.name}
+        for package in wrong
+        if package.differs
+    ]
     return said[:_MOST_SAID]
 
 
@@ -316,18 +342,23 @@ def _file_obstacles(target: Account, going: _Going) -> list[str]:
     remembers."""
     differing = _same_name(target).exclude(sha256=OuterRef("sha256"))
     there, gone = differing.filter(deleted_at=None), differing.exclude(deleted_at=None)
-    other = going.files.filter(Q(Exists(there)) | Q(Exists(gone)) & _promised(target))
-    count = other.count()
-    if not count:
+    other = going.files.filter(Q(Exists(there)) | Q(Exists(gone)) & going.promised_there)
+    ordered = other.order_by("subdir", "filename").annotate(number=Window(Count("pk")))
+    first = list(ordered.values_list("filename", "number")[:_TOLD])
+    if not first:
         return []
-    first = other.order_by("subdir", "filename").values_list("filename", flat=True)[:_TOLD]
+    count = first[0][1]
     return [
         ngettext(
             "%(account)s has or had another file of the name %(names)s.",
             "%(account)s has or had other files of %(n)s of the names, such as %(names)s.",
             count,
         )
-        % {"account": target.name, "names": ", ".join(first), "n": Number(count)}
+        % {
+            "account": target.name,
+            "names": ", ".join(name for name, _number in first),
+            "n": Number(count),
+        }
     ]
 
 

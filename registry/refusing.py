@@ -245,6 +245,8 @@ def immutable_channels(
 ) -> dict[Key, Channel]:
     """Of the files of these names, those that stand in an immutable channel or ever did, each with
     one such channel."""
+    if not keys:
+        return {}
     immutable = Channel.objects.filter(account=account, is_immutable=True)
     if besides is not None:
         immutable = immutable.exclude(pk=besides.pk)

@@ -181,7 +181,9 @@ def _source_obstacles(
 
 
 def _transfers() -> QuerySet[Transfer]:
-    return Transfer.objects.select_related("source", "target", "package__account")
+    return Transfer.objects.select_related(
+        "source", "target__organization", "package__account", "offered_by__account"
+    )
 
 
 def find_transfer(by: Identity, key: str) -> tuple[Transfer, bool]:
@@ -277,14 +279,14 @@ def _places(by: Identity, package: Package, target: Account) -> list[Place]:
     entries = ChannelFile.objects.filter(file__package=package).order_by("pk")
     for channel_id, file_id in entries.values_list("channel_id", "file_id"):
         inside[channel_id].append(file_id)
-    there = {
-        channel.name: channel
-        for channel in Channel.objects.select_related("account").filter(account=target)
-    }
+    channels = Channel.objects.select_related("account").order_by("name")
+    known = list(channels.filter(Q(account=target) | Q(pk__in=inside)))
+    there = {channel.name: channel for channel in known if channel.account_id == target.pk}
     may_create = access.may_create_channels(by, target)
     return [
         Place(channel, tuple(inside[channel.pk]), *_goal(channel, there, may_create=may_create))
-        for channel in _channels_of(package)
+        for channel in known
+        if channel.pk in inside
     ]
 
 
@@ -306,7 +308,8 @@ def _target_obstacles(
 ) -> list[str]:
     names = {"package": package.name, "account": target.name}
     said: list[str] = []
-    if Package.objects.filter(account=target, name=package.name, deleted_at=None).exists():
+    left = Package.objects.filter(account=target, name=package.name).first()
+    if left is not None and left.deleted_at is None:
         said.append(
             gettext("%(account)s has a package %(package)s. One of the two has to go first.")
             % names
@@ -327,7 +330,8 @@ def _target_obstacles(
                 % {"channel": goal.name, "account": target.name}
             )
     present = {row.key: row for row in rows if not row.is_deleted}
-    known = _known(target, package)
+    # What is left there of a deleted package of the name.
+    known = {row.key: row for row in _rows(left)} if left is not None else {}
     other = [key for key, row in known.items() if key in present and _differs(row, present[key])]
     for (_subdir, filename), channel in sorted(immutable_channels(target, other).items()):
         said.append(
@@ -343,12 +347,6 @@ def _by_goal(places: Iterable[Place]) -> dict[Channel, set[int]]:
         if place.goal_channel is not None:
             files[place.goal_channel] |= set(place.files)
     return files
-
-
-def _known(target: Account, package: Package) -> dict[Key, _Row]:
-    """What is left there of a deleted package of the name."""
-    left = Package.objects.filter(account=target, name=package.name).first()
-    return {row.key: row for row in _rows(left)} if left is not None else {}
 
 
 def _differs(one: _Row, other: _Row) -> bool:

@@ -89,13 +89,14 @@ def _transfer(
     refusal: Conflict | None = None,
 ) -> HttpResponse:
     waits = found.is_open
+    plan = acts.plan_of(identity, found) if waits and is_recipient else None
     context = {
         "transfer": found,
         "channel": found.channel,
         "is_recipient": is_recipient,
         "waits": waits,
-        "plan": acts.plan_of(identity, found) if waits and is_recipient else None,
-        "totals": _totals(found.channel) if waits else None,
+        "plan": plan,
+        "totals": (plan or _totals(found.channel)) if waits else None,
         "refusal": refusal.detail if refusal else "",
     }
     status = 409 if refusal else 200

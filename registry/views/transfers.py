@@ -104,14 +104,15 @@ def _transfer(
     package = found.package
     waits = found.is_open
     is_taken = is_recipient and package.account_id == found.target_id
+    plan = transfers.plan_of(identity, found) if waits and is_recipient else None
     context = {
         "transfer": found,
         "package_name": package.name,
         "is_recipient": is_recipient,
         "waits": waits,
-        "plan": transfers.plan_of(identity, found) if waits and is_recipient else None,
+        "plan": plan,
         "collaborators": transfers.kept_collaborators(found) if waits else [],
-        "totals": _totals(package) if waits else None,
+        "totals": (plan or _totals(package)) if waits else None,
         "refusal": refusal.detail if refusal else "",
         # Where it stands otherwise by now is for its new account to tell.
         "home_url": home_of(package) if waits or is_taken else "",
