@@ -8,7 +8,8 @@ would have the question who may see what answered for every third package.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.models import (
     Case,
-    Count,
     Exists,
     F,
     IntegerField,
@@ -109,12 +109,18 @@ def find(by: Identity, wanted: Wanted) -> Found:
 def counted(found: Found) -> Found:
     """With how many there are of each account and license, most first."""
 
-    def count(column: str) -> dict[str, int]:
-        rows = Package.objects.filter(pk__in=found.ids).order_by().values_list(column)
-        pairs = rows.annotate(count=Count("pk")).order_by("-count", column)
-        return {str(name): number for name, number in pairs if name}
+    rows = list(Package.objects.filter(pk__in=found.ids).values_list("account__name", "license"))
 
-    return Found(found.ids, found.is_cut, count("account__name"), count("license"))
+    def count(names: Iterable[str]) -> dict[str, int]:
+        numbers = Counter(name for name in names if name)
+        return dict(sorted(numbers.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    return Found(
+        found.ids,
+        found.is_cut,
+        count(account for account, _license in rows),
+        count(terms for _account, terms in rows),
+    )
 
 
 def packages_of(ids: Sequence[int]) -> list[Package]:
