@@ -8,14 +8,18 @@ has of what is there. Their sessions are made here: to sign in is no part of wha
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import django
+from django.apps import apps
 
 if TYPE_CHECKING:  # importable only once the settings are read
     from accounts.models import Organization, User
@@ -24,6 +28,7 @@ if TYPE_CHECKING:  # importable only once the settings are read
 ROLES = ("visitor", "member", "collaborator", "admin", "owner", "site admin")
 _APPS = ("accounts", "registry")
 _PROGRAMS = ("/api/", "/conda/", "/quetz/", "/t/")  # they read no pages
+_INVITATION = "key-of-an-invitation"
 # Of pages that show something else with a query.
 _QUERIES = {
     "registry:search": ("?q={package}", "?q={package}&sort=downloads"),
@@ -46,21 +51,22 @@ def main() -> None:
     organization = Organization.objects.select_related("account").get(
         account__name=given.organization
     )
-    file = _file(organization)
+    file = a_file_of_the_largest_package(organization)
     people = _people(organization, file)
+    recipients = [user for role in ("member", "collaborator") if (user := people[role])]
+    waiting = under_way(organization, file, given.channel, recipients)
     told = {
         "package": file.name,
         "files": file.package.files.count(),
         "headers": {
             role: {"Cookie": _cookie(user)} if user else {} for role, user in people.items()
         },
-        "paths": paths_of(_values(organization, file, given.channel)),
+        "paths": paths_of(_values(organization, file, given.channel), waiting),
     }
     json.dump(told, sys.stdout)
 
 
-def _file(organization: Organization) -> PackageFile:
-    """One of the package that has most."""
+def a_file_of_the_largest_package(organization: Organization) -> PackageFile:
     from django.db.models import Count
 
     from registry.models import Package
@@ -135,9 +141,80 @@ def _values(organization: Organization, file: PackageFile, channel: str) -> dict
     }
 
 
-def paths_of(values: Mapping[str, Any]) -> list[str]:
+def under_way(
+    organization: Organization, file: PackageFile, channel: str, recipients: Sequence[User]
+) -> dict[str, dict[str, Any]]:
+    """What waits for somebody or has been worked on: values by the first letters of routes' names.
+
+    An owner offers the package of ``file``, and ``channel``, to an organization that the
+    recipients own, and has invited the last of these to the organization and to the package.
+    """
+    from django.utils import timezone
+
+    from accounts.models import Account, Invitation, Membership, Organization, User
+    from accounts.roles import Role
+    from registry.models import Channel, ChannelTransfer, Job, PackageInvitation, Transfer
+
+    owner = User.objects.filter(
+        memberships__organization=organization, memberships__role=Role.OWNER
+    ).first()
+    assert owner is not None
+    target = Account.objects.create(name="takers", kind=Account.Kind.ORGANIZATION)
+    takers = Organization.objects.create(account=target)
+    for user in recipients:
+        Membership.objects.create(organization=takers, user=user, role=Role.OWNER)
+    offer = {
+        "source": organization.account,
+        "target": target,
+        "offered_by": owner,
+        "offered_by_name": owner.get_username(),
+    }
+    given = Channel.objects.get(account=organization.account, name=channel)
+    invited = recipients[-1]
+    Invitation.objects.create(
+        organization=organization,
+        email=invited.email,
+        user=invited,
+        role=Role.MEMBER,
+        key_digest=hashlib.sha256(_INVITATION.encode()).hexdigest(),
+        invited_by=owner,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    EmailAddress = apps.get_model("account", "EmailAddress")
+    EmailAddress.objects.get_or_create(user=invited, email=invited.email, verified=True)
+    job = Job.objects.create(
+        kind="channel.copy_all",
+        title="Copy all files",
+        account=organization.account,
+        user=owner,
+        by_name=owner.get_username(),
+        state=Job.State.DONE,
+        total=1,
+        done=1,
+        started_at=timezone.now(),
+        ended_at=timezone.now(),
+    )
+    return {
+        "accounts:invitation": {"key": _INVITATION},
+        "registry:channel-transfer": {
+            "key": ChannelTransfer.objects.create(channel=given, **offer).key
+        },
+        "registry:job": {"key": job.key},
+        "registry:package-invitation": {
+            "key": PackageInvitation.objects.create(
+                package=file.package, email=invited.email, invited_by=owner
+            ).key
+        },
+        "registry:site-job": {"key": job.key},
+        "registry:transfer": {"key": Transfer.objects.create(package=file.package, **offer).key},
+    }
+
+
+def paths_of(
+    values: Mapping[str, Any], more: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> list[str]:
     """All that the routes for people make of the values, by their names there; which of them are
-    pages, the answers say."""
+    pages, the answers say. ``more`` has values for routes whose names begin so."""
     from django.urls import NoReverseMatch, get_resolver, reverse
 
     namespaces = get_resolver().namespace_dict
@@ -147,13 +224,17 @@ def paths_of(values: Mapping[str, Any]) -> list[str]:
         for route in resolver.reverse_dict:
             if not isinstance(route, str):
                 continue
+            known = dict(values)
+            for beginning, besides in more.items():
+                if f"{app}:{route}".startswith(beginning):
+                    known.update(besides)
             for forms, *_rest in resolver.reverse_dict.getlist(route):
                 for _form, names in forms:
-                    if not set(names) <= set(values):
+                    if not set(names) <= set(known):
                         continue
                     try:
                         path = reverse(
-                            f"{app}:{route}", kwargs={name: values[name] for name in names}
+                            f"{app}:{route}", kwargs={name: known[name] for name in names}
                         )
                     except NoReverseMatch:  # the form of names that need the other one
                         continue
