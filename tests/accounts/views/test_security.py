@@ -46,6 +46,7 @@ def first_step(client: Client, password: str = PASSWORD) -> str:
 def test_signing_in_then_takes_a_code_too(owner: Person, secret: str, nobody: Client) -> None:
     assert first_step(nobody) == "/account/2fa/authenticate/"
     assert nobody.get(PAGE).status_code == 302
+    assert "Use a passkey" not in words(nobody.get("/account/2fa/authenticate/"))
 
     wrong = nobody.post("/account/2fa/authenticate/", {"code": "000000"})
     assert "That code is not right." in words(wrong)
