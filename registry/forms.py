@@ -373,6 +373,8 @@ class DestinationForm(forms.Form):
 class CopyForm(DestinationForm):
     """Where all files of a channel are put as well."""
 
+    what_failed = gettext_lazy("nothing was done.")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["account"].label = gettext_lazy("To the account")

@@ -66,7 +66,7 @@ def test_all_files_of_a_channel_are_copied_by_a_job(world: World, browsers: Brow
     assert browsers["stranger"].get("/acme/settings/channels/copy/secret").status_code == 404
     wrong = owner.post(url, {"account": "acme", "channel": "nowhere"})
     assert wrong.status_code == 422
-    assert "Into the channel: acme has no channel nowhere" in text_of(wrong)
+    assert "Error: nothing was done. Into the channel: acme has no channel" in text_of(wrong)
     same = owner.post(url, {"account": "acme", "channel": "main"})
     assert (same.status_code, "both of them" in text_of(same)) == (422, True)
     forged = browsers["stranger"].post(url, {"account": "acme", "channel": "dev"})
