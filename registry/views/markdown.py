@@ -182,7 +182,7 @@ def _render(tokens: Sequence[Token]) -> str:
 def _code(
     renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: object, env: object
 ) -> str:
-    """Code that has places to end a line in: a table of paths would be wider than any phone."""
+    """Code with places to end a line in: without, a table of paths is wider than any phone."""
     return f"<code>{_WITHIN_CODE.sub('<wbr>', escapeHtml(tokens[index].content))}</code>"
 
 
