@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -26,11 +27,13 @@ from django.db.models import (
     When,
 )
 from django.db.models.expressions import Combinable
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from accounts.factors import any_of
 from accounts.models import Account, GroupMember, Invitation, Membership, Token, User
 from accounts.roles import Role
+from portal.prepared import Prepared
 
 _MANAGING = (Role.OWNER, Role.ADMIN)
 _MEMBER, _GROUP, _NAMED, _INVITED, _ENDING, _OFFERED = range(6)
@@ -60,107 +63,9 @@ class Standing:
 
     @cached_property
     def _rows(self) -> list[_Row]:
-        parts: list[QuerySet[Any, Any]] = [
-            self._memberships(),
-            self._groups(),
-            *self._named(),
-            self._count(_INVITED, Invitation.objects.open().for_user(self._user)),
-            self._count(_ENDING, self._ending_tokens()),
-            *self._offers(),
-        ]
-        return [_Row(*row) for row in parts[0].union(*parts[1:], all=True)]
-
-    def _memberships(self) -> QuerySet[Membership, Any]:
-        account = "organization__account"
-        return (
-            Membership.objects.filter(user=self._user)
-            .order_by()
-            .values_list(
-                Value(_MEMBER),
-                Value(0),
-                account,
-                f"{account}__name",
-                F("role"),
-                self._in_force("organization"),
-                self._suspended(account),
-            )
-        )
-
-    def _groups(self) -> QuerySet[GroupMember, Any]:
-        account = "group__organization__account"
-        return (
-            GroupMember.objects.filter(user=self._user)
-            .order_by()
-            .values_list(
-                Value(_GROUP),
-                F("group"),
-                account,
-                f"{account}__name",
-                # What it gives over all packages; over chosen ones it is named there.
-                Case(When(group__all_packages=True, then=F("group__permission")), default=_EMPTY),
-                self._in_force("group__organization"),
-                self._suspended(account),
-            )
-        )
-
-    def _named(self) -> list[QuerySet[Any, Any]]:
-        """In which accounts packages name them, or a group of theirs: the registry knows."""
-        collaborations: QuerySet[Any] = import_string(settings.COLLABORATIONS).objects.order_by()
-        by_group = self._in_force("group__organization")
-        return [
-            rows.values_list(
-                Value(_NAMED), Value(0), "package__account", _EMPTY, F("permission"), in_force, _NO
-            ).distinct()
-            for rows, in_force in (
-                (collaborations.filter(user=self._user), _YES),
-                (collaborations.filter(group__members__user=self._user), by_group),
-            )
-        ]
-
-    def _ending_tokens(self) -> QuerySet[Token]:
-        return Token.objects.ending_soon().filter(account__in=self._administered())
-
-    def _offers(self) -> list[QuerySet[Any, Any]]:
-        """What is offered to them and to their accounts: the registry knows."""
-        waiting: dict[str, QuerySet[Any]] = import_string(settings.WAITING)(
-            self._user, self._administered()
-        )
-        return [self._count(_OFFERED, rows) for rows in waiting.values()]
-
-    def _administered(self) -> QuerySet[Account, Any]:
-        """The keys in `administered`, for what is asked with them."""
-        administering = Membership.objects.filter(
-            self._in_force_rule("organization"), user=self._user, role__in=_MANAGING
-        )
-        return Account.objects.filter(
-            Q(pk=self._user.account_id) | Q(pk__in=administering.values("organization__account")),
-            suspended_at=None,
-        ).values("pk")
-
-    @staticmethod
-    def _count(kind: int, rows: QuerySet[Any]) -> QuerySet[Any, Any]:
-        counted: QuerySet[Any, Any] = (
-            rows.order_by()
-            .values(kind=Value(kind))
-            .annotate(number=Count("pk"))
-            .values_list("kind", "number", Value(0), _EMPTY, _EMPTY, _YES, _NO)
-        )
-        return counted
-
-    def _in_force(self, organization: str) -> Combinable:
-        return ExpressionWrapper(self._in_force_rule(organization), output_field=BooleanField())
-
-    def _in_force_rule(self, organization: str) -> Q:
-        """The rule of `accounts.rights.memberships_in_force`."""
-        return Q(**{f"{organization}__requires_second_factor": False}) | Q(
-            Exists(any_of(self._user))
-        )
-
-    @staticmethod
-    def _suspended(account: str) -> Combinable:
-        return ExpressionWrapper(
-            Q(**{f"{account}__suspended_at__isnull": False}), output_field=BooleanField()
-        )
+        now = timezone.now()
+        rows = _ASKED.rows(self._user.pk, self._user.account_id, now, now + settings.TOKEN_WARNING)
+        return [_Row(*row) for row in rows]
 
     @property
     def invitations(self) -> int:
@@ -246,3 +151,120 @@ class Standing:
             if row.kind == kind and row.is_in_force and row.right:
                 found.setdefault(row.account_id, set()).add(row.right)
         return found
+
+
+# --- The question --------------------------------------------------------------------------------
+
+
+def _question(user_id: int, account_id: int, now: datetime, soon: datetime) -> QuerySet[Any, Any]:
+    """The columns of `_Row`, all that a page may want to know, in one query."""
+    user = User(pk=user_id, account_id=account_id)
+    ending = Token.objects.ending(now, soon).filter(account__in=_administered(user))
+    parts: list[QuerySet[Any, Any]] = [
+        _memberships(user),
+        _groups(user),
+        *_named(user),
+        _count(_INVITED, Invitation.objects.open(now).for_user(user)),
+        _count(_ENDING, ending),
+        *_offers(user, now),
+    ]
+    return parts[0].union(*parts[1:], all=True)
+
+
+# Each page of who is signed in asks it, and Django takes far longer to put it into words than the
+# database to answer.
+_ASKED = Prepared(_question, int, int, datetime, datetime)
+
+
+def _memberships(user: User) -> QuerySet[Membership, Any]:
+    account = "organization__account"
+    return (
+        Membership.objects.filter(user=user)
+        .order_by()
+        .values_list(
+            Value(_MEMBER),
+            Value(0),
+            account,
+            f"{account}__name",
+            F("role"),
+            _in_force(user, "organization"),
+            _suspended(account),
+        )
+    )
+
+
+def _groups(user: User) -> QuerySet[GroupMember, Any]:
+    account = "group__organization__account"
+    return (
+        GroupMember.objects.filter(user=user)
+        .order_by()
+        .values_list(
+            Value(_GROUP),
+            F("group"),
+            account,
+            f"{account}__name",
+            # What it gives over all packages; over chosen ones it is named there.
+            Case(When(group__all_packages=True, then=F("group__permission")), default=_EMPTY),
+            _in_force(user, "group__organization"),
+            _suspended(account),
+        )
+    )
+
+
+def _named(user: User) -> list[QuerySet[Any, Any]]:
+    """In which accounts packages name them, or a group of theirs: the registry knows."""
+    collaborations: QuerySet[Any] = import_string(settings.COLLABORATIONS).objects.order_by()
+    by_group = _in_force(user, "group__organization")
+    return [
+        rows.values_list(
+            Value(_NAMED), Value(0), "package__account", _EMPTY, F("permission"), in_force, _NO
+        ).distinct()
+        for rows, in_force in (
+            (collaborations.filter(user=user), _YES),
+            (collaborations.filter(group__members__user=user), by_group),
+        )
+    ]
+
+
+def _offers(user: User, now: datetime) -> list[QuerySet[Any, Any]]:
+    """What is offered to them and to their accounts: the registry knows."""
+    waiting: dict[str, QuerySet[Any]] = import_string(settings.WAITING)(
+        user, _administered(user), now
+    )
+    return [_count(_OFFERED, rows) for rows in waiting.values()]
+
+
+def _administered(user: User) -> QuerySet[Account, Any]:
+    """The keys in `administered`, for what is asked with them."""
+    administering = Membership.objects.filter(
+        _in_force_rule(user, "organization"), user=user, role__in=_MANAGING
+    )
+    return Account.objects.filter(
+        Q(pk=user.account_id) | Q(pk__in=administering.values("organization__account")),
+        suspended_at=None,
+    ).values("pk")
+
+
+def _count(kind: int, rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    counted: QuerySet[Any, Any] = (
+        rows.order_by()
+        .values(kind=Value(kind))
+        .annotate(number=Count("pk"))
+        .values_list("kind", "number", Value(0), _EMPTY, _EMPTY, _YES, _NO)
+    )
+    return counted
+
+
+def _in_force(user: User, organization: str) -> Combinable:
+    return ExpressionWrapper(_in_force_rule(user, organization), output_field=BooleanField())
+
+
+def _in_force_rule(user: User, organization: str) -> Q:
+    """The rule of `accounts.rights.memberships_in_force`."""
+    return Q(**{f"{organization}__requires_second_factor": False}) | Q(Exists(any_of(user)))
+
+
+def _suspended(account: str) -> Combinable:
+    return ExpressionWrapper(
+        Q(**{f"{account}__suspended_at__isnull": False}), output_field=BooleanField()
+    )

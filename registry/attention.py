@@ -34,19 +34,21 @@ class _Row(NamedTuple):
     why: str
 
 
-def waiting(user: User, accounts: QuerySet[Account, Any]) -> dict[str, QuerySet[Any]]:
+def waiting(
+    user: User, accounts: QuerySet[Account, Any], now: datetime
+) -> dict[str, QuerySet[Any]]:
     """What waits for their answer, by its kind: what is offered to the accounts that they
     administer, and invitations to their addresses. Each page counts it (`accounts.standing`), and
     the dashboard lists it."""
     return {
-        "transfer": Transfer.objects.waiting().filter(target__in=accounts),
+        "transfer": Transfer.objects.waiting(now).filter(target__in=accounts),
         "channel": ChannelTransfer.objects.filter(
             target__in=accounts,
             state=ChannelTransfer.State.WAITING,
-            expires_at__gt=timezone.now(),
+            expires_at__gt=now,
             channel__account=F("source"),
         ),
-        "invitation": PackageInvitation.objects.open().for_user(user),
+        "invitation": PackageInvitation.objects.open(now).for_user(user),
     }
 
 
@@ -63,14 +65,14 @@ def needs(identity: Identity) -> list[Need]:
     if identity.user is None:
         return []
     theirs = manageable_accounts(identity).values("pk")
+    now = timezone.now()
     refused = RefusedUpload.objects.filter(
-        Q(account__in=theirs) | Q(target__in=theirs),
-        refused_at__gt=timezone.now() - _REFUSED_WITHIN,
+        Q(account__in=theirs) | Q(target__in=theirs), refused_at__gt=now - _REFUSED_WITHIN
     )
     columns = ("account__name", "place", "target__name", "refused_at")
     parts = [
         _columns(rows, kind, F("key"), *_COLUMNS[kind], "expires_at")
-        for kind, rows in waiting(identity.user, theirs).items()
+        for kind, rows in waiting(identity.user, theirs, now).items()
     ]
     # Offers end in days to come, so they stand first.
     rows = _columns(refused, "refused", Value(""), *columns, F("sentence"))

@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Func, Q, QuerySet, Value
 from django.db.models.sql.compiler import SQLCompiler
 
+from portal.prepared import Prepared
 from registry.conda.current import (
     Version,
     VersionFacts,
@@ -29,7 +30,6 @@ from registry.conda.current import (
 )
 from registry.conda.layout import Part
 from registry.models import Channel, CurrentFile, CurrentVersion, StaleMark, bulk
-from registry.models.prepared import Prepared
 from registry.rows import BATCH, Asked, Audience, batched
 
 _NAMES = 500

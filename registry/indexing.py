@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from accounts.models import Account
 from portal import failpoints
+from portal.prepared import Prepared
 from registry import storage, summaries, tree
 from registry.generations import (
     REPODATA,
@@ -37,7 +38,6 @@ from registry.generations import (
 )
 from registry.leases import hold
 from registry.models import Channel, ChannelFile, PublishedIndex, StaleMark
-from registry.models.prepared import Prepared
 from registry.rows import Change, audiences, batched, touched_keys
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from portal import processes
+from portal.prepared import Prepared
 from registry.models import PublishedIndex
-from registry.models.prepared import Prepared
 
 log = logging.getLogger(__name__)
 

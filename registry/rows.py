@@ -12,9 +12,9 @@ from django.db import connection
 from django.db.models import Exists, Expression, F, OuterRef, QuerySet
 from django.db.models.functions import Coalesce
 
+from portal.prepared import Prepared
 from registry.conda.layout import V3_SCHEMA, Part, removal_key, repodata_key
 from registry.models import Channel, ChannelFile, Package, Patch, Removal
-from registry.models.prepared import Prepared
 
 BATCH = 2000
 _FEW = 8  # names, each of which may have thousands of files

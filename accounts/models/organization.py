@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
@@ -87,9 +88,12 @@ class Membership(models.Model):
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
-    def open(self) -> Self:
+    def open(self, now: datetime | None = None) -> Self:
         return self.filter(
-            accepted_at=None, declined_at=None, withdrawn_at=None, expires_at__gt=timezone.now()
+            accepted_at=None,
+            declined_at=None,
+            withdrawn_at=None,
+            expires_at__gt=now or timezone.now(),
         )
 
     def for_user(self, user: User) -> Self:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
@@ -20,11 +21,12 @@ class TokenQuerySet(models.QuerySet["Token"]):
     def ending_soon(self) -> Self:
         """Live tokens whose end is near. Whoever rotated one has done what there was to do."""
         now = timezone.now()
+        return self.ending(now, now + settings.TOKEN_WARNING)
+
+    def ending(self, now: datetime, soon: datetime) -> Self:
+        """`ending_soon`, by what is now and what is soon."""
         return self.filter(
-            revoked_at=None,
-            expires_at__gt=now,
-            expires_at__lte=now + settings.TOKEN_WARNING,
-            replaced_by=None,
+            revoked_at=None, expires_at__gt=now, expires_at__lte=soon, replaced_by=None
         )
 
 

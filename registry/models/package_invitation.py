@@ -19,8 +19,8 @@ def end_of_invitation() -> datetime:
 
 
 class PackageInvitationQuerySet(models.QuerySet["PackageInvitation"]):
-    def open(self) -> Self:
-        return self.filter(expires_at__gt=timezone.now(), package__deleted_at=None)
+    def open(self, now: datetime | None = None) -> Self:
+        return self.filter(expires_at__gt=now or timezone.now(), package__deleted_at=None)
 
     def for_user(self, user: User) -> Self:
         """Those to an address that they have proven theirs."""

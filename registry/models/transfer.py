@@ -77,10 +77,12 @@ class Offer(models.Model):
 
 
 class TransferQuerySet(models.QuerySet["Transfer"]):
-    def waiting(self) -> Self:
+    def waiting(self, now: datetime | None = None) -> Self:
         """Those that can still be accepted."""
         return self.filter(
-            state=Offer.State.WAITING, expires_at__gt=timezone.now(), package__deleted_at=None
+            state=Offer.State.WAITING,
+            expires_at__gt=now or timezone.now(),
+            package__deleted_at=None,
         )
 
 

@@ -10,8 +10,8 @@ from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from portal.prepared import Prepared
 from registry.models import Channel, PublishedIndex, Removal, StaleMark
-from registry.models.prepared import Prepared
 from tests.factories import make_organization
 
 pytestmark = pytest.mark.django_db
