@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.core.paginator import Paginator
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,12 +19,15 @@ from accounts.models import Account
 from portal.remembering import remembered
 from registry import access, statistics
 from registry.filter_forms import SearchForm
-from registry.models import Package
+from registry.models import Package, PackageFile
 from registry.searching import counted, find, packages_of, suggest
 from registry.views.frame import viewer
 from registry.views.listing import package_rows
 
 _NEWEST_SHOWN = 10
+# Of so many newest files they are found at once, else beyond those of the packages found so far.
+_LOOKED_AT = 40
+_LOOKS = 2
 _POPULAR_SHOWN = 5
 _WEEK = 7
 _KEPT_SECONDS = 60
@@ -79,14 +82,7 @@ def _newest(identity: Identity) -> list[_NewRelease]:
     """The packages that something came to last, each once, however much it was."""
     known = access.visible_packages(identity).order_by().select_related(None)
     files = access.readable_files(identity)
-    newer = files.filter(package=OuterRef("package"), pk__gt=OuterRef("pk"))
-    newest = list(
-        files.filter(Exists(known.filter(pk=OuterRef("package"))), ~Exists(newer))
-        .select_related("package__account")
-        .only("version", "uploaded_at", "package__name", "package__is_private",
-              "package__account__name")
-        .order_by("-pk")[:_NEWEST_SHOWN]
-    )  # fmt: skip
+    newest = _newest_files(files, files.filter(Exists(known.filter(pk=OuterRef("package")))))
     lately = files.filter(
         package__in=[file.package_id for file in newest],
         uploaded_at__gte=timezone.now() - timedelta(days=_WEEK),
@@ -99,6 +95,29 @@ def _newest(identity: Identity) -> list[_NewRelease]:
         )
         for file in newest
     ]
+
+
+def _newest_files(
+    files: QuerySet[PackageFile], of_known: QuerySet[PackageFile]
+) -> list[PackageFile]:
+    """The newest of each package, as many as are shown."""
+    shown = (
+        of_known.select_related("package__account")
+        .only("version", "uploaded_at", "package__name", "package__is_private",
+              "package__account__name")
+        .order_by("-pk")
+    )  # fmt: skip
+    found: dict[int, PackageFile] = {}
+    for _ in range(_LOOKS):
+        # Thousands of files that came to one package at once are passed over by its key.
+        rows = list(shown.exclude(package__in=list(found))[:_LOOKED_AT])
+        for file in rows:
+            found.setdefault(file.package_id, file)
+        if len(found) >= _NEWEST_SHOWN or len(rows) < _LOOKED_AT:
+            return list(found.values())[:_NEWEST_SHOWN]
+    newer = files.filter(package=OuterRef("package"), pk__gt=OuterRef("pk"))
+    others = shown.exclude(package__in=list(found)).filter(~Exists(newer))
+    return [*found.values(), *others[: _NEWEST_SHOWN - len(found)]]
 
 
 # --- Search ------------------------------------------------------------------------------------

@@ -116,6 +116,25 @@ def test_what_else_an_account_has_is_no_work_for_a_page(
         assert many < 2 * few + 100, f"{path}: {few} hundred steps became {many}"
 
 
+@pytest.mark.parametrize("many", [[], ["hello"], ["hello", "zlib", "curl"]])
+def test_what_came_by_hundreds_to_few_packages_hides_no_other_from_the_first_page(
+    world: World, browsers: Browsers, many: list[str]
+) -> None:
+    account = world.organization.account
+    main = Channel.objects.get(account=account, name="main")
+    names = [f"package-{number:02}" for number in range(20)] + many
+    for name in names:
+        package, _ = Package.objects.get_or_create(account=account, name=name)
+        versions = 120 if name in many else 2
+        make_files(account, package, [f"3.{number}" for number in range(versions)], main)
+
+    page = browsers["anonymous"].get("/", headers=ANY).content.decode()
+
+    newest = page.partition("Most downloaded")[0]
+    found = re.findall(r'class="row-title" href="/acme/([\w.-]+)"', newest)
+    assert found == names[::-1][:10]
+
+
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="it reads plans of SQLite's")
 def test_what_is_counted_of_all_files_is_counted_in_indexes_alone(
     world: World, browsers: Browsers
