@@ -50,7 +50,7 @@ class Plan:
     imported_packages: int = 20_000
     served_records: int = 10_000
     shown_files: int = 10_000
-    page_rounds: int = 3
+    page_rounds: int = 5
     every_page: int = 1
     conda_index_python: str = ""
 

@@ -65,6 +65,9 @@ def fill(
     for batch in _batches(channel.entries()):
         with transaction.atomic():
             rows.save(batch)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")  # as autovacuum does a minute later
     # A subdir that is stale as a whole, and the channel's own files.
     entries.mark_stale(target, [entries.Touched(SUBDIR), entries.Touched("")])
 

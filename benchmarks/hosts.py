@@ -197,6 +197,9 @@ def _environment(data: Path, port: int) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("CONDARIUM_", "DJANGO_"))
     }
+    # An empty database of PostgreSQL, for one part alone: each would make the same account in it.
+    if url := os.environ.get("BENCHMARKS_DATABASE_URL"):
+        theirs["CONDARIUM_DATABASE_URL"] = url
     return {
         **theirs,
         "CONDARIUM_DATA": str(data),
