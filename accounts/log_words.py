@@ -102,6 +102,8 @@ _SENTENCES: dict[str, str | Promise] = {
     "security.password-change": _("changed the password"),
     "security.password-reset": _("set a new password by mail"),
     "security.sign-out": _("signed out: {0}"),
+    "switch.reset": _("put back the switch {0}"),
+    "switch.throw": _("threw the switch {0}"),
     "token.create": _("made the token {0}"),
     "token.revoke": _("revoked the token {0}"),
     "token.rotate": _("rotated the token {0}"),
@@ -162,7 +164,9 @@ def _target(event: Event) -> str:
 
 def _address(event: Event) -> str:
     """Where the target stands, if it is still there; the pages of other apps as plain paths."""
-    if event.account is None or not event.target or event.action.endswith(".delete"):
+    if event.account is None or event.account.deleted_at is not None:
+        return ""
+    if not event.target or event.action.endswith(".delete"):
         return ""
     account, target = event.account.name, quote(event.target, safe="/:")
     thing = event.action.partition(".")[0]

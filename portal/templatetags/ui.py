@@ -157,10 +157,15 @@ def last_segment(path: str) -> str:
     return unquote(path.rstrip("/").rpartition("/")[2])
 
 
-@register.filter
 def percent_of(part: float, whole: float) -> int:
     """``part`` in hundredths of ``whole``; nothing of nothing is 0."""
     return round(100 * part / whole) if whole else 0
+
+
+@register.filter
+def percent(part: float, whole: float) -> str:
+    """The same in words; little is not nothing."""
+    return "< 1 %" if 0 < 100 * part < whole else f"{percent_of(part, whole)} %"
 
 
 @register.filter

@@ -47,7 +47,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "failed_jobs": failed,
         "faults": faults,
         "fault_chart": _by_hour(
-            Counter({hour: _own(counts) for hour, counts in faults_by_hour.items()}),
+            Counter({hour: counts.total() for hour, counts in faults_by_hour.items()}),
             _("Most errors of the last 24 hours came after %(hour)s UTC: %(number)s"),
             _("Errors"),
         ),

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from accounts.log_words import told
 from accounts.models import Event
 from accounts.views.site_gate import site_page
 from portal import env
@@ -44,7 +45,7 @@ def site_log(request: HttpRequest) -> HttpResponse:
     lead = _("Who changed what, in all accounts and of the site itself.")
     context = frame("site-log", _("Log"), lead) | {
         "form": form,
-        "events": shown.rows,
+        "lines": [told(event) for event in shown.rows],
         "is_filtered": bool(account or who),
         **links(request, shown, [event.pk for event in shown.rows]),
     }

@@ -131,3 +131,11 @@ def test_addresses_of_this_host_are_links_and_all_else_is_words() -> None:
     assert ui.linked(f"<b> ({address} tells). {address}.") == f"&lt;b&gt; ({link} tells). {link}."
     assert ui.linked(elsewhere) == elsewhere
     assert ui.linked(ui.linked("1 < 2")) == "1 &lt; 2"
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "said"),
+    [(0, 0, "0 %"), (0, 9, "0 %"), (1, 1000, "< 1 %"), (1, 100, "1 %"), (2, 3, "67 %")],
+)
+def test_little_of_a_whole_is_not_nothing(part: int, whole: int, said: str) -> None:
+    assert ui.percent(part, whole) == said

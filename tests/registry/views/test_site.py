@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -200,7 +201,7 @@ def test_damaged_packages_are_listed_with_what_to_do(
 
 def test_errors_of_a_day_are_counted_and_need_somebody(root: Person) -> None:
     assert "Errors None in 24 hours." in text_of(root.client.get("/-/site/"))
-    now = timezone.now()
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
     for hours, status, count in ((1, 503, 40), (1, 500, 2), (3, 500, 1), (30, 500, 7)):
         FaultCount.objects.create(hour=now - timedelta(hours=hours), status=status, count=count)
 
@@ -208,6 +209,8 @@ def test_errors_of_a_day_are_counted_and_need_somebody(root: Person) -> None:
 
     assert "3 of status 500 , 40 of status 503 in 24 hours." in told.replace("500,", "500 ,")
     assert "3 answers of the last 24 hours were errors of ours." in told
+    # The chart counts what the words name.
+    assert re.search(r"Most errors of the last 24 hours came after \d\d:00 UTC: 42", told)
 
 
 def test_a_switch_is_thrown_and_put_back(root: Person, anonymous: Client) -> None:
@@ -306,4 +309,6 @@ def test_the_log_of_all_accounts_is_filtered(root: Person) -> None:
     some = root.client.get("/-/site/log?account=acme").content.decode()
 
     assert ("the site" in whole, "the site<" in some) == (True, False)
+    assert "threw the switch <strong>uploads</strong>" in whole
+    assert "<code>switch.throw</code>" not in whole
     assert "No events match" in root.client.get("/-/site/log?who=nobody-here").content.decode()
