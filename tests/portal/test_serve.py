@@ -5,6 +5,9 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -233,6 +236,41 @@ def test_connections_are_shared_among_the_processes_of_the_web_server(tmp_path: 
     taken = [after - first for after, first in zip(now, before, strict=True)]
     # Half each where nothing else runs; on a busy machine one may be asleep for a while.
     assert min(taken) >= 4, taken
+
+
+def test_a_process_that_has_connections_leaves_the_next_to_one_that_has_none() -> None:
+    busy = """
+        import socket, sys
+        from types import SimpleNamespace
+        from portal import gunicorn_worker
+        gunicorn_worker.POLITE_SECONDS = 600  # so that it is no matter of who is faster
+        worker = object.__new__(gunicorn_worker.Worker)
+        worker.cfg, worker.nr_conns = SimpleNamespace(workers=2), 1
+        listener = socket.socket(fileno=int(sys.argv[1]))
+        print("woken", flush=True)
+        worker.accept(listener)
+    """
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        listener.setblocking(False)
+        with (
+            socket.create_connection(listener.getsockname()),
+            subprocess.Popen(
+                [sys.executable, "-c", textwrap.dedent(busy), str(listener.fileno())],
+                pass_fds=[listener.fileno()],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            ) as other,
+        ):
+            assert other.stdout is not None
+            try:
+                assert other.stdout.readline() == "woken\n"
+                # Who doesn't wait takes the connection, and ends here.
+                with pytest.raises(subprocess.TimeoutExpired):
+                    other.wait(1)
+                listener.accept()[0].close()
+            finally:
+                other.kill()
 
 
 def descriptors_of(pid: int) -> int:

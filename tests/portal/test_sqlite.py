@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import textwrap
@@ -123,6 +124,59 @@ def test_processes_write_one_after_the_other(tmp_path: Path) -> None:
         assert [one.wait(60) for one in (first, second, third)] == [0, 0, 0]
 
     assert counted.read_text() == "150"
+
+
+def test_who_is_next_is_not_passed_over_by_who_has_just_written(tmp_path: Path) -> None:
+    write_again_and_again = """
+        for _ in range(10):
+            line.enter()
+            print("written", flush=True)
+            sys.stdin.readline()
+            line.leave()
+            line.enter()
+            with Path(f"{sys.argv[1]}-log").open("a") as log:
+                log.write("again ")
+            line.leave()
+            print("done", flush=True)
+            sys.stdin.readline()
+    """
+    write_once = """
+        line.enter()
+        with Path(f"{sys.argv[1]}-log").open("a") as log:
+            log.write("next ")
+        line.leave()
+    """
+    database, log = tmp_path / "database", tmp_path / "database-log"
+    with process(write_again_and_again, database) as first:
+        for _ in range(10):
+            assert said_by(first) == "written"
+            with process(write_once, database) as second:
+                wait_until_one_is_next(database)
+                tell(first)
+                assert second.wait(60) == 0
+            assert said_by(first) == "done"
+            tell(first)
+
+    assert log.read_text().split() == ["next", "again"] * 10
+
+
+def wait_until_one_is_next(database: Path) -> None:
+    """Until somebody stands ahead of all others: the first byte of the file is locked."""
+    with Path(f"{database}-line").open("r+b") as file:
+        for _ in range(6000):
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
+            except (BlockingIOError, PermissionError):
+                return
+            fcntl.lockf(file, fcntl.LOCK_UN, 1, 0)
+            time.sleep(0.01)
+    raise AssertionError("Nobody came.")
+
+
+def tell(one: subprocess.Popen[str]) -> None:
+    assert one.stdin is not None
+    one.stdin.write("\n")
+    one.stdin.flush()
 
 
 def test_a_killed_process_holds_nobody_up(tmp_path: Path) -> None:
