@@ -47,7 +47,7 @@ class Scope(models.TextChoices):
         gettext_lazy("Download private packages and upload new ones through channel addresses"),
     )
     REPOS = "repos", gettext_lazy("Use all channel addresses, of every kind of package")
-    ALL = "all", gettext_lazy("Everything you can do, including deleting. Choose less if you can")
+    ALL = "all", gettext_lazy("Everything you can do, including deleting")
 
 
 _API = {Ability.READ, Ability.WRITE, Ability.MODIFY_GROUPS, Ability.MANAGE_TOKENS}

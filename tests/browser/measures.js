@@ -209,7 +209,7 @@
   }
 
   function print() {
-    for (const element of all("header.site-header, nav, button, .site-footer, details.menu")) {
+    for (const element of all("header.site-header, nav, button, .site-footer, details.menu, .install-tabs, [type=checkbox][data-row]")) {
       if (isShown(element)) say(9, `is printed: ${name(element)}`);
     }
     for (const table of all("table")) {

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 _LONG = "a-package-with-a-name-of-exactly-sixty-four-characters-abcdefghi"
 _FILES = "/acme/xz/files"
+_BACKGROUND = "cell => getComputedStyle(cell).backgroundColor"
 
 
 @pytest.fixture
@@ -60,6 +61,12 @@ def test_files_of_three_pages_are_moved_together_and_come_back(
     page.get_by_label(_row(page, "xz-5.6.3-hb9d3cd8_1.conda")).check()
     page.get_by_label(_row(page, "xz-4.59-0.conda")).first.check()
     expect(count).to_have_text("2")
+    # The pointer is still over the second.
+    chosen = page.locator("tr[aria-selected=true]")
+    expect(chosen).to_have_count(2)
+    assert chosen.nth(1).evaluate("row => row.matches(':hover')")
+    colors = [row.locator("th").evaluate(_BACKGROUND) for row in chosen.all()]
+    assert colors[0] == colors[1] != page.locator("tbody th").last.evaluate(_BACKGROUND)
     for expected in ("3", "4"):
         follow(page.get_by_role("link", name="Next"))
         page.locator("input[data-row]").first.check()

@@ -48,3 +48,10 @@ def test_what_can_not_be_kept_is_said_beside_its_field(
     assert sentence in words(answer)
     assert f'id="id_{field}_error"' in answer.content.decode()
     assert getattr(Account.objects.get(name="olga"), field) == ""
+
+
+def test_people_are_round_and_organizations_square(acme: Organization, owner: Person) -> None:
+    for account, mark in (("acme", "avatar"), ("olga", "avatar round")):
+        answer = owner.client.get(f"/{account}/settings/profile")
+
+        assert f'<span class="{mark}" aria-hidden="true">' in answer.content.decode()
