@@ -15,6 +15,7 @@ from accounts.models import Account, Group, Membership, Organization, User
 from accounts.roles import Role, role_covers
 from accounts.scopes import Ability, scopes_giving
 from portal.errors import CredentialNeeded, Forbidden
+from portal.prepared import Prepared
 from portal.sentences import gettext
 
 
@@ -102,13 +103,21 @@ def role_in(identity: Identity, account: Account) -> str | None:
         return None
     if identity.standing is not None:
         return identity.standing.roles.get(account.pk)
-    membership = (
-        memberships_in_force(identity.user)
-        .filter(organization__account=account)
-        .only("role")
-        .first()
-    )
-    return membership.role if membership else None
+    rows = _ROLES.rows(identity.user.pk, account.pk)
+    return rows[0][0] if rows else None
+
+
+# Each request asks for it, most of them more than once.
+_ROLES = Prepared(
+    lambda user_id, account_id: (
+        memberships_in_force(User(pk=user_id))
+        .filter(organization__account=account_id)
+        .order_by()
+        .values_list("role")
+    ),
+    int,
+    int,
+)
 
 
 def is_member(identity: Identity, account: Account) -> bool:
