@@ -9,6 +9,7 @@ import msgspec
 from django.db.models import Exists, OuterRef, QuerySet
 
 from portal.errors import InvalidInput
+from portal.prepared import Prepared
 from portal.sentences import gettext, together
 from registry.conda.record import description_fields
 from registry.conda.version import sort_key
@@ -31,12 +32,24 @@ class Newcomer:
 
 def shown_packages(packages: Iterable[Package]) -> set[int]:
     """Those of the packages that stand in a public channel."""
-    standing = ChannelFile.objects.filter(
-        file__package=OuterRef("pk"), channel__visibility=Channel.Visibility.PUBLIC
-    )
-    ids = {package.id for package in packages}
-    shown = Package.objects.filter(Exists(standing), pk__in=ids).order_by()
-    return set(shown.values_list("pk", flat=True))
+    return {pk for (pk,) in _SHOWN.rows(list({package.id for package in packages}))}
+
+
+_SHOWN = Prepared(
+    lambda ids: (
+        Package.objects.filter(
+            Exists(
+                ChannelFile.objects.filter(
+                    file__package=OuterRef("pk"), channel__visibility=Channel.Visibility.PUBLIC
+                )
+            ),
+            pk__in=ids,
+        )
+        .order_by()
+        .values_list("pk")
+    ),
+    list[int],
+)
 
 
 def describe(newcomers: Iterable[Newcomer], channel: Channel, *, shown: set[int]) -> None:

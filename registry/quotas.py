@@ -22,6 +22,7 @@ from accounts.identity import Identity
 from accounts.models import Account, Event
 from accounts.rights import manageable_accounts, runs_the_site
 from portal.errors import Forbidden, InvalidInput, Refusal
+from portal.prepared import Prepared
 from portal.remembering import remembered
 from portal.sentences import Number, Sentence, Size, gettext, ngettext, together
 from registry.models import AccountQuota, Channel, ChannelFile, PackageFile
@@ -71,8 +72,16 @@ def default_limits() -> Limits:
 
 
 def limits_of(account: Account) -> Limits:
-    own = AccountQuota.objects.filter(account=account).first()
-    return default_limits() if own is None else Limits(own.max_bytes, own.max_files)
+    rows = _LIMITS.rows(account.pk)
+    return Limits(*rows[0]) if rows else default_limits()
+
+
+_LIMITS = Prepared(
+    lambda account_id: AccountQuota.objects.filter(account=account_id).values_list(
+        "max_bytes", "max_files"
+    ),
+    int,
+)
 
 
 def _known_limits(account: Account) -> Limits:

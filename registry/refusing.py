@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop
 from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import Conflict, Forbidden, NotFound, Refusal
+from portal.prepared import Prepared
 from portal.sentences import Day, gettext
 from registry import access
 from registry.conda.facts import FileFacts
@@ -114,9 +115,24 @@ def v3_not_allowed(channel_name: str, filename: str) -> V3NotAllowed:
 def closed_among(account: Account, names: Collection[str]) -> dict[str, Refusal]:
     """Those of the account's packages, by their names, that take no files, and why; the rows are
     asked again when they are held: `refuse_closed`."""
-    closed = Q(archived_at__isnull=False) | Q(locked_at__isnull=False)
-    rows = Package.objects.select_related("account").filter(closed, account=account, name__in=names)
+    closed = [pk for (pk,) in _CLOSED.rows(account.pk, list(names))]
+    rows = Package.objects.select_related("account").filter(pk__in=closed) if closed else ()
     return {row.name: _closed(row) for row in rows}
+
+
+_CLOSED = Prepared(
+    lambda account_id, names: (
+        Package.objects.filter(
+            Q(archived_at__isnull=False) | Q(locked_at__isnull=False),
+            account=account_id,
+            name__in=names,
+        )
+        .order_by()
+        .values_list("pk")
+    ),
+    int,
+    list[str],
+)
 
 
 def refuse_closed(packages: Iterable[Package]) -> None:
