@@ -96,7 +96,7 @@ def test_a_page_can_be_had_as_markdown(anonymous: Client) -> None:
 
 def test_each_block_can_be_copied_and_each_heading_linked(anonymous: Client) -> None:
     page = anonymous.get("/docs/publishing").content.decode()
-    content = page.partition('class="prose"')[2].partition("docs-neighbours")[0]
+    content = page.partition('class="prose document"')[2].partition("docs-neighbours")[0]
 
     assert content.count("<pre") == content.count("data-copy hidden") > 3
     assert '<h2 id="with-curl"><a href="#with-curl" class="anchor"' in content
