@@ -152,6 +152,24 @@ def test_a_table_of_paths_shows_both_its_columns_on_a_phone(
         assert max(hidden) <= 0, path
 
 
+def test_a_table_of_long_heads_shows_all_its_columns(transactional_db: None, page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/docs/deploying")
+    hidden = page.locator(".prose table").evaluate_all(
+        "tables => tables.map(each => each.scrollWidth - each.clientWidth)"
+    )
+    assert hidden
+    assert max(hidden) <= 0
+
+
+def test_the_moment_of_an_upload_stands_in_one_line(acme: Organization, page: Page) -> None:
+    page.goto(_FILE)
+    moment = page.locator(".lead > time")
+    for width in range(320, 520, 8):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert moment.evaluate("each => each.getClientRects().length") == 1, width
+
+
 def test_contents_and_comparing_work_without_a_script(
     acme: Organization, page_without_script: Page
 ) -> None:
