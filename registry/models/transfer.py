@@ -58,12 +58,11 @@ class Offer(models.Model):
         target_id: int
         offered_by_id: int | None
 
+        @property
+        def thing(self) -> Package | Channel: ...
+
     class Meta:
         abstract = True
-
-    @property
-    def thing(self) -> Package | Channel:
-        raise NotImplementedError
 
     @property
     def is_open(self) -> bool:
