@@ -28,5 +28,20 @@ def blocks_of(document: Path) -> Iterator[Block]:
             yield Block(f"{document.name}:{token.map[0] + 1}", token.info.strip(), token.content)
 
 
+def commands_with(part: str) -> list[str]:
+    """The commands of shells with these words, as the documents have them; a test that runs one
+    somewhere else than the rest reads it here."""
+    found = [
+        line
+        for document in DOCUMENTS
+        for block in blocks_of(document)
+        if block.language == "sh"
+        for line in block.text.replace("\\\n", "").splitlines()
+        if part in line
+    ]
+    assert found, f"no document has {part!r} any more"
+    return found
+
+
 def steps_of_jenkins(text: str) -> list[str]:
     return [long or short for long, short in _SHELL_STEP.findall(text)]

@@ -3,7 +3,8 @@
 
 conda, mamba and pixi solve and install by py-rattler, which is pixi's own core; rattler-build is
 py-rattler-build, its own core. An option that is not written here is refused: options are added
-only after the program's own manual. ``anaconda`` is the real one, asked through a socket to fork.
+only after the program's own manual. ``anaconda`` is the real one, asked through a socket to fork,
+and ``python3`` is this very one.
 """
 
 from __future__ import annotations
@@ -157,6 +158,39 @@ def rattler_build(*arguments: str) -> int:
     return 0
 
 
+def python3(*arguments: str) -> int:
+    """The script of a document; where it comes by standard input, without the interpreter's end."""
+    if arguments != ("-",):
+        os.execv(sys.executable, [sys.executable, *arguments])
+    exec(compile(sys.stdin.read(), "<stdin>", "exec"), {"__name__": "__main__"})
+    return 0
+
+
+def docker(*arguments: str) -> int:
+    """There is no engine here: ``compose run`` runs the command beside it, and ``compose up`` holds
+    ``.env`` against the variables of ``compose.yaml``, which a test of its own reads."""
+    parser = argparse.ArgumentParser("docker", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True)
+    compose = commands.add_parser("compose").add_subparsers(dest="command", required=True)
+    up = compose.add_parser("up", allow_abbrev=False)
+    for option in ("--build", "--detach", "--wait"):
+        up.add_argument(option, action="store_true")
+    one = compose.add_parser("run", allow_abbrev=False)
+    for option in ("--rm", "--no-TTY"):
+        one.add_argument(option, action="store_true")
+    one.add_argument("service")
+    one.add_argument("words", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
+    text = Path("compose.yaml").read_text(encoding="utf-8")
+    if given.command == "run":
+        assert f"\n  {given.service}:\n" in text
+        return subprocess.run(given.words, check=False).returncode
+    needed = set(re.findall(r"\$\{(\w+):\?", text))
+    there = {line.partition("=")[0] for line in Path(".env").read_text("utf-8").splitlines()}
+    assert needed <= there, needed - there
+    return 0
+
+
 def _build(recipe: Path, output: Path) -> int:
     """The recipe was built once, by py-rattler-build, for all documents."""
     name = re.search(r"name: (\S+)", (recipe / "recipe.yaml").read_text(encoding="utf-8"))
@@ -188,10 +222,23 @@ def _install(channels: list[str], specs: list[str]) -> int:
 PROGRAMS = {
     "anaconda": anaconda,
     "conda": conda,
+    "docker": docker,
     "mamba": mamba,
     "pixi": pixi,
+    "python3": python3,
     "rattler-build": rattler_build,
 }
+
+
+def install(folder: Path) -> None:
+    """Put them where a shell finds them."""
+    folder.mkdir()
+    for name in PROGRAMS:
+        program = folder / name
+        light = "-I -S " if name == "anaconda" else ""
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {light}{__file__} {name} "$@"\n')
+        program.chmod(0o755)
+
 
 if __name__ == "__main__":
     code = PROGRAMS[sys.argv[1]](*sys.argv[2:])

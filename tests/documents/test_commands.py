@@ -3,7 +3,7 @@
 How each block is run:
 
 - ``sh``: by bash, in a folder and home of its document, which has an organization of its own.
-  curl and Python are the real ones; so is anaconda's client. conda, mamba, pixi and
+  curl and Python are the real ones; so are anaconda's client and Quetz'. conda, mamba, pixi and
   rattler-build are ``programs.py``: the same core, in Python, does what their command lines say.
 - ``sh`` of operators, ``condarium …``: in one process, on a host of their own, since they close
   things.
@@ -12,20 +12,22 @@ How each block is run:
 - ``yaml`` and ``json`` besides: read, and laid where the commands of the document expect them.
 - ``text``, ``http``, ``netrc``: are no commands. Any other language fails.
 
-``NOT_RUN`` names the rest, line by line, with reasons.
+``RUN_ELSEWHERE`` names the rest: commands that don't end, or want a browser or a tree of their own.
+The tests that run them read them from the documents, too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
-import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +38,27 @@ from registry.views import documents
 from tests.builders import build_conda
 from tests.clients.conftest import PASSWORD, RECIPE, run_client
 from tests.documents import programs
-from tests.documents.blocks import DOCUMENTS, Block, blocks_of, steps_of_jenkins
+from tests.documents.blocks import (
+    DOCUMENTS,
+    Block,
+    blocks_of,
+    commands_with,
+    steps_of_jenkins,
+)
 from tests.servers import PROJECT, LiveServer, PreparedData, run_commands
 from tests.sigstore_world import WORKFLOW, Sigstore, statement
 
-NOT_RUN = {
-    "make run": "it does not end; every live host of these tests is started as it does",
-    "make test": "it would run this",
-    "make compose": "it wants Docker; tests/portal/test_compose.py reads the file",
-    "docker compose": "as above",
-    "--email olga@example.org --password-stdin": "as above",
-    "caddy run": "it does not end, and wants a name in the DNS",
-    "export CONDARIUM_TOKEN=cph-": "the reader's own token, which the environment has here",
-    "anaconda org auth --create": "it opens a browser, over https; test_login.py does so",
-    "quetz-client": "it is unmaintained; tests/registry/dialects/test_quetz.py sends what it sends",
-    "condarium import anaconda": "it asks anaconda.org; tests/registry/test_moving_in.py has one",
-    "secrets.ANACONDA_TOKEN": "the job before moving, which publishes to anaconda.org",
+RUN_ELSEWHERE = {
+    "make run": "tests/documents/test_starting.py",
+    "make test": "tests/documents/test_starting.py",
+    "make compose": "tests/documents/test_starting.py",
+    "docker compose run": "tests/documents/test_starting.py",
+    "caddy run": "tests/documents/test_starting.py",
+    "anaconda org auth --create": "tests/registry/dialects/anaconda/test_login.py",
 }
+CLIENTS = PROJECT / ".venv-clients" / "bin"
 SHOWN = {"text", "http", "netrc"}
+_OF_ANACONDA_ORG = "secrets.ANACONDA_TOKEN"
 _ACTIONS = {
     "actions/attest", "actions/checkout", "conda-incubator/setup-miniconda",
     "prefix-dev/setup-pixi",
@@ -93,6 +98,14 @@ class Host:
     def account(self, document: Path) -> str:
         return f"for-{document.stem.lower()}"
 
+    def lay_out(self, folder: Path) -> None:
+        """What a reader has built, or is about to build."""
+        for built in (HELLO, OTHER):
+            (folder / built.filename).write_bytes(built.data)
+        (folder / "bundle.json").symlink_to(self.folder / "bundle.json")
+        (folder / "recipe").mkdir()
+        (folder / "recipe" / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+
     def curl(self, *arguments: str) -> Any:
         done = subprocess.run(
             [
@@ -113,6 +126,8 @@ class Host:
     def filled(self, text: str, document: Path) -> str:
         """The text as its page has it, and what only its readers can know."""
         account, url = self.account(document), self.server.url
+        if _OF_ANACONDA_ORG in text:
+            account = "elsewhere"
         trusted_root = self.folder / "trusted_root.json"
         for example, here in {
             "https://forgejo.example.com/api/packages/acme": f"{url}/api/packages/elsewhere",
@@ -138,7 +153,12 @@ def host(tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData) 
     (folder / "bundle.json").write_bytes(sigstore.sign(statement(HELLO)))
     env = {"CONDARIUM_SIGSTORE_TRUSTED_ROOT": str(trusted_root)}
     wanted = sorted({ALL, *SCOPES.values()})
-    accounts = ["neutrons", "elsewhere", *(f"for-{path.stem.lower()}" for path in DOCUMENTS)]
+    accounts = [
+        "neutrons",
+        "acme",
+        "elsewhere",
+        *(f"for-{path.stem.lower()}" for path in DOCUMENTS),
+    ]
     with LiveServer(folder / "host", env, data=prepared_data) as server:
         printed = run_commands(
             *(
@@ -164,7 +184,8 @@ def host(tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData) 
         for document in DOCUMENTS:
             if document.stem in HAVE_HELLO:
                 host.publish(host.account(document), folder / HELLO.filename, "noarch")
-        host.publish("elsewhere", folder / OTHER.filename, "linux-64")
+        for account in ("acme", "elsewhere"):
+            host.publish(account, folder / OTHER.filename, "linux-64")
         with _anaconda(folder):
             yield host
 
@@ -186,16 +207,8 @@ def _lay_out(folder: Path) -> None:
         "recipe_build.py", str(recipe), f"file://{folder}/channel",
         str(folder / "built"), "conda", home=folder,
     )  # fmt: skip
-    (folder / "bin").mkdir()
-    python = folder / "bin" / "python3"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    script = Path(programs.__file__)
-    for name in programs.PROGRAMS:
-        program = folder / "bin" / name
-        light = "-I -S " if name == "anaconda" else ""
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {light}{script} {name} "$@"\n')
-        program.chmod(0o755)
+    programs.install(folder / "bin")
+    (folder / "bin" / "quetz-client").symlink_to(CLIENTS / "quetz-client")
 
 
 def _anaconda(folder: Path) -> Any:
@@ -210,7 +223,7 @@ class _Anaconda:
         home.mkdir()
         self._process = subprocess.Popen(
             [
-                str(PROJECT / ".venv-clients" / "bin" / "python"),
+                str(CLIENTS / "python"),
                 str(PROJECT / "tests" / "clients" / "anaconda_forks.py"),
             ],
             env={
@@ -289,7 +302,7 @@ class Reader:
         assert done.returncode == 0, f"{place}\n{text}\n{done.stdout}\n{done.stderr}"
 
     def follow(self, block: Block) -> None:
-        text = self.host.filled(_what_is_run(block), self.document)
+        text = self.host.filled(_what_is_run(block), self.document).replace("cph-…", self.token)
         if block.language == "sh":
             secrets = {"CONDARIUM_TOKEN": self.token, "PASSWORD": PASSWORD}
             if text.strip():
@@ -312,8 +325,10 @@ class Reader:
         if isinstance(read, list):
             self._steps(read, place)
         elif "jobs" in read:
+            workspace = replace(self, folder=Path(tempfile.mkdtemp(dir=self.folder)))
+            self.host.lay_out(workspace.folder)
             for job in read["jobs"].values():
-                self._steps(job["steps"], place)
+                workspace._steps(job["steps"], place)
         elif "publish" in read:
             secrets = {"CONDARIUM_TOKEN": self.token}
             self.run("\n".join(read["publish"]["script"]), secrets, place)
@@ -330,6 +345,7 @@ class Reader:
                 continue
             secrets = {
                 "${{ secrets.CONDARIUM_TOKEN }}": self.token,
+                "${{ secrets.ANACONDA_TOKEN }}": self.token,
                 "${{ steps.attest.outputs.bundle-path }}": "bundle.json",
             }
             env = {name: secrets[value] for name, value in step.get("env", {}).items()}
@@ -337,11 +353,11 @@ class Reader:
 
 
 def _what_is_run(block: Block) -> str:
-    """The block without its lines that are not run; of a file, all of it or nothing."""
+    """The block without its commands that are run elsewhere."""
     if block.language != "sh":
-        return "" if any(reason in block.text for reason in NOT_RUN) else block.text
-    lines = block.text.splitlines()
-    return "\n".join(line for line in lines if not any(part in line for part in NOT_RUN))
+        return block.text
+    commands = re.findall(r"(?:.*\\\n)*.*\n", block.text)
+    return "".join(one for one in commands if not any(part in one for part in RUN_ELSEWHERE))
 
 
 def _is_for_operators(block: Block) -> bool:
@@ -351,11 +367,7 @@ def _is_for_operators(block: Block) -> bool:
 def _follow(document: Path, host: Host, folder: Path) -> list[str]:
     """Do what the document says; what went wrong, after which nothing more of it is done."""
     reader = Reader(host, document, folder)
-    for built in (HELLO, OTHER):
-        (folder / built.filename).write_bytes(built.data)
-    (folder / "bundle.json").symlink_to(host.folder / "bundle.json")
-    (folder / "recipe").mkdir()
-    (folder / "recipe" / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+    host.lay_out(folder)
     try:
         if document.name == "README.md":
             reader.run("rattler-build build --recipe recipe --output-dir output", {}, "set-up")
@@ -382,6 +394,9 @@ def _operate(host: Host, folder: Path, prepared_data: PreparedData) -> int:
         if _is_for_operators(block)
         for line in _what_is_run(block).splitlines()
     ]
+    for command in commands:
+        if command[:2] == ["import", "anaconda"]:
+            command += ["--api", f"{host.server.url}/api"]
     run_commands(
         ["createuser", "olga", "--email", "olga@example.org", "--password-stdin"],
         ["createorg", "acme", "--owner", "olga"],
@@ -407,7 +422,7 @@ def test_every_command_in_the_documents_works(
     assert _operate(host, tmp_path / "operators", prepared_data) > 10
 
 
-def test_no_reason_is_left_over() -> None:
-    everything = "".join(block.text for path in DOCUMENTS for block in blocks_of(path))
-
-    assert [part for part in NOT_RUN if part not in everything] == []
+@pytest.mark.parametrize(("part", "test"), RUN_ELSEWHERE.items())
+def test_what_is_run_elsewhere_is_read_there(part: str, test: str) -> None:
+    assert commands_with(part)
+    assert f'commands_with("{part}")' in (PROJECT / test).read_text(encoding="utf-8")

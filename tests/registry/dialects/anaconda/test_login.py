@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.documents.blocks import commands_with
 from tests.registry.dialects.anaconda.stock_client import StockClient, port_of_the_login
-from tests.servers import LiveServer, free_port, run_manage
+from tests.servers import LiveServer, free_port, run_commands, run_manage
 from tests.tls import Certificate, make_certificate, tls_in_front
 
 PASSWORD = "wandering neutrons 42"
@@ -41,8 +43,12 @@ def host(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> 
     }
     with LiveServer(tmp_path_factory.mktemp("host"), env, options=["--web-only"]) as server:
         command = ["createuser", "ada", "--email", "ada@example.org", "--password-stdin"]
-        made = run_manage(command, server.env, input=f"{PASSWORD}\n")
-        assert made.returncode == 0, made.stderr
+        run_commands(
+            command,
+            ["createorg", "neutrons", "--owner", "ada"],
+            env=server.env,
+            input=f"{PASSWORD}\n",
+        )
         with tls_in_front(upstream_port=server.port, port=port, certificate=certificate) as url:
             yield Host(server, server.url, url)
 
@@ -132,16 +138,20 @@ def test_login_by_the_browser_needs_no_password_in_the_terminal(
     [secret] = ada.stored_tokens()
     assert current(url, secret, verify).json()["scopes"] == ["all"]
 
-    with port_of_the_login():
-        create = ["org", "auth", "--create", "--name", "ci", "--scopes", "api:write"]
-        made = ada.run(*create, environ=browser)
-    assert made.returncode == 0, made.stderr
-    [of_ci] = [line for line in made.stdout.splitlines() if line.startswith("cph-")]
-    assert current(url, of_ci, verify).json()["scopes"] == ["api:write"]
+    for command, of_account in zip(
+        commands_with("anaconda org auth --create"),
+        ([], ["--organization", "neutrons"]),
+        strict=True,
+    ):
+        with port_of_the_login():
+            made = ada.run(*shlex.split(command)[1:], environ=browser)
+        assert made.returncode == 0, made.stderr
+        [of_ci] = [line for line in made.stdout.splitlines() if line.startswith("cph-")]
+        assert current(url, of_ci, verify).json()["scopes"] == ["api:read", "api:write"]
 
-    removed = ada.run("org", "auth", "--remove", "ci")
-    assert removed.returncode == 0, removed.stderr
-    assert current(url, of_ci, verify).status_code == 401
+        removed = ada.run("org", "auth", "--remove", "ci", *of_account)
+        assert removed.returncode == 0, removed.stderr
+        assert current(url, of_ci, verify).status_code == 401
     for line in host.server.log().splitlines():
         assert secret not in line
         assert "code=" not in line
