@@ -28,9 +28,12 @@ _TAGS = {
 }  # fmt: skip
 _HEADINGS = {f"h{level}" for level in range(1, 7)}
 _ALIGNMENTS = {"text-align:center": "align-center", "text-align:right": "align-right"}
+_LONG = "long"
 _ALIGNED = {"align-center", "align-right"}
-# Where a path or the name of a variable may go on in the next line.
-_WITHIN_CODE = re.compile(r"(?<=[/_])(?=[^/_\s])")
+# Where a path, its query or the name of a variable may go on in the next line.
+_WITHIN_CODE = re.compile(r"(?<=[^\s(;][/_])(?=[^/_\s])|(?<=\S)(?=\?|&amp;)")
+# What is longer is given more than one line also where there is room: else it takes that of others.
+_LONG_CODE = re.compile(r"\S{30}")
 _DOCS_LINK = re.compile(r"(?:\./|docs/)?([a-z0-9-]+)\.md(#[A-Za-z0-9_-]*)?")
 
 
@@ -183,11 +186,16 @@ def _code(
     renderer: RendererProtocol, tokens: Sequence[Token], index: int, options: object, env: object
 ) -> str:
     """Code with places to end a line in: without, a table of paths is wider than any phone."""
-    return f"<code>{_WITHIN_CODE.sub('<wbr>', escapeHtml(tokens[index].content))}</code>"
+    text = tokens[index].content
+    kind = f' class="{_LONG}"' if _LONG_CODE.search(text) else ""
+    return f"<code{kind}>{_WITHIN_CODE.sub('<wbr>', escapeHtml(text))}</code>"
 
 
 def _tame(token: Token) -> None:
-    """The policy of our pages refuses style attributes: alignment becomes a class."""
+    """The policy of our pages refuses style attributes: alignment becomes a class. The language of
+    a block would become one, too, and nothing goes by it."""
+    if token.type == "fence":
+        token.info = ""
     style = str(token.attrs.pop("style", ""))
     if style in _ALIGNMENTS:
         token.attrSet("class", _ALIGNMENTS[style])
@@ -234,6 +242,7 @@ def _clean(html: str, *, schemes: set[str], link_rel: str, own: bool = False) ->
             **({tag: {"id"} for tag in _HEADINGS} if own else {}),
         },
         allowed_classes={
+            "code": {_LONG},
             "td": _ALIGNED,
             "th": _ALIGNED,
             "caption": {"visually-hidden"},
