@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts.names import MAX_LENGTH
 from registry.conda.subdirs import KNOWN_SUBDIRS
@@ -114,7 +114,9 @@ class ExportForm(FilterForm):
 
 
 class DownloadsForm(ExportForm):
-    by = forms.ChoiceField(label=gettext_lazy("By"), required=False, choices=Grouping.choices)
+    by = forms.ChoiceField(
+        label=pgettext_lazy("grouped", "By"), required=False, choices=Grouping.choices
+    )
     days = forms.TypedChoiceField(
         label=gettext_lazy("Days"),
         required=False,
@@ -183,7 +185,10 @@ class CompareForm(FilterForm):
         super().__init__(data)
 
     def prepare(self) -> None:
-        for name, label in (("from", _("From")), ("to", _("To"))):
+        for name, label in (
+            ("from", pgettext("a version", "From")),
+            ("to", pgettext("a version", "To")),
+        ):
             self.fields[name] = forms.ChoiceField(label=label, required=False, choices=self._names)
         self.fields["platform"] = forms.ChoiceField(
             label=_("Platform"), required=False, choices=self._platforms
@@ -201,7 +206,10 @@ class CompareChannelsForm(FilterForm):
         super().__init__(data)
 
     def prepare(self) -> None:
-        for name, label in (("from", _("From")), ("to", _("To"))):
+        for name, label in (
+            ("from", pgettext("a channel", "From")),
+            ("to", pgettext("a channel", "To")),
+        ):
             self.fields[name] = forms.ChoiceField(label=label, required=False, choices=self._names)
 
 

@@ -55,7 +55,7 @@ def compare_channels(request: HttpRequest, account: str) -> HttpResponse:
     channels = access.visible_channels(identity, found).order_by("name")[:_CHANNELS_OFFERED]
     by_name = {channel.name: channel for channel in channels}
     form = CompareChannelsForm(request.GET, channels=by_name)
-    context = {**account_context(identity, found, "channels"), "form": form}
+    context = {**account_context(identity, found, "channels"), "channels": by_name, "form": form}
     context["crumbs"] = [
         {"label": found.name, "url": reverse("registry:account", args=[found.name])},
         {"label": _("Compare channels")},

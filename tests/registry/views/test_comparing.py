@@ -8,7 +8,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registry import contents
+from registry.channels import create_channel
 from tests.cast import Person
+from tests.factories import make_organization
 from tests.registry.api.world import World, publish
 from tests.registry.views.browsers import HELLO, Browsers, active_parts, text_of
 
@@ -102,3 +104,19 @@ def test_channels_are_compared_package_by_package(
     assert "hidden" not in words
     assert "main and dev hold the same files" not in words
     assert "Choose two channels." in text_of(anonymous.get("/acme/compare"))
+
+
+def test_where_there_are_no_two_channels_nothing_is_chosen(
+    owner: Person, anonymous: Client
+) -> None:
+    account = make_organization("young", owner=owner.user).account
+    for browser in (owner.client, anonymous):
+        none = browser.get("/young/compare")
+        assert "young has no channels that you may see" in text_of(none)
+        assert "<select" not in none.content.decode()
+
+    create_channel(by=owner.identity, account=account, name="main")
+    create_channel(by=owner.identity, account=account, name="dev", visibility="private")
+
+    assert "young has one channel that you may see" in text_of(anonymous.get("/young/compare"))
+    assert "Choose two channels." in text_of(owner.client.get("/young/compare"))

@@ -124,3 +124,28 @@ def test_a_package_that_says_nothing_of_itself_leaves_no_box_blank(
         wrong += _judge(page)
     assert not wrong, "\n".join(wrong)
     assert {path for path in _EMPTY_OF_A_PACKAGE if not told[path]} == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/-/site/index?account=nobody",
+        "/-/site/jobs?state=failed",
+        "/-/jobs?state=failed",
+        "/acme/settings/bin?q=nothing",
+        "/acme/settings/log?who=nobody",
+        "/acme/bare/files?q=nothing",
+        "/acme/bare/versions?stable=on",
+    ],
+)
+def test_a_filter_that_leaves_nothing_is_cleared_in_one_place(
+    empty_acme: tuple[Organization, Person], path: str
+) -> None:
+    _, olga = empty_acme
+    publish(olga, "acme", "main", "bare", "1.0rc1")
+    root = Person(make_user("root", is_superuser=True))
+    browser = proven(root) if path.startswith("/-/site") else olga.client
+
+    page = browser.get(path).content.decode()
+
+    assert len(re.findall(r">\s*Clear\s*<", page)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -51,6 +52,17 @@ def test_the_first_page_says_what_it_is(tool: PackageFile, anonymous: Client) ->
     assert "0 in 30 days, 0 in 90 days, 0 in all" in words
     assert "tool >=1" in words
     assert active_parts(answer) == []
+
+
+def test_there_is_a_column_of_acts_for_those_who_have_some(
+    tool: PackageFile, owner: Person, anonymous: Client
+) -> None:
+    heads = [
+        re.findall(r"<th scope=.col.", browser.get(_PAGE).content.decode())
+        for browser in (owner.client, anonymous)
+    ]
+
+    assert [len(one) for one in heads] == [4, 3]
 
 
 def test_contents_are_looked_into_folder_by_folder(tool: PackageFile, anonymous: Client) -> None:
