@@ -160,7 +160,8 @@ def note(
     """
     all_of_it = Audience(channel, subdir, members_only=True)
     if names is None or len(names) > _NAMES:
-        # In pieces: as long as the marks are there, it is done again.
+        # In pieces, and others may write while something is found out: as long as the marks are
+        # there, it is done again.
         _note_everything(all_of_it)
         graph = _follow(all_of_it)
         for audience in audiences:
@@ -224,23 +225,19 @@ def _mark(channel: Channel, subdir: str, names: Collection[str]) -> list[int]:
 
 
 def _note_everything(audience: Audience) -> None:
-    with transaction.atomic():
-        _noted(audience).delete()
+    _noted(audience).delete()
     names = sorted(set(audience.listed.order_by().values_list("name", flat=True).distinct()))
     for some in batched(names, _NAMES):
-        with transaction.atomic():
-            _note_newest(audience, some)
+        _note_newest(audience, some)
     resolver = _Resolver(audience)
     for some in batched(names, _NAMES):
-        with transaction.atomic():
-            _aim(audience, some, resolver)
+        _aim(audience, some, resolver)
 
 
 def _note_newest(audience: Audience, names: Collection[str]) -> set[str]:
     """Note the newest versions of these names; which of them have other versions than before."""
     names = list(names)
     before = {name: bytes(digest) for name, digest in _DIGESTS.rows(*_here(audience), names)}
-    _FORGET.update(*_here(audience), names)
     newest: dict[str, tuple[bytes, list[str], list[bytes], bytes]] = {}
     for name, group in groupby(_FILES.stream(audience, names), key=itemgetter(0)):
         first = b""
@@ -259,18 +256,19 @@ def _note_newest(audience: Audience, names: Collection[str]) -> set[str]:
                 spellings[spelling] = None
                 keys.append(bytes(repodata_key))
         newest[name] = first, list(spellings), keys, digest.digest()[:16]
-    _insert(
-        audience,
-        {
-            (name, version): VersionFacts(spellings, keys, depends)
-            for (name, (version, spellings, keys, _)), depends in zip(
-                newest.items(),
-                _depends(audience, [found[2] for found in newest.values()]),
-                strict=True,
-            )
-        },
-        digests={name: found[3] for name, found in newest.items()},
-    )
+    depends = _depends(audience, [found[2] for found in newest.values()])
+    with transaction.atomic(savepoint=False):
+        _FORGET.update(*_here(audience), names)
+        _insert(
+            audience,
+            {
+                (name, version): VersionFacts(spellings, keys, asked)
+                for (name, (version, spellings, keys, _)), asked in zip(
+                    newest.items(), depends, strict=True
+                )
+            },
+            digests={name: found[3] for name, found in newest.items()},
+        )
     after = {name: found[3] for name, found in newest.items()}
     return {name for name in names if before.get(name) != after.get(name)}
 
@@ -463,8 +461,7 @@ def _follow(audience: Audience) -> _Graph:
         if not missing:
             break
         for some in batched(missing, _NAMES):
-            with transaction.atomic():
-                graph.older.update(_note_older(audience, some, resolver))
+            graph.older.update(_note_older(audience, some, resolver))
     left = graph.older.keys() - reached
     for names in batched(sorted({name for name, _ in left}), _NAMES):
         rows = _noted(audience).filter(package_name__in=names, is_newest=False)
@@ -529,13 +526,11 @@ def _list(
 
 
 def _list_everything(audience: Audience, older: Mapping[str, set[bytes]]) -> None:
-    with transaction.atomic():
-        _listed(audience).delete()
+    _listed(audience).delete()
     wanted = _keys_of(audience, older)
     names = sorted(_noted(audience).filter(is_newest=True).values_list("package_name", flat=True))
     for some in batched(names, _NAMES):
-        with transaction.atomic():
-            _list_names(audience, some, wanted)
+        _list_names(audience, some, wanted)
 
 
 def _keys_of(audience: Audience, older: Mapping[str, set[bytes]]) -> dict[str, set[bytes]]:

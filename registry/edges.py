@@ -12,6 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 
 import msgspec
+from django.db import transaction
 from django.db.models.functions import Coalesce
 
 from registry.conda.current import constraint, required_name
@@ -36,8 +37,7 @@ _RECORD = msgspec.json.Decoder(dict[str, _Record])
 
 
 def note(channel: Channel, names: Collection[str]) -> None:
-    """Note anew what the newest versions of these packages need, as the channel's index says it,
-    in a transaction of the caller's."""
+    """Note anew what the newest versions of these packages need, as the channel's index says it."""
     newest = _newest_files(channel, names)
     specs = _specs(channel, [file_id for _, files in newest.values() for file_id in files])
     wanted = {
@@ -101,11 +101,12 @@ def _write(
             del left[package_name, package_id, name]
         else:
             gone.append(pk)
-    for some in batched(gone, _AT_ONCE):
-        Dependency.objects.filter(pk__in=some).delete()
-    bulk.insert(
-        Dependency,
-        ("package_name", "package_id", "name", "constraints"),
-        [(*key, constraints) for key, constraints in left.items()],
-        channel_id=channel.pk,
-    )
+    with transaction.atomic():
+        for some in batched(gone, _AT_ONCE):
+            Dependency.objects.filter(pk__in=some).delete()
+        bulk.insert(
+            Dependency,
+            ("package_name", "package_id", "name", "constraints"),
+            [(*key, constraints) for key, constraints in left.items()],
+            channel_id=channel.pk,
+        )

@@ -19,7 +19,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -189,11 +189,14 @@ class _Reader:
         if task.link:
             os.link(task.path, task.keep_as)
             return None
-        with _new_file(task.keep_as) as copy:
+        copy = _new_file(task.keep_as)
+        try:
             with suppress(OSError):  # only some file systems can
                 fcntl.ioctl(copy, _FICLONE, file.fileno())
                 return None
             return self._digests(file, copy_to=copy)
+        finally:
+            os.close(copy)
 
     def _digests(self, file: io.FileIO, *, copy_to: int | None = None) -> Digests:
         sha256, md5, size_bytes = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
@@ -234,8 +237,11 @@ def _kept(one: _Small, result: Read) -> Result:
         if task.link and task.keep_as != task.path:
             os.link(task.path, task.keep_as)
         elif task.keep_as != task.path:
-            with _new_file(task.keep_as) as copy:
+            copy = _new_file(task.keep_as)
+            try:
                 _write(copy, memoryview(one.data))
+            finally:
+                os.close(copy)
     except OSError as error:
         return _failed(task, error)
     return result
@@ -285,13 +291,9 @@ def _facts(task: Task, digests: Digests, contents: PackageContents | Bad) -> Res
     return Read(task.number, facts)
 
 
-@contextmanager
-def _new_file(path: str) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _new_file(path: str) -> int:
+    """Its descriptor, which is to be closed: a context manager would cost as much as the call."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
 
 
 def _write(descriptor: int, block: memoryview) -> None:

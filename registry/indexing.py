@@ -136,6 +136,13 @@ def bring_summaries_up_to_date(channel_id: int, subdir: str) -> bool:
     return True
 
 
+def bring_summaries_up_to_date_ahead(channel_id: int, subdir: str) -> bool:
+    """The same, begun while another process brings the subdir up to date for clients."""
+    if not _summaries_due(channel_id, subdir):
+        return True
+    return publish_summaries(channel_id, subdir, ahead=True)
+
+
 def _publish_until_done(index: PublishedIndex, worker: str) -> None:
     while True:
         if publish_shards(index, worker):
@@ -321,21 +328,23 @@ def _document_facts(index: PublishedIndex, generations: list[Generation]) -> dic
     }
 
 
-def publish_summaries(channel_id: int, subdir: str) -> bool:
+def publish_summaries(channel_id: int, subdir: str, *, ahead: bool = False) -> bool:
     """Write what nobody waits for; False when another worker is at it.
 
     It takes seconds for a large channel, and new shards must not wait that long: the lease is
-    taken for the switch alone.
+    taken for the switch alone. ``ahead`` begins while another process publishes for clients, and
+    then waits for that one.
     """
     index = _index_of(channel_id, subdir)
     if index is None:
         return False
     with _without_waiting_for_the_disk(), hold(index, "summaries_lease") as worker:
-        return worker is not None and _publish_summaries(index)
+        return worker is not None and _publish_summaries(index, ahead=ahead)
 
 
-def _publish_summaries(index: PublishedIndex) -> bool:
-    marks = _read_marks(index, Stage.SUMMARIES)
+def _publish_summaries(index: PublishedIndex, *, ahead: bool) -> bool:
+    stages = list(Stage) if ahead else [Stage.SUMMARIES]
+    marks = [mark for stage in stages for mark in _read_marks(index, stage)]
     if not marks:
         return True
     channel = _refreshed(index)
@@ -358,6 +367,8 @@ def _publish_summaries(index: PublishedIndex) -> bool:
                 generation.rewrite()
             summaries.write_summaries(generation, changes)
     failpoints.reach("summaries-written")
+    if ahead and not _published_for_clients(index, marks):
+        return False
     deadline = time.monotonic() + settings.INDEX_LEASE_SECONDS
     while time.monotonic() < deadline:
         with lease(index.channel_id, index.subdir) as held:
@@ -372,6 +383,25 @@ def _publish_summaries(index: PublishedIndex) -> bool:
                 return switch(index, worker, generations, marks, next_stage=None, summaries_at=now)
         time.sleep(_LOOK_SECONDS)
     return False
+
+
+def _published_for_clients(index: PublishedIndex, marks: list[_Mark]) -> bool:
+    """Wait as long as somebody is at it; whether clients see what was marked."""
+    unseen = StaleMark.objects.filter(
+        channel=index.channel_id,
+        subdir=index.subdir,
+        stage__lt=Stage.SUMMARIES,
+        pk__lte=max(mark.pk for mark in marks),
+    )
+    index_row = PublishedIndex.objects.filter(pk=index.pk)
+    while True:
+        # Asked first: who gives it back in between has done it.
+        is_leased = index_row.filter(lease_until__gte=timezone.now()).exists()
+        if not unseen.exists():
+            return True
+        if not is_leased:
+            return False
+        time.sleep(_LOOK_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

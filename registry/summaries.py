@@ -56,9 +56,8 @@ def note_changes(
         audiences = {one.audience: _CURRENT_ZST not in one.files for one in generations}
         return current.note(channel, subdir, names, audiences)
     for some in batched(sorted(names) if names is not None else _all(channel), _NAMES):
-        with transaction.atomic():
-            _refresh_channeldata(channel, some)
-            edges.note(channel, some)
+        _refresh_channeldata(channel, some)
+        edges.note(channel, some)
     return []
 
 
@@ -148,8 +147,11 @@ def _refresh_channeldata(channel: Channel, names: Collection[str]) -> None:
             traits=InstallTraits(**flags),
         )
         made.append((name, msgspec.json.encode(sorted(subdirs)).decode(), entry))
-    ChanneldataEntry.objects.filter(channel=channel, package_name__in=names).delete()
-    bulk.insert(ChanneldataEntry, ("package_name", "subdirs", "entry"), made, channel_id=channel.pk)
+    with transaction.atomic():
+        ChanneldataEntry.objects.filter(channel=channel, package_name__in=names).delete()
+        bulk.insert(
+            ChanneldataEntry, ("package_name", "subdirs", "entry"), made, channel_id=channel.pk
+        )
 
 
 def _write_channeldata(audience: Audience, out: BinaryIO) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import DateTimeField, Field, Model
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
@@ -86,7 +86,8 @@ def update(instances: Sequence[Model], columns: Sequence[str]) -> None:
 
 def _execute(statement: str, rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        with connection.cursor() as cursor:
+        # In a transaction of the caller's, or in one of its own, but not in one for each row.
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
             cursor.executemany(statement, rows)
 
 

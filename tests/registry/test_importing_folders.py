@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -386,15 +387,16 @@ def test_a_killed_import_goes_on_where_it_was(
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in blobs.items())
 
 
+@pytest.mark.parametrize("place", ["shards-written", "summaries-written"])
 def test_indexes_are_made_beside_each_other_and_a_killed_one_is_made_again(
-    prepared_data: PreparedData, tmp_path: Path
+    prepared_data: PreparedData, tmp_path: Path, place: str
 ) -> None:
-    """Noarch, linux-64 and the channel's own files, each by a process."""
+    """Noarch, linux-64 and the channel's own files, and what sums them up, each by a process."""
     order = tmp_path / "crash"
     env = prepared_data.copy_to(tmp_path / "data")
     env["CONDARIUM_FAILPOINT"] = str(order)
     command = ["import", str(folder_of(tmp_path / "source", *GOOD)), "maria"]
-    order.write_text("shards-written", encoding="ascii")
+    order.write_text(place, encoding="ascii")
 
     killed = run_manage(command, env)
     assert killed.returncode == 1
@@ -408,6 +410,23 @@ def test_indexes_are_made_beside_each_other_and_a_killed_one_is_made_again(
         counts = database.execute("SELECT subdir, record_count FROM registry_publishedindex")
         assert dict(counts) == {"": 0, "noarch": 2, "linux-64": 1}
         assert database.execute("SELECT count(*) FROM registry_stalemark").fetchone() == (0,)
+    imported = _published(tmp_path / "data")
+    assert {"current_repodata.json", "repodata.json.zst"} <= imported["noarch"].keys()
+    assert run_manage(["reindex", "maria"], env).returncode == 0
+    assert _published(tmp_path / "data") == imported
+
+
+def _published(data: Path) -> dict[str, dict[str, bytes]]:
+    """By subdir and name: the bytes that the published index files have."""
+    with sqlite3.connect(data / "condarium.sqlite3") as database:
+        rows = database.execute("SELECT subdir, files FROM registry_publishedindex").fetchall()
+    return {
+        subdir: {
+            name: (data / "files" / facts["key"]).read_bytes()
+            for name, facts in json.loads(files).items()
+        }
+        for subdir, files in rows
+    }
 
 
 def test_ctrl_c_while_the_index_is_written_leaves_the_rest_for_another_time(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from pytest_django import Settings
@@ -17,8 +18,10 @@ from pytest_django import Settings
 from accounts.identity import OPERATOR
 from accounts.models import Account
 from registry import indexing, jobs
-from registry.models import Job, PublishedIndex
-from tests.conda_client import ChannelAddress
+from registry.models import CurrentFile, Job, PublishedIndex, StaleMark
+from tests.builders import build_conda
+from tests.cast import Person
+from tests.conda_client import ChannelAddress, get
 
 pytestmark = pytest.mark.django_db(transaction=True)
 _FAILURES = 3
@@ -92,3 +95,43 @@ def test_the_lease_of_a_job_outlives_an_outage(
 
     assert [line["line"] for line in Job.objects.get().lines] == ["True"]
     assert logged(caplog) == ["a lease could not be renewed; trying again"]
+
+
+def test_summaries_begun_ahead_wait_for_who_publishes_for_clients(
+    owner: Person, channel: ChannelAddress
+) -> None:
+    assert owner.upload(build_conda("hello", "1.0"), to=channel).status_code == 201
+    here = channel.row.pk, "noarch"
+    done: list[bool] = []
+
+    def sum_up() -> None:
+        done.append(indexing.bring_summaries_up_to_date_ahead(*here))
+        connection.close()
+
+    other = threading.Thread(target=sum_up)
+    with indexing.lease(*here) as held:
+        assert held is not None
+        other.start()
+        deadline = time.monotonic() + 20
+        while not CurrentFile.objects.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert CurrentFile.objects.exists()
+        other.join(0.3)
+        assert other.is_alive()
+        assert indexing.publish_shards(*held)
+    other.join(20)
+    assert done == [True]
+    assert not StaleMark.objects.filter(subdir="noarch").exists()
+    current = json.loads(get(channel.url("noarch/current_repodata.json")).body)
+    assert list(current["packages.conda"]) == ["hello-1.0-0.conda"]
+
+
+def test_summaries_begun_ahead_of_nobody_are_left_for_another_time(
+    owner: Person, channel: ChannelAddress
+) -> None:
+    assert owner.upload(build_conda("hello", "1.0"), to=channel).status_code == 201
+    here = channel.row.pk, "noarch"
+    assert not indexing.bring_summaries_up_to_date_ahead(*here)
+    assert indexing.bring_up_to_date(*here)
+    current = json.loads(get(channel.url("noarch/current_repodata.json")).body)
+    assert list(current["packages.conda"]) == ["hello-1.0-0.conda"]

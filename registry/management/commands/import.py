@@ -437,23 +437,31 @@ def _require_linkable(source: Source, path: str) -> None:
 def _indexed(pairs: Sequence[indexing.Pair]) -> list[bool]:
     """Whether each index is up to date now, and not a worker at it.
 
-    Making one from nothing takes one processor for as long as it takes; of several, each is made
-    by a process of its own.
+    Making one from nothing takes one processor for as long as it takes: what clients wait for,
+    and what sums it up, are made side by side, by processes of their own.
     """
-    count = min(len(pairs), os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0))
     # Copies would share the connections to S3.
-    context = processes.copying() if count > 1 and not settings.S3_BUCKET else None
+    context = processes.copying() if cores > 1 and not settings.S3_BUCKET else None
     if context is None:
         return [indexing.bring_up_to_date(*pair) for pair in pairs]
+    subdirs = [pair for pair in pairs if pair[1]]
+    tasks = [
+        # First, since the others wait for them.
+        *((indexing.bring_up_to_date_for_clients, pair) for pair in subdirs),
+        *((indexing.bring_summaries_up_to_date_ahead, pair) for pair in subdirs),
+        *((indexing.bring_up_to_date, pair) for pair in pairs if not pair[1]),
+    ]
     # Ctrl-C ends them at once; what they held is then free.
     with ProcessPoolExecutor(
-        count,
+        min(len(tasks), cores + 1),  # who waits needs no core
         mp_context=context,
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_DFL),
     ) as pool:
         try:
-            return list(pool.map(indexing.bring_up_to_date, *zip(*pairs, strict=True)))
+            begun = [pool.submit(bring, *pair) for bring, pair in tasks]
+            return [task.result() for task in begun]
         except BrokenProcessPool as error:
             raise CommandError(
                 f"A process that makes an index was ended, most likely for want of memory. {_AGAIN}"
