@@ -6,7 +6,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        # It listens to what allauth's models tell, which are there only now.
-        from accounts import security_log  # noqa: PLC0415
+        # They stand between us and allauth's models, which are there only now.
+        from accounts import readable_factors, security_log  # noqa: PLC0415
 
+        readable_factors.install()
         security_log.listen()

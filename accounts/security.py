@@ -108,7 +108,7 @@ def needs(by: Identity) -> list[Need]:
         return []
     codes = _codes(kept)
     url = reverse("mfa_view_recovery_codes")
-    if not codes.are_saved:
+    if codes.of and not codes.are_saved:  # none, where what is kept of them can't be read
         return [
             Need(
                 icon="key-round",

@@ -10,7 +10,11 @@ from allauth.mfa.base import forms as mfa
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.readable_factors import has_unreadable
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -58,8 +62,24 @@ ResetPasswordForm = _in_our_words(account.ResetPasswordForm)
 ResetPasswordKeyForm = _in_our_words(account.ResetPasswordKeyForm, _OF_A_NEW_PASSWORD)
 ChangePasswordForm = _in_our_words(account.ChangePasswordForm, _LABELS | _OF_A_NEW_PASSWORD)
 SetPasswordForm = _in_our_words(account.SetPasswordForm, _OF_A_NEW_PASSWORD)
-SecondFactorForm = _in_our_words(mfa.AuthenticateForm)
-ReauthenticateByCodeForm = _in_our_words(mfa.ReauthenticateForm)
+
+
+class _SaysWhatCannotBeRead:
+    user: User
+
+    @cached_property
+    def has_unreadable(self) -> bool:
+        return has_unreadable(self.user)
+
+
+class SecondFactorForm(_SaysWhatCannotBeRead, _InOurWords, mfa.AuthenticateForm):  # type: ignore[misc]
+    labels = _LABELS
+
+
+class ReauthenticateByCodeForm(_SaysWhatCannotBeRead, _InOurWords, mfa.ReauthenticateForm):  # type: ignore[misc]
+    labels = _LABELS
+
+
 ActivateAppForm = _in_our_words(ActivateTOTPForm)
 
 

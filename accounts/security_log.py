@@ -60,7 +60,8 @@ _KINDS = {
 
 def _kind(authenticator: Authenticator) -> str:
     kind = _KINDS[Authenticator.Type(authenticator.type)]
-    name = authenticator.data.get("name", "")
+    kept = authenticator.data
+    name = kept.get("name", "") if isinstance(kept, dict) else ""  # as in readable_factors
     return f"{kind} {name}".strip()
 
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.db import connection
 from django.test import Client
@@ -70,6 +71,70 @@ def test_a_recovery_code_signs_in_once(owner: Person, secret: str, nobody: Clien
     answer = again.post("/account/2fa/authenticate/", {"code": codes[0]})
     assert "That code is not right." in words(answer)
     assert Event.objects.filter(action="security.code-used").count() == 1
+
+
+_NOT_READABLE: list[tuple[str, object]] = [
+    ("totp", {}),
+    ("totp", []),
+    ("totp", {"secret": None}),
+    ("totp", {"secret": "not of base 32"}),
+    ("webauthn", {}),
+    ("webauthn", {"name": 7, "credential": "none"}),
+    ("webauthn", {"name": "key", "credential": {"id": "AA", "rawId": "AA", "response": {}}}),
+    ("a kind of its own", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), _NOT_READABLE)
+def test_a_factor_that_cannot_be_read_lets_nobody_in_and_nobody_fail(
+    kind: str,
+    data: object,
+    owner: Person,
+    secret: str,
+    nobody: Client,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    codes = recovery_codes(owner)
+    Authenticator.objects.filter(user=owner.user, type="totp").update(
+        type="webauthn" if kind == "webauthn" else "totp", data=data
+    )
+    if kind == "a kind of its own":
+        Authenticator.objects.create(user=owner.user, type=kind, data=data)
+
+    assert first_step(nobody) == "/account/2fa/authenticate/"
+    assert "can’t be read" in words(nobody.get("/account/2fa/authenticate/"))
+    wrong = nobody.post("/account/2fa/authenticate/", {"code": "000000"})
+    assert "That code is not right." in words(wrong)
+    nobody.post("/account/2fa/authenticate/", {"credential": "{}"})
+    assert nobody.get(PAGE).status_code == 302
+
+    answer = nobody.post("/account/2fa/authenticate/", {"code": codes[0]})
+    assert answer.headers["Location"] == "/dashboard"
+    for path in ("/dashboard", PAGE, "/account/2fa/recovery-codes/", "/account/reauthenticate/"):
+        assert nobody.get(path, follow=True).status_code == 200
+    if kind in {"totp", "webauthn"}:
+        key = Authenticator.objects.get(type=kind).pk
+        way = "totp/deactivate/" if kind == "totp" else f"webauthn/keys/{key}/remove/"
+        nobody.post(f"/account/2fa/{way}")
+        assert not Authenticator.objects.filter(type=kind).exists()
+    told = [record for record in caplog.records if "can't be read" in record.getMessage()]
+    assert told or kind == "a kind of its own"
+    assert not any(record.exc_info for record in told)
+
+
+def test_recovery_codes_that_cannot_be_read_are_made_anew(
+    owner: Person, secret: str, nobody: Client, confirm: Confirm
+) -> None:
+    Authenticator.objects.filter(user=owner.user, type="recovery_codes").update(data={})
+    first_step(nobody)
+    assert "can’t be read" in words(nobody.get("/account/2fa/authenticate/"))
+    nobody.post("/account/2fa/authenticate/", {"code": code_of(secret)})
+
+    assert "0 of 0 are unused" in words(nobody.get("/dashboard"))
+    confirm(nobody)
+    nobody.post("/account/2fa/recovery-codes/generate/")
+
+    assert "10 of 10 are left." in words(nobody.get(PAGE))
 
 
 def test_recovery_codes_are_asked_about_until_they_are_saved(owner: Person, secret: str) -> None:
