@@ -48,6 +48,9 @@ from registry.refusing import refuse_locked, refuse_other_bytes, refused_by
 # else publishes should not wait for long.
 _FILES_PER_COMMIT = 2000
 _BYTES_PER_COMMIT = 512 * 1024**2
+# Fetching takes its time: so nobody waits long to see some of it in, and little is lost.
+_FETCHED_FILES_PER_COMMIT = 200
+_FETCHED_BYTES_PER_COMMIT = 64 * 1024**2
 # So much is read before it is needed: those who read never wait for those who write.
 _BATCHES_AHEAD = 2
 # The log of changes is written into the database each so many pages of it, usually a thousand:
@@ -234,6 +237,7 @@ class _Import:
         self._destination = destination
         self._account = destination.account
         self._source = source
+        self._is_remote = source.fetch is not None
         self._link = link
         self._tick = tick
         self._progress = Progress(0)
@@ -263,13 +267,12 @@ class _Import:
     def run(self, readers: int, progress: Progress | None) -> Progress:
         total = self._source.count()
         self._progress = progress or Progress(total)
-        is_remote = self._source.fetch is not None
         with (
             Readers(
                 readers,
                 context=processes.copying(),
-                fetch=self._fetch if is_remote else None,
-                fetches=_FETCHES_AT_ONCE if is_remote else 0,
+                fetch=self._fetch if self._is_remote else None,
+                fetches=_FETCHES_AT_ONCE if self._is_remote else 0,
             ) as pool,
             _checkpoints_put_off(),
         ):
@@ -277,7 +280,7 @@ class _Import:
             # it are read: nobody waits for the disk but who has nothing else to do.
             begun: deque[_Batch] = deque()
             storing: _Storing | None = None
-            for candidates in _batches(self._source.candidates()):
+            for candidates in _batches(self._source):
                 begun.append(self._begin(candidates, pool))
                 if len(begun) > _BATCHES_AHEAD:
                     storing = self._advance(begun.popleft(), storing)
@@ -287,6 +290,9 @@ class _Import:
         return self._progress
 
     def _advance(self, batch: _Batch, before: _Storing | None) -> _Storing:
+        if self._is_remote:  # what has come is in before anything is waited for
+            self._enter(before)
+            return self._store(batch)
         storing = self._store(batch)
         self._enter(before)
         return storing
@@ -330,10 +336,9 @@ class _Import:
 
     def _task(self, candidate: Candidate, same_name: Iterable[KnownFile]) -> Task:
         kept_as = self._kept_as(self._number)
-        is_remote = self._source.fetch is not None
         return Task(
             number=self._number,
-            path=kept_as if is_remote else candidate.place,
+            path=kept_as if self._is_remote else candidate.place,
             keep_as=kept_as,
             link=self._link,
             filename=candidate.filename,
@@ -525,13 +530,16 @@ def _present(
     return None
 
 
-def _batches(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
+def _batches(source: Source) -> Iterator[list[Candidate]]:
+    most_files, most_bytes = _FILES_PER_COMMIT, _BYTES_PER_COMMIT
+    if source.fetch is not None:
+        most_files, most_bytes = _FETCHED_FILES_PER_COMMIT, _FETCHED_BYTES_PER_COMMIT
     batch: list[Candidate] = []
     size_bytes = 0
-    for candidate in candidates:
+    for candidate in source.candidates():
         batch.append(candidate)
         size_bytes += candidate.size_bytes or 0
-        if len(batch) == _FILES_PER_COMMIT or size_bytes >= _BYTES_PER_COMMIT:
+        if len(batch) == most_files or size_bytes >= most_bytes:
             yield batch
             batch, size_bytes = [], 0
     if batch:

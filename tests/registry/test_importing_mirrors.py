@@ -98,6 +98,17 @@ def test_records_are_the_files_own_and_differing_ones_are_counted(
     assert listed(owner, ChannelAddress("acme"), "noarch")[HELLO.filename]["depends"] == []
 
 
+def test_what_is_fetched_is_in_a_few_hundred_files_at_a_time(
+    acme: Organization, site: Site
+) -> None:
+    site.publish(*(build_conda(f"package-{number}", "1.0") for number in range(203)))
+
+    assert run(site.url, "acme", subdirs=["noarch"], no_index=True).code == 0
+
+    commits = Event.objects.filter(action="file.import").order_by("pk")
+    assert [event.detail["published"] for event in commits] == [200, 3]
+
+
 def test_packages_may_lie_elsewhere(acme: Organization, site: Site) -> None:
     site.publish(HELLO, base_url="../elsewhere")
     (site.folder / "noarch" / HELLO.filename).rename(site.folder / HELLO.filename)
