@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -62,6 +62,15 @@ _TIDYING_SECONDS = 0.3
 _REFUSALS_TOLD = 10_000
 
 
+class Refused(NamedTuple):
+    """What is not in, and why."""
+
+    name: str
+    reason: str
+    files: int = 1
+    """How many it is; none where it is something beside a file that is in."""
+
+
 @dataclass(slots=True)
 class Progress:
     """How far an import has come."""
@@ -81,8 +90,8 @@ class Progress:
     """How many attestations came along."""
     unattested: int = 0
     """How many did not, of files that are in."""
-    refusals: list[tuple[str, str]] = field(default_factory=list)
-    """Names of files with the reason why they are not in; the first thousands of them."""
+    refusals: list[Refused] = field(default_factory=list)
+    """The first thousands of them."""
 
     @property
     def done(self) -> int:
@@ -107,17 +116,18 @@ class Progress:
             self.conflicts += count
         else:
             self.refused += count
-        self._tell(name, reason)
+        self._tell(name, reason, count)
 
     def count_attestations(self, taken: Taken) -> None:
         self.attested += taken.added
         self.unattested += len(taken.troubles)
         for trouble in taken.troubles:
-            self._tell(taken.name, trouble)
+            self._tell(taken.name, trouble, 0)
 
-    def _tell(self, name: str, reason: Refusal | str) -> None:
+    def _tell(self, name: str, reason: Refusal | str, count: int) -> None:
         if len(self.refusals) < _REFUSALS_TOLD:
-            self.refusals.append((name, str(reason)))
+            said = reason.detail if isinstance(reason, Refusal) else reason
+            self.refusals.append(Refused(name, said, count))
 
 
 Tick: TypeAlias = Callable[[Progress], None]

@@ -216,9 +216,15 @@ class Mirror:
         self._subdirs = subdirs
         self._packages = packages
         self._indexes: list[_Index] = []
+        self._total: int | None = None
 
     def count(self) -> int:
-        """Fetches the repodata of all subdirs."""
+        """Fetches the repodata of all subdirs, the first time."""
+        if self._total is None:
+            self._total = self._fetch_all()
+        return self._total
+
+    def _fetch_all(self) -> int:
         total = 0
         for subdir in self._subdirs or self._all_subdirs():
             index = self._fetch_index(subdir)

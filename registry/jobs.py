@@ -2,7 +2,8 @@
 
 A job stands in the database, so it survives whatever runs it. One worker at a time holds it by a
 lease; of a worker that was killed another takes it over and begins the work again. So work must
-be such that what was done already does no harm.
+be such that what was done already does no harm. What a command does is a job as well, which is
+that command's own (`begin_here`).
 
 The rooms above this one register what they can do, and start it::
 
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import msgspec
@@ -112,19 +114,21 @@ def start(
             % {"most_open_per_account": MOST_OPEN_PER_ACCOUNT, "account": account.name}
         )
     job = Job.objects.create(
-        kind=kind,
-        title=title,
-        params=dict(params),
-        account=account,
-        user=by.user,
-        token=by.token,
-        is_operators=by is OPERATOR,
-        by_name="" if by.is_anonymous else by.name,
-        ip_address=by.ip_address,
-        user_agent=by.user_agent[:200],
+        kind=kind, title=title, params=dict(params), account=account, **_started_by(by)
     )
     _record(by, job, "job.start")
     return job
+
+
+def _started_by(by: Identity) -> dict[str, Any]:
+    return {
+        "user": by.user,
+        "token": by.token,
+        "is_operators": by is OPERATOR,
+        "by_name": "" if by.is_anonymous else by.name,
+        "ip_address": by.ip_address,
+        "user_agent": by.user_agent[:200],
+    }
 
 
 @transaction.atomic
@@ -146,6 +150,8 @@ def stop(*, by: Identity, job: Job) -> Job:
 @transaction.atomic
 def retry(*, by: Identity, job: Job) -> Job:
     """Begin a job again that failed or was stopped; it is done for whoever started it."""
+    if job.is_commands:
+        raise Conflict(gettext("A command does this. Run it again: it goes on where it stopped."))
     if not may_retry(by, job):
         raise Forbidden(gettext("Only whoever started a job may begin it again."))
     held = _held(job)
@@ -220,7 +226,7 @@ def _require_stopping(by: Identity, job: Job) -> None:
 
 
 def may_retry(by: Identity, job: Job) -> bool:
-    return runs_the_site(by) or _started(by, job)
+    return not job.is_commands and (runs_the_site(by) or _started(by, job))
 
 
 def _started(by: Identity, job: Job) -> bool:
@@ -320,11 +326,11 @@ class Running:
 
     def fail(self, item: str, reason: str, *, count: int = 1) -> None:
         """One thing was not done, or ``count`` for the same reason; they count as handled, and the
-        work goes on."""
+        work goes on. None at all is said of something beside the things that are counted."""
         self._job.failed += count
         if len(self._job.failures) < MOST_FAILURES:
             line = Failure(item=kept(item, _LONGEST_WORDS), reason=kept(reason, _LONGEST_WORDS))
-            if count > 1:
+            if count != 1:
                 line["count"] = count
             self._job.failures.append(line)
         self.advance(0)
@@ -398,6 +404,123 @@ class Running:
         return Job.objects.filter(pk=self._job.pk, lease_holder=self._holder)
 
 
+# --- What a command does itself ------------------------------------------------------------------
+
+
+def begin_here(
+    *, by: Identity, account: Account, kind: str, params: Mapping[str, Any], title: str
+) -> RunningHere:
+    """Show what this process is about to do as a job, until `RunningHere.end`.
+
+    It is followed and stopped like others. No worker takes it over, and it keeps no other job of
+    the account waiting. The log is told by what is done, not of the job.
+    """
+    for job in _running():
+        if job.is_commands and _is_lost(job):
+            _close(job)
+    holder = processes.new_holder()
+    job = Job.objects.create(
+        kind=kind,
+        title=title,
+        params=dict(params),
+        account=account,
+        **_started_by(by),
+        is_commands=True,
+        state=State.RUNNING,
+        started_at=timezone.now(),
+        lease_holder=holder,
+        lease_until=_lease_end(),
+    )
+    return RunningHere(job, holder)
+
+
+class RunningHere(Running):
+    """A job that this process does itself."""
+
+    _is_interrupted = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to tell how far it is."""
+        return time.monotonic() - self._written_at >= _WRITE_SECONDS
+
+    def count(self, *, total: int, done: int, failed: int) -> None:
+        """So many there are in all, are done and are not. Raises `Stopped` as `advance` does."""
+        self._job.total, self._job.done, self._job.failed = total, done, failed
+        self.advance(0)
+
+    def beside(self) -> list[dict[str, Any]]:
+        """With what other commands do the same for this account at this moment."""
+        same = Job.objects.filter(account=self.account, kind=self._job.kind, is_commands=True)
+        others = same.filter(state=State.RUNNING).exclude(pk=self._job.pk)
+        return list(others.values_list("params", flat=True))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Keep the job while the work can't tell how far it is; Stop then comes as Ctrl-C does.
+
+        It takes a thread, and a process that has one can't be copied: not for what starts some.
+        """
+        if connection.in_atomic_block:  # nobody else would see it
+            yield
+            return
+        with leases.renewed(self._watch, every_seconds=_LOOK_SECONDS, of=f"job {self.key}"):
+            yield
+
+    def _watch(self) -> None:
+        if time.monotonic() - self._written_at >= settings.JOB_LEASE_SECONDS / 4:
+            self._written_at = time.monotonic()
+            self.renew()
+        try:
+            self.look()
+        except Stopped:
+            if not self._is_interrupted:  # a second time it would cut the tidying
+                self._is_interrupted = True
+                # To that thread itself, which may wait for a server.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def end_as_stopped(self) -> str | None:
+        """It was told to end: on a page by somebody, whose name is given back, or here."""
+        asked = self._rows().filter(stop_requested_at__isnull=False)
+        name = asked.values_list("stopped_by", flat=True).first()
+        if name is None:
+            self._rows().update(stop_requested_at=timezone.now())
+        self.end(State.STOPPED)
+        return name
+
+    def renew(self) -> None:
+        self._rows().update(**self._alive())
+
+    def look(self) -> None:
+        # Of a deleted account the row is gone. The work itself will hear of that.
+        with suppress(_Lost):
+            super().look()
+
+    def _update(self, **values: object) -> None:
+        with suppress(_Lost):
+            super()._update(**self._alive() | values)
+
+    def _alive(self) -> dict[str, object]:
+        # All of it: a worker that heard nothing for too long, since the machine slept, has said
+        # that this ended.
+        return {
+            "state": State.RUNNING,
+            "error": "",
+            "ended_at": None,
+            "lease_until": _lease_end(),
+        }
+
+
+def _close(job: Job) -> None:
+    """Say of what a command did that it ended: it was killed, or its machine."""
+    same = Job.objects.filter(pk=job.pk, state=State.RUNNING, lease_until=job.lease_until)
+    same.update(
+        state=State.STOPPED if job.stop_requested_at else State.FAILED,
+        error="" if job.stop_requested_at else gettext("The command ended in the middle of it."),
+        ended_at=timezone.now(),
+    )
+
+
 # --- Doing it ----------------------------------------------------------------------------------
 
 
@@ -450,8 +573,12 @@ def _run(job: Job, running: Running) -> None:
 def _claim(holder: str) -> Job | None:
     """Take a job that waits, or one whose worker has ended; of each account one at a time."""
     now = timezone.now()
-    running = list(Job.objects.filter(state=State.RUNNING).order_by("pk"))
+    running = _running()
     lost = [job for job in running if _is_lost(job)]
+    for job in lost:
+        if job.is_commands:
+            _close(job)
+    running, lost = ([job for job in some if not job.is_commands] for some in (running, lost))
     busy = {job.account_id for job in running} - {job.account_id for job in lost}
     waiting = (
         Job.objects.filter(Q(not_before=None) | Q(not_before__lte=now), state=State.WAITING)
@@ -470,6 +597,10 @@ def _claim(holder: str) -> Job | None:
             if not claimed.is_over:
                 return claimed
     return None
+
+
+def _running() -> list[Job]:
+    return list(Job.objects.filter(state=State.RUNNING).order_by("pk"))
 
 
 def _is_lost(job: Job) -> bool:
@@ -505,7 +636,7 @@ def _with_line(job: Job, line: str) -> list[dict[str, Kept]]:
     return [*job.lines, {"at": at, "line": kept(line, _LONGEST_WORDS)}][-MOST_LINES:]
 
 
-def _lease_end() -> object:
+def _lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 

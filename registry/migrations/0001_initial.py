@@ -328,6 +328,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_operators", models.BooleanField(default=False)),
+                ("is_commands", models.BooleanField(default=False)),
                 ("by_name", models.CharField(blank=True, max_length=64)),
                 ("ip_address", models.GenericIPAddressField(blank=True, null=True)),
                 ("user_agent", models.CharField(blank=True, max_length=200)),

@@ -57,6 +57,8 @@ class Job(models.Model):
     )
     token = models.ForeignKey(Token, null=True, on_delete=models.SET_NULL, related_name="+")
     is_operators = models.BooleanField(default=False)
+    # Done by the process of a command, and by no worker.
+    is_commands = models.BooleanField(default=False)
     by_name = models.CharField(max_length=64, blank=True)
     ip_address = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.CharField(max_length=200, blank=True)

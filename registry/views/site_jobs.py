@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.authentication import identify_session
 from accounts.views.site_gate import site_act, site_page
 from portal.errors import NotFound
 from registry import jobs
@@ -51,6 +52,8 @@ _KINDS = {
     "channel.verify": gettext_lazy("Verify indexes"),
     "channel.copy_all": gettext_lazy("Copy a channel"),
     "channel.transfer": gettext_lazy("Take a channel over"),
+    "channel.import": gettext_lazy("Import into a channel"),
+    "account.import": gettext_lazy("Import an account"),
 }
 
 
@@ -113,7 +116,9 @@ def site_job(request: HttpRequest, key: str) -> HttpResponse:
     context = job_context(found) | {
         "job_url": reverse("registry:site-job", args=[key]),
         "stop_url": reverse("registry:site-job-stop", args=[key]),
-        "retry_url": reverse("registry:site-job-retry", args=[key]),
+        "retry_url": reverse("registry:site-job-retry", args=[key])
+        if jobs.may_retry(identify_session(request), found)
+        else "",
     }
     if request.GET.get("part") == "state":
         return render(request, "registry/job_state.html", context)

@@ -13,7 +13,7 @@ from accounts.identity import OPERATOR
 from accounts.models import Event, Membership, Organization
 from accounts.tokens import revoke_token
 from portal import processes
-from portal.errors import Forbidden, InvalidInput, NotFound
+from portal.errors import Conflict, Forbidden, InvalidInput, NotFound
 from portal.sentences import shown
 from registry import channel_work, housekeeping, jobs, storage
 from registry.channels import create_channel
@@ -181,6 +181,42 @@ def test_an_account_has_one_running_and_twenty_open(owner: Person, acme: Organiz
             by=owner.identity, account=other.account, kind="test.count",
             params={"ids": ["x" * 64] * 50_000}, title="Too much",
         )  # fmt: skip
+
+
+def test_what_a_command_does_is_taken_over_by_nobody_and_keeps_nobody_waiting(
+    owner: Person, acme: Organization
+) -> None:
+    here = jobs.begin_here(
+        by=OPERATOR, account=acme.account, kind="test.count", params={}, title="Do it here"
+    )
+    beside = begin(owner, acme)
+    dead = f"{processes.HOST}/{2**22 + 1}/abc"
+    job = Job.objects.get(is_commands=True)
+    with pytest.raises(Conflict):
+        jobs.retry(by=owner.identity, job=job)
+
+    assert jobs.run_due() == 1  # the other one
+
+    beside.refresh_from_db()
+    job.refresh_from_db()
+    assert (beside.state, job.state) == (State.DONE, State.RUNNING)
+    Job.objects.filter(pk=job.pk).update(lease_holder=dead)
+    assert jobs.run_due() == 0
+    job.refresh_from_db()
+    assert (job.state, job.error) == (State.FAILED, "The command ended in the middle of it.")
+    # Who pressed Stop first is not told of a failure.
+    jobs.stop(by=owner.identity, job=job)
+    Job.objects.filter(pk=job.pk).update(
+        state=State.RUNNING, lease_holder=dead, stop_requested_at=timezone.now()
+    )
+    assert jobs.run_due() == 0
+    job.refresh_from_db()
+    assert (job.state, job.error) == (State.STOPPED, "")
+    # Of one whose account is gone nobody needs to hear.
+    job.delete()
+    here.count(total=3, done=3, failed=0)
+    here.end(State.DONE)
+    assert not Job.objects.filter(is_commands=True).exists()
 
 
 def test_old_jobs_are_forgotten(owner: Person, acme: Organization) -> None:

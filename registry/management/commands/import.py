@@ -11,15 +11,17 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, close_old_connections, connection
 
 from accounts.identity import OPERATOR, Identity
 from accounts.management.acting import ActingCommand, find_account, find_user
@@ -27,7 +29,8 @@ from accounts.models import Account, Membership
 from accounts.roles import Role
 from portal import processes
 from portal.errors import Refusal
-from registry import housekeeping, indexing, storage
+from portal.sentences import Number, gettext
+from registry import housekeeping, indexing, jobs, storage
 from registry.importing import Progress, import_files, scratch_path
 from registry.importing_anaconda import API_URL, AnacondaAccount
 from registry.importing_http import SourceUnusable
@@ -39,13 +42,28 @@ from registry.moving_in import take_over
 from registry.publishing import open_destination
 
 _WRONG_USE = 2
+_STOPPED_ON_A_PAGE = 3
+_STOPPED_HERE = 130
 _MOST_READERS = 8
 _INDEXING_SECONDS = 3600
 _OBJECTS_PER_COLLECTION = 50_000
+_LOOK_SECONDS = 0.5
 _AGAIN = "Run it again to go on."
 _ANACONDA = "anaconda"
 _TOKEN_VARIABLE = "ANACONDA_API_TOKEN"  # noqa: S105 - where anaconda's own client looks for one
 _ONLY_IN_A_MOVE = ("api", "token_file", "labels", "unlabelled", "dry_run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """An import that makes sense, and how it is shown on pages while it runs."""
+
+    work: Callable[[], Progress | None]
+    account: Account
+    kind: str
+    title: str
+    params: Mapping[str, object]
+    is_shown: bool = True
 
 
 class Command(ActingCommand):
@@ -130,43 +148,108 @@ class Command(ActingCommand):
 
     def act(self, **options: Any) -> None:
         self._said = 0.0
+        self._job: jobs.RunningHere | None = None
+        self._failures_shown = 0
         try:
-            work = self._work(**options)
+            planned = self._plan(**options)
         except Refusal as refusal:
             raise CommandError(refusal.detail, returncode=_WRONG_USE) from refusal
         except CommandError as error:
             raise CommandError(str(error), returncode=_WRONG_USE) from error
         housekeeping.sweep_abandoned_uploads()
+        self._begin(planned)
         progress: Progress | None = None
         is_stopped = False
         try:
             with _garbage_left_for_later():
-                progress = work()
-        except KeyboardInterrupt:
+                progress = planned.work()
+                self._note_outcome(progress)
+        except (KeyboardInterrupt, jobs.Stopped):
             # Nothing more here: what it came through is held until this block ends, queries that
             # were half read among it, which then find their connection closed and say so.
             is_stopped = True
-        except ReaderEnded as error:
-            raise CommandError(
-                f"A process that reads archives was ended, most likely for want of memory. {_AGAIN}"
-            ) from error
-        except Refusal as refusal:
-            raise CommandError(f"{refusal.detail} {_AGAIN}") from refusal
-        except DatabaseError as error:
-            what = str(error).strip().partition("\n")[0]
-            raise CommandError(f"The database failed: {what}. {_AGAIN}") from error
+        except Exception as error:
+            here, on_page = _what_happened(error)
+            self._end(jobs.State.FAILED, on_page)
+            if not here:
+                raise
+            raise CommandError(here) from error
         if is_stopped:
-            self.stderr.write(f"\nStopped. {_AGAIN}")
-            sys.exit(130)
+            self._end_as_stopped()
         if progress is None:
             return
+        self._end(jobs.State.DONE)
         self._summarize(progress)
         if progress.conflicts or progress.refused or progress.unattested:
             sys.exit(1)
 
-    def _work(
+    # --- As a job --------------------------------------------------------------------------------
+
+    def _begin(self, planned: _Planned) -> None:
+        if not planned.is_shown:
+            return
+        self._job = jobs.begin_here(
+            by=OPERATOR,
+            account=planned.account,
+            kind=planned.kind,
+            params=planned.params,
+            title=planned.title,
+        )
+        channel = planned.params.get("channel")
+        if any(other.get("channel") == channel for other in self._job.beside()):
+            self.stdout.write(
+                "Another import into the same place runs. Both go on: what one has taken in, the "
+                "other finds there."
+            )
+
+    def _end(self, state: str, reason: str = "") -> None:
+        if self._job is not None:
+            with _a_database_that_may_be_gone():
+                self._job.end(state, reason)
+
+    def _end_as_stopped(self) -> None:
+        name = None
+        if self._job is not None:
+            with _a_database_that_may_be_gone():
+                name = self._job.end_as_stopped()
+        if name is None:
+            self.stderr.write(f"\nStopped. {_AGAIN}")
+            sys.exit(_STOPPED_HERE)
+        self.stderr.write(f"\nStopped on a page by {name or 'the operator'}. {_AGAIN}")
+        sys.exit(_STOPPED_ON_A_PAGE)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Around what takes its time and tells nobody: Stop ends that, too."""
+        if self._job is None:
+            yield
+            return
+        with self._job.watched():
+            yield
+
+    def _note(self, line: str) -> None:
+        if self._job is not None:
+            self._job.note(line)
+
+    def _note_outcome(self, progress: Progress | None) -> None:
+        if progress is None:
+            return
+        self._note(
+            gettext(
+                "%(created)s published, %(added)s added to the channel, %(unchanged)s were there, "
+                "%(conflicts)s conflicts, %(refused)s refused."
+            )
+            % {
+                name: Number(getattr(progress, name))
+                for name in ("created", "added", "unchanged", "conflicts", "refused")
+            }
+        )
+
+    # --- What is to be done ----------------------------------------------------------------------
+
+    def _plan(
         self, *, source: str, account: str | None, processes: int | None, **options: Any
-    ) -> Callable[[], Progress | None]:
+    ) -> _Planned:
         """What is to be done, when everything that was asked for makes sense."""
         if processes is not None and processes < 1:
             raise CommandError("--processes is a number from 1 on.")
@@ -190,7 +273,7 @@ class Command(ActingCommand):
         no_index: bool,
         readers: int,
         **_options: Any,
-    ) -> Callable[[], Progress]:
+    ) -> _Planned:
         account_name, _, channel_name = destination.partition("/")
         account, identity = _who_publishes(account_name, user)
         opened = open_source(source, subdirs=subdirs, packages=packages, scratch=scratch_path())
@@ -200,20 +283,36 @@ class Command(ActingCommand):
         place = open_destination(identity, account.name, channel_name)
 
         def work() -> Progress:
-            progress = import_files(
-                by=identity,
-                destination=place,
-                source=opened,
-                readers=readers,
-                link=link,
-                tick=self._tick,
-            )
+            with closing(opened):
+                with self._watched():  # over the network it may take minutes
+                    opened.count()
+                progress = import_files(
+                    by=identity,
+                    destination=place,
+                    source=opened,
+                    readers=readers,
+                    link=link,
+                    tick=self._tick,
+                )
             self._say(progress)
+            self._show(progress)
             if not no_index:
                 self._index(account, [channel_name])
             return progress
 
-        return work
+        return _Planned(
+            work=work,
+            account=account,
+            kind="channel.import",
+            title=gettext("Import %(source)s into %(channel)s")
+            % {"source": opened.shown, "channel": f"{account.name}/{channel_name}"},
+            params={
+                "source": opened.shown,
+                "channel": channel_name,
+                "subdirs": subdirs,
+                "packages": packages,
+            },
+        )
 
     # --- An account of anaconda.org --------------------------------------------------------------
 
@@ -234,7 +333,7 @@ class Command(ActingCommand):
         unlabelled: str | None,
         dry_run: bool,
         **_options: Any,
-    ) -> Callable[[], Progress | None]:
+    ) -> _Planned:
         owner = destination
         taker, identity = _who_publishes(account or owner, user)
         if link:
@@ -252,8 +351,9 @@ class Command(ActingCommand):
 
         def work() -> Progress | None:
             with source:
-                for known, of in source.read():
-                    self._line(f"{known:,} of {of:,} packages are known", is_urgent=known == of)
+                with self._watched():
+                    for known, of in source.read():
+                        self._line(f"{known:,} of {of:,} packages are known", is_urgent=known == of)
                 self._announce(source, taker)
                 if dry_run:
                     for name, reason in source.troubles:
@@ -263,6 +363,7 @@ class Command(ActingCommand):
                     by=identity, account=taker, source=source, readers=readers, tick=self._tick
                 )
             self._say(taken.progress)
+            self._show(taken.progress)
             if not no_index:
                 self._index(taker, taken.channels)
             for name in taken.locked:
@@ -274,7 +375,20 @@ class Command(ActingCommand):
                 )
             return taken.progress
 
-        return work
+        return _Planned(
+            work=work,
+            account=taker,
+            kind="account.import",
+            title=gettext("Import %(source)s into %(account)s")
+            % {"source": source.shown, "account": taker.name},
+            params={
+                "source": source.shown,
+                "subdirs": subdirs,
+                "packages": packages,
+                "labels": labels,
+            },
+            is_shown=not dry_run,
+        )
 
     def _announce(self, source: AnacondaAccount, account: Account) -> None:
         packages, files, size_bytes = source.size()
@@ -309,6 +423,18 @@ class Command(ActingCommand):
     def _tick(self, progress: Progress) -> None:
         if self._is_due():
             self._say(progress)
+        if self._job is not None and self._job.is_due:
+            self._show(progress)
+
+    def _show(self, progress: Progress) -> None:
+        """On the job's page; raises `jobs.Stopped` when somebody stopped it there."""
+        if self._job is None:
+            return
+        for name, reason, files in progress.refusals[self._failures_shown : jobs.MOST_FAILURES]:
+            self._failures_shown += 1
+            self._job.fail(name, reason, count=files)
+        failed = progress.conflicts + progress.refused
+        self._job.count(total=progress.total, done=progress.done - failed, failed=failed)
 
     def _say(self, progress: Progress) -> None:
         seconds = max(time.monotonic() - progress.started, 0.001)
@@ -331,24 +457,31 @@ class Command(ActingCommand):
 
     def _index(self, account: Account, channel_names: Sequence[str]) -> None:
         """Bring the channels' indexes up to date, beside a worker if one runs."""
+        self._note(gettext("The files are in. Their index is being made."))
         channels = Channel.objects.filter(account=account, name__in=channel_names)
         ids = set(channels.values_list("pk", flat=True))
         deadline = time.monotonic() + _INDEXING_SECONDS
         while due := [(pk, subdir) for pk, subdir in indexing.overdue() if pk in ids]:
             for _, subdir in due:
                 self._line(f"Indexing {subdir or 'the channel'} …")
-            if not all(_indexed(due)):
+            if not all(_indexed(due, watched=self._watched, beat=self._beat)):
                 time.sleep(0.2)  # a worker is at it
+            self._beat()
             if time.monotonic() > deadline:
                 raise CommandError("Another worker holds an index and does not finish. Look at it.")
+
+    def _beat(self) -> None:
+        """Keep the job; raises `jobs.Stopped` when somebody stopped it."""
+        if self._job is not None:
+            self._job.advance(0)
 
     def _summarize(self, progress: Progress) -> None:
         if self.stdout.isatty():
             self.stdout.write("")
-        for name, reason in progress.refusals:
+        for name, reason, _ in progress.refusals:
             self.stderr.write(f"{name}: {reason}")
         told = progress.conflicts + progress.refused + progress.unattested
-        left_out = told - len(progress.refusals)
+        left_out = told - sum(max(1, one.files) for one in progress.refusals)
         if left_out:
             self.stderr.write(f"… and {left_out:,} more.")
         if progress.differing:
@@ -369,6 +502,33 @@ class Command(ActingCommand):
             f"{progress.refused:,} refused, in "
             f"{time.monotonic() - progress.started:,.1f} seconds."
         )
+
+
+def _what_happened(error: Exception) -> tuple[str, str]:
+    """What ended it, to be said here, and on the job's page. Nothing is said here of a defect."""
+    match error:
+        case CommandError():
+            return str(error), str(error).removesuffix(_AGAIN).strip()
+        case ReaderEnded():
+            ended = gettext(
+                "A process that reads archives was ended, most likely for want of memory."
+            )
+            return f"{ended} {_AGAIN}", ended
+        case Refusal(detail=detail):
+            return f"{detail} {_AGAIN}", detail
+        case DatabaseError():
+            what = str(error).strip().partition("\n")[0]
+            return f"The database failed: {what}. {_AGAIN}", gettext("The database failed.")
+    return "", gettext("Something went wrong. The command has said what.")
+
+
+@contextmanager
+def _a_database_that_may_be_gone() -> Iterator[None]:
+    """Around the last words to it: left out, a worker will say that the command ended."""
+    if not connection.in_atomic_block:
+        close_old_connections()
+    with suppress(DatabaseError):
+        yield
 
 
 @contextmanager
@@ -434,8 +594,14 @@ def _require_linkable(source: Source, path: str) -> None:
         raise SourceUnusable(f"{path} is in another file system: leave --link out.")
 
 
-def _indexed(pairs: Sequence[indexing.Pair]) -> list[bool]:
-    """Whether each index is up to date now, and not a worker at it.
+def _indexed(
+    pairs: Sequence[indexing.Pair],
+    *,
+    watched: Callable[[], AbstractContextManager[None]],
+    beat: Callable[[], None],
+) -> list[bool]:
+    """Whether each index is up to date now, and not a worker at it. ``beat`` is called now and
+    then; what can't do so is done within ``watched``.
 
     Making one from nothing takes one processor for as long as it takes: what clients wait for,
     and what sums it up, are made side by side, by processes of their own.
@@ -444,7 +610,8 @@ def _indexed(pairs: Sequence[indexing.Pair]) -> list[bool]:
     # Copies would share the connections to S3.
     context = processes.copying() if cores > 1 and not settings.S3_BUCKET else None
     if context is None:
-        return [indexing.bring_up_to_date(*pair) for pair in pairs]
+        with watched():
+            return [indexing.bring_up_to_date(*pair) for pair in pairs]
     subdirs = [pair for pair in pairs if pair[1]]
     tasks = [
         # First, since the others wait for them.
@@ -461,8 +628,14 @@ def _indexed(pairs: Sequence[indexing.Pair]) -> list[bool]:
     ) as pool:
         try:
             begun = [pool.submit(bring, *pair) for bring, pair in tasks]
+            while wait(begun, timeout=_LOOK_SECONDS).not_done:
+                beat()
             return [task.result() for task in begun]
         except BrokenProcessPool as error:
             raise CommandError(
                 f"A process that makes an index was ended, most likely for want of memory. {_AGAIN}"
             ) from error
+        except (KeyboardInterrupt, jobs.Stopped):
+            for process in active_children():
+                process.terminate()
+            raise

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from registry import channel_work, jobs
 from registry.models import Channel, Job
-from tests.cast import Person
+from tests.cast import Person, proven
+from tests.factories import make_user
 from tests.registry.api.world import World
+from tests.registry.sources import OLD_KIND, Site, folder_of, run, serving
 from tests.registry.views.browsers import Browsers
 
 State = Job.State
@@ -156,3 +160,41 @@ def test_an_empty_list_says_what_starts_one(stranger: Person) -> None:
     assert (
         "Copying a whole channel" in stranger.client.get(reverse("registry:jobs")).content.decode()
     )
+
+
+# --- What a command does -----------------------------------------------------------------------
+
+
+def test_the_import_of_a_private_channel_is_for_those_who_administer_the_account(
+    browsers: Browsers, tmp_path: Path
+) -> None:
+    assert run(str(folder_of(tmp_path / "source", OLD_KIND)), "acme/secret").code == 0
+
+    path = f"/-/jobs/{Job.objects.get().key}"
+    for name, browser in browsers.items():
+        if name == "anonymous":
+            assert browser.get(path).status_code == 302
+            continue
+        sees = name in {"admin", "owner"}
+        answer = browser.get(path)
+        assert answer.status_code == (200 if sees else 404)
+        assert (path in browser.get("/-/jobs").content.decode()) == sees
+        assert ("secret" in answer.content.decode()) == sees
+
+
+def test_who_runs_the_site_sees_it_there_and_is_told_to_run_the_command(
+    world: World, tmp_path: Path
+) -> None:
+    with serving(Site(tmp_path)) as empty:
+        assert run(empty.url, "acme").code == 1
+    root = Person(make_user("root-of-all", is_superuser=True))
+    path = f"/-/site/jobs/{Job.objects.get().key}"
+    browser = proven(root)
+
+    assert "Import into a channel" in browser.get("/-/site/jobs").content.decode()
+    page = browser.get(path).content.decode()
+    assert "Run the command again: it goes on where it stopped." in page
+    assert "Begin again" not in page
+    answer = browser.post(f"{path}/retry", follow=True)
+    assert "A command does this. Run it again" in answer.content.decode()
+    assert Job.objects.get().state == Job.State.FAILED
