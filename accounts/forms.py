@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.locales import languages, time_zones
 from accounts.log import Wanted
 from accounts.models import Account, Group, Organization
-from accounts.names import MAX_LENGTH
+from accounts.names import MAX_LENGTH, username_validators
 from accounts.profiles import MAX_LENGTHS
 from accounts.roles import Permission, Role
 from accounts.scopes import Scope
@@ -144,6 +144,7 @@ class RenameForm(forms.Form):
     name = forms.CharField(
         max_length=MAX_LENGTH,
         label=_("New name"),
+        validators=username_validators,
         help_text=_("Small letters, digits, dots, dashes and underscores."),
         widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
     )

@@ -105,6 +105,10 @@ class AddPasskeyForm(AddWebAuthnForm):  # type: ignore[misc]  # allauth is untyp
             initial=True,
             help_text=_("The device then asks for your finger, face or PIN."),
         )
+        self.fields["credential"].label = _("Passkey")
+        self.fields["credential"].error_messages["required"] = _(
+            "Your browser made none. Try again, or with another browser or device."
+        )
         self.order_fields(self.field_order)
 
     def clean_name(self) -> str:

@@ -43,7 +43,7 @@ def channel_copy(request: HttpRequest, account: str, channel: str) -> HttpRespon
         except NotFound:
             form.add_error(
                 "channel",
-                _("%(account)s has no channel %(channel)s. Make it first, in its settings.")
+                _("%(account)s has no channel “%(channel)s”. Make it first, in its settings.")
                 % wanted,
             )
         except Refusal as refusal:

@@ -59,6 +59,15 @@ def test_a_renamed_account_is_found_under_both_names(world: World, confirmed: Pe
     assert (event.target, event.detail) == ("acme-labs", {"before": "acme"})
 
 
+def test_all_that_is_wrong_with_a_new_name_is_told_at_once(world: World, confirmed: Person) -> None:
+    answer = confirmed.client.post(f"{ADMIN}/rename", {"name": "!! acme"})
+
+    assert answer.status_code == 422
+    told = text_of(answer)
+    assert "New name: Use small letters, digits, dots, dashes and underscores" in told
+    assert "Uploads to the old name are refused: say that you know." in told
+
+
 def test_private_channels_are_read_by_the_old_name_with_a_token_in_the_path(
     world: World, confirmed: Person
 ) -> None:
