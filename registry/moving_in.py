@@ -59,6 +59,7 @@ def take_over(
         _take_label(by, account, source, label, taken, readers=readers, tick=tick)
     for package in source.packages():
         taken.described += _describe(by, account, package)
+        tick(progress)
     return taken
 
 

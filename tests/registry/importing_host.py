@@ -22,6 +22,7 @@ LONG = 60
 # As many as are committed together, when they are fetched; and some more.
 COMMITTED, SLOW = 200, 3
 TOTAL = COMMITTED + SLOW
+_SECOND, _LAST = "second_0.conda", "last_0.conda"
 
 
 def wait_for(what: Callable[[], bool], said: Callable[[], object] = str) -> None:
@@ -36,9 +37,27 @@ def publish_many(site: Site, name: str) -> None:
     What the account has from another test would not be fetched: so each has its own ``name``."""
     site.publish(
         *(build_conda(f"{name}-{number:03}", "1.0") for number in range(COMMITTED)),
-        *(build_conda(f"{name}-slow-{number}", "1.0", build="slow_0") for number in range(SLOW)),
+        *(build_conda(f"{name}-last-{number}", "1.0", build="last_0") for number in range(SLOW)),
     )
-    site.slow, site.slow_seconds = "slow_0.conda", 10.0 * LONG
+    site.slow, site.slow_seconds = _LAST, 10.0 * LONG
+
+
+def publish_more(site: Site, name: str) -> None:
+    """Two commits and some more, of which the second and the rest wait."""
+    site.publish(
+        *(build_conda(f"{name}-{number:03}", "1.0") for number in range(COMMITTED)),
+        *(
+            build_conda(f"{name}-s{number:03}", "1.0", build="second_0")
+            for number in range(COMMITTED)
+        ),
+        *(build_conda(f"{name}-last-{number}", "1.0", build="last_0") for number in range(SLOW)),
+    )
+    site.slow, site.slow_seconds = (_SECOND, _LAST), 10.0 * LONG
+
+
+def give_out_more(site: Site) -> None:
+    """All of them but the last."""
+    site.slow = _LAST
 
 
 class Importing:

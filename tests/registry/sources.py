@@ -72,8 +72,8 @@ class Site:
     elsewhere: str = ""
     """Another site, to which this one sends those who want package files."""
     slow_seconds: float = 0.0
-    """How long it takes over what ends with ``slow``."""
-    slow: str = ".conda"
+    """How long it takes over what ends with ``slow``, unless that is changed meanwhile."""
+    slow: str | tuple[str, ...] = ".conda"
 
     def publish(self, *packages: BuiltPackage, packed: bool = False, **info: Any) -> None:
         """Write files and the repodata that lists them."""
@@ -116,7 +116,9 @@ def serving(site: Site) -> Iterator[Site]:
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             site.asked.append((path, self.headers["Authorization"]))
-            time.sleep(site.slow_seconds if path.endswith(site.slow) else 0)
+            asked = time.monotonic()
+            while path.endswith(site.slow) and time.monotonic() < asked + site.slow_seconds:
+                time.sleep(0.02)
             if site.failures.get(path):
                 self.send_response(site.failures[path].pop(0))
                 self.send_header("Retry-After", "0")

@@ -53,6 +53,18 @@ def host(
         yield server
 
 
+def change(host: LiveServer, rows: str, values: str) -> None:
+    """Write into the database of the host what would take long to come about."""
+    script = f"""
+import datetime
+from django.utils import timezone
+from registry.models import Job, PublishedIndex
+now, day = timezone.now(), datetime.timedelta(days=1)
+{rows}.update({values})
+"""
+    run_commands(["shell", "--no-imports", "-c", script], env=host.env)
+
+
 @pytest.fixture(scope="module")
 def maria(host: LiveServer) -> Browser:
     return browser_of(host, "maria")
@@ -160,6 +172,30 @@ def test_stop_is_heard_while_the_source_does_not_answer(
     assert "Stopped by maria" in maria.text(job)
 
 
+def test_stop_is_heard_while_somebody_else_makes_the_index(
+    host: LiveServer, maria: Browser, tmp_path: Path
+) -> None:
+    first, second = (build_conda("indexed", version) for version in ("1.0", "2.0"))
+    with importing(host, str(folder_of(tmp_path / "first", first)), "maria/indexed") as command:
+        assert command.end()[0] == 0
+    change(
+        host,
+        "PublishedIndex.objects.filter(channel__name='indexed', subdir='noarch')",
+        "lease_holder='elsewhere/1/x', lease_until=now + day",
+    )
+    before = len(maria.jobs())
+    with importing(host, str(folder_of(tmp_path / "second", second)), "maria/indexed") as command:
+        job = maria.newest_job(after=before)
+        maria.wait_for(job, "The files are in. Their index is being made.")
+        maria.post(f"{job}/stop", job)
+        code, _, err = command.end()
+
+    assert code == 3, err
+    page = maria.text(job)
+    assert "Stopped by maria" in page
+    assert "1 of 1" in page
+
+
 def test_two_into_one_channel_at_once_both_go_on(
     host: LiveServer, maria: Browser, site: Site
 ) -> None:
@@ -188,12 +224,8 @@ def test_a_command_whose_machine_slept_has_its_job_back(
         job = maria.newest_job(after=before)
         maria.wait_for(job, f"{COMMITTED} of {TOTAL}")
         os.kill(command.process.pid, signal.SIGSTOP)
-        # As long as the lease lasts, which nobody waits for here.
-        forget = f"from registry.models import Job; Job.objects.filter(key={job[-16:]!r}).update"
-        past = "import datetime as d; past = d.datetime(2000, 1, 1, tzinfo=d.UTC); "
-        run_commands(
-            ["shell", "--no-imports", "-c", f"{past}{forget}(lease_until=past)"], env=host.env
-        )
+        # As when the lease is over, which nobody waits for here.
+        change(host, f"Job.objects.filter(key={job[-16:]!r})", "lease_until=now - day")
         maria.wait_for(job, "The command ended in the middle of it.")
         os.kill(command.process.pid, signal.SIGCONT)
         page = maria.wait_for(job, "A command on the host does this.")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from accounts.models import Event, Organization
-from registry.channels import change_channel
-from registry.models import Channel, ChannelFile, Package, PackageFile
+from registry.channels import change_channel, create_channel
+from registry.models import Channel, ChannelFile, Job, Package, PackageFile
 from registry.packages import create_package
 from tests.builders import BuiltPackage, build_conda, build_tar_bz2
 from tests.cast import Person
@@ -122,6 +122,25 @@ def test_packages_labels_and_bytes_are_taken_over(
         f"away at {away.site.url}, main",
         f"away at {away.site.url}, old/rc:1",
     }
+
+
+def test_a_move_is_a_job_of_its_account_that_counts_all_labels(
+    owner: Person, acme: Organization, away: Away
+) -> None:
+    away.add(HELLO, "main", "dev")
+    away.add(NEWER, "dev")
+    dev = create_channel(by=owner.identity, account=acme.account, name="dev")
+    change_channel(by=owner.identity, channel=dev, is_locked=True)
+
+    assert away.move().code == 1
+
+    job = Job.objects.get()
+    assert (job.kind, job.state, job.account) == ("account.import", Job.State.DONE, acme.account)
+    assert (job.total, job.done, job.failed, job.unlisted_failures) == (3, 1, 2, 0)
+    page = owner.client.get(f"/-/jobs/{job.key}").content.decode()
+    assert f"Import away at {away.site.url} into acme" in page
+    assert "2 files of dev" in page
+    assert "dev is locked here." in page
 
 
 def test_again_it_fetches_nothing_and_changes_nothing(acme: Organization, away: Away) -> None:
@@ -313,6 +332,7 @@ def test_a_dry_run_says_what_would_be_taken_and_takes_nothing(
     assert not away.downloads
     assert not Package.objects.exists()
     assert not Channel.objects.exists()
+    assert not Job.objects.exists()
     assert not stored_files()
 
 
