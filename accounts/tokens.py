@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db import transaction
@@ -26,6 +27,7 @@ from accounts.identity import Identity
 from accounts.models import Account, Token
 from accounts.scopes import Scope, abilities
 from portal.errors import Conflict, Forbidden, InvalidInput
+from portal.prepared import Prepared
 from portal.sentences import gettext
 
 PREFIX = "cph-"
@@ -86,11 +88,18 @@ def find(secret: str) -> Token | None:
     """The token that ``secret`` opens, whatever state it is in."""
     if not looks_like_token(secret):
         return None
-    return (
-        Token.objects.select_related("account", "account__user", "account__organization")
-        .filter(digest=digest(secret))
-        .first()
-    )
+    try:
+        return cast(Token, _BY_DIGEST.get(digest(secret)))
+    except Token.DoesNotExist:
+        return None
+
+
+_BY_DIGEST = Prepared(
+    lambda digest: Token.objects.select_related(
+        "account", "account__user", "account__organization"
+    ).filter(digest=digest),
+    str,
+)
 
 
 @dataclass(frozen=True, slots=True)

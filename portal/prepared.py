@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.query import RelatedPopulator, get_related_populators
 from django.db.models.sql import DeleteQuery, UpdateQuery
 
 # Values that stand in no query otherwise, by the type of what they stand for.
@@ -38,6 +39,19 @@ class _Words(NamedTuple):
     """The attributes of an instance that the columns are; empty where no instance is asked for."""
     converters: dict[int, tuple[Sequence[Callable[..., Any]], Any]]
     """What makes of a column's value that of the attribute, and the expression that it is told."""
+    related: list[RelatedPopulator]
+    """What makes the instances that come along."""
+
+    def instance(self, row: Sequence[Any]) -> Any:
+        """Of a row as the database gives it, as `ModelIterable` does so."""
+        found = list(row)
+        for at, (converts, expression) in self.converters.items():
+            for convert in converts:
+                found[at] = convert(found[at], expression, connection)
+        made = self.model.from_db(connection.alias, self.columns, found[: len(self.columns)])
+        for along in self.related:
+            along.populate(found, made)
+        return made
 
 
 class Prepared:
@@ -69,19 +83,20 @@ class Prepared:
             return list(cursor.fetchall())
 
     def get(self, *values: object) -> Any:
-        """The first instance of the model that is found, where the query has all of its columns;
-        raises its `DoesNotExist`."""
-        model, columns, converters = self._known()[-3:]
+        """The first instance of the model that is found, where the query has all of its columns,
+        with those that ``select_related`` names; raises its `DoesNotExist`."""
+        words = self._known()
         with connection.cursor() as cursor:
             cursor.execute(*self._in_words(values))
             row = cursor.fetchone()
         if row is None:
-            raise model.DoesNotExist
-        found = list(row)
-        for at, (converts, expression) in converters.items():
-            for convert in converts:
-                found[at] = convert(found[at], expression, connection)
-        return model.from_db(connection.alias, columns, found)
+            raise words.model.DoesNotExist
+        return words.instance(row)
+
+    def instances(self, *values: object) -> list[Any]:
+        """All instances that are found, as `get` has one."""
+        words = self._known()
+        return [words.instance(row) for row in self.rows(*values)]
 
     def exists(self, *values: object) -> bool:
         with connection.cursor() as cursor:
@@ -135,13 +150,16 @@ class Prepared:
 
 def _columns(
     compiler: Any,
-) -> tuple[list[str], dict[int, tuple[Sequence[Callable[..., Any]], Any]]]:
+) -> tuple[list[str], dict[int, tuple[Sequence[Callable[..., Any]], Any]], list[RelatedPopulator]]:
     """What an instance is made of, as `ModelIterable` makes it."""
-    if not getattr(compiler, "klass_info", None):
-        return [], {}
+    info = getattr(compiler, "klass_info", None)
+    if not info:
+        return [], {}, []
     expressions = [expression for expression, _, _ in compiler.select]
-    columns = [expressions[at].target.attname for at in compiler.klass_info["select_fields"]]
-    return columns, compiler.get_converters(expressions)
+    columns = [expressions[at].target.attname for at in info["select_fields"]]
+    # The stubs are those of Django 6.
+    related = get_related_populators(info, compiler.select, connection.alias)  # type: ignore[call-arg]
+    return columns, compiler.get_converters(expressions), related
 
 
 def _with_many(

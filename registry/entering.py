@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
+from portal.prepared import Prepared
 from registry import access, sidecars
 from registry.conda.facts import Digests, FileFacts
 from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
+
+# So many at once are asked for by a query whose words are kept.
+_FEW = 50
 
 Key = tuple[str, str]
 """Subdir and filename: what a file is known by within its account."""
@@ -52,18 +58,35 @@ class KnownFile(NamedTuple):
 
 def known_files(account: Account, keys: Collection[Key]) -> dict[Key, KnownFile]:
     """The files that have these names, deleted ones too."""
-    rows = PackageFile.objects.filter(
-        account=account,
-        subdir__in={subdir for subdir, _ in keys},
-        filename__in=bulk.any_of({filename for _, filename in keys}),
+    subdirs = {subdir for subdir, _ in keys}
+    filenames = {filename for _, filename in keys}
+    rows: Iterable[tuple[Any, ...]]
+    if len(filenames) <= _FEW:
+        rows = _KNOWN.rows(account.pk, list(subdirs), list(filenames))
+    else:
+        rows = _known_as(account.pk, subdirs, bulk.any_of(filenames))
+    known = (
+        KnownFile(
+            pk, subdir, filename, name, sha256, md5,
+            deleted_at is not None, leaving_until is not None, bool(damage),
+        )
+        for pk, subdir, filename, name, sha256, md5, deleted_at, leaving_until, damage in rows
+    )  # fmt: skip
+    return {file.key: file for file in known}
+
+
+def _known_as(
+    account_id: int, subdirs: Iterable[str], filenames: Iterable[str] | RawSQL
+) -> QuerySet[PackageFile, Any]:
+    return PackageFile.objects.filter(
+        account=account_id, subdir__in=subdirs, filename__in=filenames
     ).values_list(
         "pk", "subdir", "filename", "name", "sha256", "md5", "deleted_at", "leaving_until",
         "blob__damage",
     )  # fmt: skip
-    known = (
-        KnownFile(*row[:6], row[6] is not None, row[7] is not None, bool(row[8])) for row in rows
-    )
-    return {file.key: file for file in known}
+
+
+_KNOWN = Prepared(_known_as, int, list[str], list[str])
 
 
 class Claimed(NamedTuple):
@@ -90,15 +113,31 @@ def claim(all_digests: Collection[Digests]) -> Claimed:
             keep_known=True,
             claimed_at=now,
         )
-        claimed = Blob.objects.filter(sha256__in=bulk.any_of(wanted))
-        claimed.exclude(claimed_at=now).update(claimed_at=now)
-        rows = list(claimed.values_list("sha256", "pk", "damage"))
+        if len(wanted) <= _FEW:
+            _CLAIM_ANEW.update(list(wanted), now)
+            rows = _CLAIMED.rows(list(wanted))
+        else:
+            claimed = Blob.objects.filter(sha256__in=bulk.any_of(wanted))
+            claimed.exclude(claimed_at=now).update(claimed_at=now)
+            rows = list(claimed.values_list("sha256", "pk", "damage"))
         blobs = {sha256: pk for sha256, pk, _ in rows}
         damaged = frozenset(sha256 for sha256, _, damage in rows if damage)
     if len(blobs) != len(wanted):  # some were swept meanwhile
         return claim(all_digests)
     failpoints.reach("claimed")
     return Claimed(blobs, damaged)
+
+
+_CLAIM_ANEW = Prepared(
+    lambda sha256s, now: Blob.objects.filter(sha256__in=sha256s).exclude(claimed_at=now),
+    list[str],
+    datetime,
+    changes=lambda _sha256s, now: {"claimed_at": now},
+)
+_CLAIMED = Prepared(
+    lambda sha256s: Blob.objects.filter(sha256__in=sha256s).values_list("sha256", "pk", "damage"),
+    list[str],
+)
 
 
 class Entered(NamedTuple):
@@ -117,12 +156,15 @@ def enter(
     what it was."""
     packages = packages_of(account, {facts.name for facts in files})
     # With their packages locked, nobody else enters files of these names.
-    newest = PackageFile.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    newest = max((pk for (pk,) in _NEWEST.rows()), default=0)
     _insert_files(by, account, files, packages, blobs)
     known = known_files(account, [facts.key for facts in files])
     new = {file.id for file in known.values() if file.id > newest}
     _insert_records([facts for facts in files if known[facts.key].id in new], known)
     return Entered(known, new, packages)
+
+
+_NEWEST = Prepared(lambda: PackageFile.objects.order_by("-pk").values_list("pk")[:1])
 
 
 def packages_of(
@@ -131,8 +173,8 @@ def packages_of(
     """The packages of these names, those that were missing too; held, so that what is found out
     about their files holds until the commit. Those of ``private`` come into being hidden."""
     ensure_packages(account, names, private=private)
-    rows = Package.objects.filter(account=account, name__in=names)
-    packages = {row.name: row for row in rows.order_by("pk").select_for_update()}
+    rows = _PACKAGES.instances(account.pk, list(names))
+    packages: dict[str, Package] = {row.name: row for row in rows}
     if len(packages) < len(set(names)):  # one was given to another account while we waited
         return packages_of(account, names, private=private)
     revive((row for row in packages.values() if row.deleted_at is not None), private=private)
@@ -143,9 +185,10 @@ def ensure_packages(
     account: Account, names: Collection[str], *, private: Collection[str] = ()
 ) -> None:
     """`packages_of`, without holding them."""
-    rows = Package.objects.filter(account=account, name__in=names)
-    missing = set(names) - set(rows.values_list("name", flat=True))
-    if missing and access.starts_private(account):
+    missing = set(names) - {name for (name,) in _NAMES.rows(account.pk, list(names))}
+    if not missing:
+        return
+    if access.starts_private(account):
         private = missing
     bulk.insert(
         Package,
@@ -154,6 +197,24 @@ def ensure_packages(
         keep_known=True,
         account_id=account.pk,
     )
+
+
+_PACKAGES = Prepared(
+    lambda account_id, names: (
+        Package.objects.filter(account=account_id, name__in=names)
+        .order_by("pk")
+        .select_for_update()
+    ),
+    int,
+    list[str],
+)
+_NAMES = Prepared(
+    lambda account_id, names: Package.objects.filter(
+        account=account_id, name__in=names
+    ).values_list("name"),
+    int,
+    list[str],
+)
 
 
 def revive(packages: Iterable[Package], *, private: Collection[str] = ()) -> None:

@@ -32,6 +32,7 @@ from registry.models import (
     PatchedRecord,
     Removal,
 )
+from registry.rows import Audience
 
 _CHUNK_DISTS = 500
 _CHUNKS_AT_ONCE = 20
@@ -404,7 +405,7 @@ def follow(channel: Channel, subdir: str, filenames: Iterable[str]) -> set[tuple
     Whoever patches a channel locks its row: they see the entries, or are seen here.
     """
     _let_nobody_patch(channel)
-    if not Patch.objects.filter(channel=channel, subdir=subdir, undone_at=None).exists():
+    if not Audience(channel, subdir).is_patched:
         return set()
     dists = sorted({patches.split_filename(filename)[0] for filename in filenames})
     changes = settle(channel, subdir, plan(channel, subdir, dists))

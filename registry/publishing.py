@@ -24,6 +24,7 @@ from accounts.models import Account
 from accounts.scopes import Ability
 from portal import failpoints
 from portal.errors import NotFound, Refusal
+from portal.prepared import Prepared
 from registry import access, attestations, quotas, storage
 from registry.access import Destination
 from registry.checking import note_stored_anew
@@ -315,7 +316,7 @@ def _register(
         outcome = registered.outcome
         if isinstance(outcome, Refusal):
             raise outcome
-        file = PackageFile.objects.select_related("account", "package").get(pk=registered.file_id)
+        file: PackageFile = _FILE.get(registered.file_id)
         _log(by, file, channel, registered)
         is_attested = verified is not None and (
             attestations.enter(by=by, file=file, verified=verified).is_new
@@ -323,6 +324,11 @@ def _register(
         failpoints.reach("before-commit")
     failpoints.reach("after-commit")
     return Published(file, channel, outcome, is_attested)
+
+
+_FILE = Prepared(
+    lambda pk: PackageFile.objects.select_related("account", "package").filter(pk=pk), int
+)
 
 
 def _log(by: Identity, file: PackageFile, channel: Channel, registered: Registered) -> None:
@@ -364,8 +370,8 @@ def channels_of(by: Identity, destinations: Sequence[Destination]) -> list[Chann
         if each.channel is None
     }
     wanted = [each.channel or made[each.channel_name] for each in destinations]
-    rows = Channel.objects.select_related("account").filter(pk__in={each.pk for each in wanted})
-    found = {channel.pk: channel for channel in rows}
+    rows = _CHANNELS.instances(list({each.pk for each in wanted}))
+    found: dict[int, Channel] = {channel.pk: channel for channel in rows}
     gone = [each for each in wanted if each.pk not in found]
     given = [each for each in wanted if each not in gone and found[each.pk].account != each.account]
     if gone or given:  # while the body came in
@@ -373,15 +379,20 @@ def channels_of(by: Identity, destinations: Sequence[Destination]) -> list[Chann
     return list({each.pk: found[each.pk] for each in wanted}.values())
 
 
+_CHANNELS = Prepared(
+    lambda keys: Channel.objects.select_related("account").filter(pk__in=keys), list[int]
+)
+
+
 def ensure_channel(*, by: Identity, account: Account, name: str) -> Channel:
     """The channel of that name; one is made, indexed and logged if there is none."""
-    channel = Channel.objects.filter(account=account, name=name).first()
+    channel = access.channel_by_name(account, name)
     created = False
     if channel is None:
         channel, created = Channel.objects.get_or_create(
             account=account, name=name, defaults={"visibility": new_visibility(account)}
         )
-    channel.account = account
+        channel.account = account
     if created:
         announce_channel(by=by, channel=channel)
     return channel

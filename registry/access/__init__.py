@@ -37,6 +37,7 @@ from registry.access.publishing import (
     require_publish_all,
 )
 from registry.access.reading import (
+    channel_by_name,
     find_account,
     find_channel,
     find_channel_to_read,
@@ -66,6 +67,7 @@ from registry.access.reading import (
 __all__ = [
     "ChannelGivenAway",
     "Destination",
+    "channel_by_name",
     "find_account",
     "find_channel",
     "find_channel_to_read",

@@ -23,7 +23,12 @@ from registry.access.permissions import (
     publishable_names,
     writes_anything,
 )
-from registry.access.reading import find_account, may_read_channel_by_role, moved_channel
+from registry.access.reading import (
+    channel_by_name,
+    find_account,
+    may_read_channel_by_role,
+    moved_channel,
+)
 from registry.models import Channel, Package
 
 
@@ -72,9 +77,8 @@ def open_destination(
             )
             % {"identity": identity.name, "account": account.name}
         )
-    channel = Channel.objects.filter(account=account, name=channel_name).first()
+    channel = channel_by_name(account, channel_name)
     if channel is not None:
-        channel.account = account
         if not may_read_channel_by_role(identity, channel):
             raise NotFound
     else:

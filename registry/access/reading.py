@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -12,6 +12,7 @@ from accounts.rights import manageable_accounts, memberships_in_force, role_in
 from accounts.roles import Permission
 from accounts.scopes import Ability
 from portal.errors import NotFound
+from portal.prepared import Prepared
 from registry.access.limits import within_channel_limit, within_package_limit
 from registry.access.permissions import collaborations_of, package_permission, publishable_names
 from registry.models import Channel, ChannelFile, MovedChannel, Package, PackageFile, Removal
@@ -19,12 +20,15 @@ from registry.models import Channel, ChannelFile, MovedChannel, Package, Package
 
 def find_account(name: str) -> Account:
     """The account of that name, however it is capitalised. Accounts are known to everybody."""
-    account = (
-        Account.objects.select_related("user", "organization").filter(name=name.lower()).first()
-    )
-    if account is None:
-        raise NotFound
-    return account
+    try:
+        return cast(Account, _ACCOUNT.get(name.lower()))
+    except Account.DoesNotExist:
+        raise NotFound from None
+
+
+_ACCOUNT = Prepared(
+    lambda name: Account.objects.select_related("user", "organization").filter(name=name), str
+)
 
 
 def reads_privately(identity: Identity, account: Account) -> bool:
@@ -94,14 +98,39 @@ def may_read_channel_by_role(identity: Identity, channel: Channel) -> bool:
 
 def find_channel(identity: Identity, account_name: str, channel_name: str) -> Channel:
     """The channel, if they may know of it; one query for a public one."""
-    channel = (
-        Channel.objects.select_related("account")
-        .filter(account__name=account_name.lower(), name=channel_name)
-        .first()
-    )
-    if channel is None or not may_read_channel(identity, channel):
+    try:
+        channel = cast(Channel, _CHANNEL.get(account_name.lower(), channel_name))
+    except Channel.DoesNotExist:
+        raise NotFound from None
+    if not may_read_channel(identity, channel):
         raise NotFound
     return channel
+
+
+_CHANNEL = Prepared(
+    lambda account_name, name: Channel.objects.select_related("account").filter(
+        account__name=account_name, name=name
+    ),
+    str,
+    str,
+)
+
+
+def channel_by_name(account: Account, name: str) -> Channel | None:
+    """The channel of that name, whoever may know of it."""
+    try:
+        channel = cast(Channel, _CHANNEL_BY_NAME.get(account.pk, name))
+    except Channel.DoesNotExist:
+        return None
+    channel.account = account
+    return channel
+
+
+_CHANNEL_BY_NAME = Prepared(
+    lambda account_id, name: Channel.objects.filter(account=account_id, name=name).order_by(),
+    int,
+    str,
+)
 
 
 def find_channel_to_read(identity: Identity, account_name: str, channel_name: str) -> Channel:

@@ -10,9 +10,10 @@ from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import Account
 from portal.prepared import Prepared
 from registry.models import Channel, PublishedIndex, Removal, StaleMark
-from tests.factories import make_organization
+from tests.factories import make_organization, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -162,3 +163,30 @@ def test_a_prepared_update_sets_a_column_of_json(channel: Channel) -> None:
         assert keep.update(index.pk, files) == 1
         index.refresh_from_db()
         assert index.files == files
+
+
+def test_instances_come_with_what_is_selected_along(channel: Channel) -> None:
+    user = make_user("ada")
+    by_names = Prepared(
+        lambda names: (
+            Account.objects.select_related("user", "organization")
+            .filter(name__in=names)
+            .order_by("name")
+        ),
+        list[str],
+    )
+    with CaptureQueriesContext(connection) as queries:
+        acme, ada = by_names.instances(["ada", "acme"])
+        assert (acme.name, ada.name) == ("acme", "ada")
+        assert acme.organization.account is acme
+        assert ada.user == user
+        assert not hasattr(acme, "user")
+        assert (ada.links, ada.deleted_at) == ([], None)
+    assert len(queries) == 1
+    assert ada.created_at == Account.objects.get(name="ada").created_at
+    along = Prepared(lambda name: Channel.objects.select_related("account").filter(name=name), str)
+    with CaptureQueriesContext(connection) as queries:
+        assert along.get("main").account == channel.account
+    assert len(queries) == 1
+    with pytest.raises(Channel.DoesNotExist):
+        along.get("dev")
