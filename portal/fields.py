@@ -14,6 +14,13 @@ else:
     _JSON = models.JSONField
 
 
+# For names of the format and of accounts, which then sort alike in every database. PostgreSQL
+# sorts text by the rules of a language, as its cluster was made: one puts `_libgcc` before `Zlib`
+# and `ab` behind `a.c`, the next does not. SQLite calls this BINARY, see `portal.sqlite`, and sorts
+# all text so. An index by bytes also finds what begins with something.
+BY_BYTES = "C"
+
+
 class SentenceField(_JSON):
     """A sentence as `portal.sentences` keeps it; who reads a row has it in the language of now."""
 

@@ -61,6 +61,7 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
+                        db_collation="C",
                         max_length=64,
                         unique=True,
                         validators=[accounts.names.AccountNameValidator()],
@@ -118,12 +119,10 @@ class Migration(migrations.Migration):
                 (
                     "username",
                     models.CharField(
-                        error_messages={"unique": "A user with that username already exists."},
-                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        db_collation="C",
                         max_length=150,
                         unique=True,
                         validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
-                        verbose_name="username",
                     ),
                 ),
                 (
@@ -225,7 +224,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("name", models.CharField(max_length=64, unique=True)),
+                ("name", models.CharField(db_collation="C", max_length=64, unique=True)),
                 (
                     "account",
                     models.ForeignKey(
@@ -343,7 +342,7 @@ class Migration(migrations.Migration):
                         to="accounts.organization",
                     ),
                 ),
-                ("name", models.CharField(max_length=64)),
+                ("name", models.CharField(db_collation="C", max_length=64)),
                 ("description", models.CharField(blank=True, max_length=255)),
                 (
                     "permission",

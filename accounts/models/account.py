@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy
 
 from accounts.names import MAX_LENGTH, AccountNameValidator
+from portal.fields import BY_BYTES
 
 if TYPE_CHECKING:
     from accounts.models.organization import Organization
@@ -23,7 +24,12 @@ class Account(models.Model):
         USER = "user", gettext_lazy("User")
         ORGANIZATION = "organization", gettext_lazy("Organization")
 
-    name = models.CharField(max_length=MAX_LENGTH, unique=True, validators=[AccountNameValidator()])
+    name = models.CharField(
+        db_collation=BY_BYTES,
+        max_length=MAX_LENGTH,
+        unique=True,
+        validators=[AccountNameValidator()],
+    )
     kind = models.CharField(max_length=12, choices=Kind.choices)
     display_name = models.CharField(max_length=128, blank=True)
     description = models.TextField(max_length=2000, blank=True)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.models.account import Account
 from accounts.names import MAX_LENGTH
+from portal.fields import BY_BYTES
 
 
 class FormerNameQuerySet(models.QuerySet["FormerName"]):
@@ -21,7 +22,7 @@ class FormerNameQuerySet(models.QuerySet["FormerName"]):
 class FormerName(models.Model):
     """A name that an account had: a renamed one's leads on, a deleted one's is kept free."""
 
-    name = models.CharField(max_length=MAX_LENGTH, unique=True)
+    name = models.CharField(db_collation=BY_BYTES, max_length=MAX_LENGTH, unique=True)
     account = models.ForeignKey(
         Account, null=True, on_delete=models.SET_NULL, related_name="former_names"
     )

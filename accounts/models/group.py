@@ -7,6 +7,7 @@ from django.db import models
 
 from accounts.models.organization import Organization
 from accounts.roles import Permission
+from portal.fields import BY_BYTES
 
 
 class Group(models.Model):
@@ -17,7 +18,7 @@ class Group(models.Model):
     """
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="groups")
-    name = models.CharField(max_length=64)
+    name = models.CharField(db_collation=BY_BYTES, max_length=64)
     description = models.CharField(max_length=255, blank=True)
     permission = models.CharField(max_length=5, choices=Permission.choices, default=Permission.READ)
     all_packages = models.BooleanField(default=False)

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models, transaction
 
 from accounts.models.account import Account
+from portal.fields import BY_BYTES
 
 
 class People(UserManager["User"]):
@@ -35,6 +36,13 @@ class User(AbstractUser):
 
     first_name = None  # type: ignore[assignment]  # Django's way to drop a field
     last_name = None  # type: ignore[assignment]  # as above
+    # As Django has it, but for how it sorts.
+    username = models.CharField(
+        db_collation=BY_BYTES,
+        max_length=150,
+        unique=True,
+        validators=[AbstractUser.username_validator],
+    )
     account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="user")
     # Empty: what the browser says.
     time_zone = models.CharField(max_length=64, blank=True)

@@ -1,15 +1,25 @@
-"""Django's SQLite backend, in which those who want to write stand in `portal.sqlite.line`."""
+"""Django's SQLite backend, in which those who want to write stand in `portal.sqlite.line`, and a
+column sorts by its bytes under the name that this has in PostgreSQL."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3.schema import DatabaseSchemaEditor
 
+from portal.fields import BY_BYTES
 from portal.sqlite.line import Line, line_of
 
 
+class SchemaEditor(DatabaseSchemaEditor):
+    def _collate_sql(self, collation: str, *args: Any, **kwargs: Any) -> str:
+        named = "BINARY" if collation == BY_BYTES else collation
+        return str(super()._collate_sql(named, *args, **kwargs))  # type: ignore[misc]  # no stub has it
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = SchemaEditor
     transaction_mode: str | None
     _line: Line | None = None
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy
 
 from accounts.models import Account
+from portal.fields import BY_BYTES
 from registry.conda.layout import repodata_key
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Channel(models.Model):
         PRIVATE = "private", gettext_lazy("Private")
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="channels")
-    name = models.CharField(max_length=128)
+    name = models.CharField(db_collation=BY_BYTES, max_length=128)
     description = models.CharField(max_length=1000, blank=True)
     visibility = models.CharField(
         max_length=7, choices=Visibility.choices, default=Visibility.PUBLIC
@@ -83,9 +84,9 @@ class ChannelFile(models.Model):
         on_delete=models.DO_NOTHING,
         related_name="+",
     )
-    subdir = models.CharField(max_length=32)
-    filename = models.CharField(max_length=255)
-    name = models.CharField(max_length=64)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
+    filename = models.CharField(db_collation=BY_BYTES, max_length=255)
+    name = models.CharField(db_collation=BY_BYTES, max_length=64)
     # Bytes, for they sort alike everywhere, and text by a language's rules.
     repodata_key = models.BinaryField()
     # A patch took its record out; the file itself can still be fetched.
@@ -141,9 +142,9 @@ class Removal(models.Model):
     channel = models.ForeignKey(
         Channel, on_delete=models.CASCADE, related_name="removals", db_index=False
     )
-    subdir = models.CharField(max_length=32)
-    filename = models.CharField(max_length=255)
-    package_name = models.CharField(max_length=64)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
+    filename = models.CharField(db_collation=BY_BYTES, max_length=255)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64)
     repodata_key = models.BinaryField()
     removed_at = models.DateTimeField(auto_now_add=True)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
+from portal.fields import BY_BYTES
 from registry.models.channel import Channel
 from registry.models.package import Package
 
@@ -18,8 +19,8 @@ class Dependency(models.Model):
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="dependencies")
     # The package's own, so that one index yields who needs a name, in order.
-    package_name = models.CharField(max_length=64)
-    name = models.CharField(max_length=64)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64)
+    name = models.CharField(db_collation=BY_BYTES, max_length=64)
     # What is asked of the name, one line for each way in which the files of the version say it.
     constraints = models.TextField(blank=True)
 

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from accounts.models import Account, Token
+from portal.fields import BY_BYTES
 from portal.sentences import Kept
 from registry.models.blob import Blob
 from registry.models.package import Package
@@ -37,12 +38,12 @@ class PackageFile(models.Model):
     package = models.ForeignKey(
         Package, on_delete=models.PROTECT, related_name="files", db_index=False
     )
-    subdir = models.CharField(max_length=32)
-    filename = models.CharField(max_length=255)
-    name = models.CharField(max_length=64)
-    version = models.CharField(max_length=64)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
+    filename = models.CharField(db_collation=BY_BYTES, max_length=255)
+    name = models.CharField(db_collation=BY_BYTES, max_length=64)
+    version = models.CharField(db_collation=BY_BYTES, max_length=64)
     version_key = models.BinaryField()  # sorts as CEP 33 orders versions
-    build = models.CharField(max_length=64)
+    build = models.CharField(db_collation=BY_BYTES, max_length=64)
     build_number = models.BigIntegerField()
     blob = models.ForeignKey(Blob, null=True, on_delete=models.PROTECT, related_name="files")
     # What the bytes were, also when they are gone.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.db import models
 
+from portal.fields import BY_BYTES
 from registry.models.channel import Channel
 
 
@@ -26,9 +27,9 @@ class StaleMark(models.Model):
     channel = models.ForeignKey(
         Channel, on_delete=models.CASCADE, related_name="stale_marks", db_index=False
     )
-    subdir = models.CharField(max_length=32, blank=True)
-    package_name = models.CharField(max_length=64, blank=True)
-    filename = models.CharField(max_length=255, blank=True)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32, blank=True)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64, blank=True)
+    filename = models.CharField(db_collation=BY_BYTES, max_length=255, blank=True)
     # Whether the list of removed files changes as well.
     removed = models.BooleanField(default=True)
     # Whether even what nobody waits for must follow at once: it shows what is hidden now.
@@ -57,7 +58,7 @@ class PublishedIndex(models.Model):
     channel = models.ForeignKey(
         Channel, on_delete=models.CASCADE, related_name="indexes", db_index=False
     )
-    subdir = models.CharField(max_length=32, blank=True)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32, blank=True)
     members_only = models.BooleanField(default=False)  # also lists private packages
     generation = models.BigIntegerField(default=0)
     files: models.JSONField[dict[str, dict[str, object]], dict[str, dict[str, object]]] = (
@@ -90,8 +91,8 @@ class CurrentVersion(models.Model):
     older one that others lead to."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
-    subdir = models.CharField(max_length=32)
-    package_name = models.CharField(max_length=64)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64)
     version_key = models.BinaryField()
     is_newest = models.BooleanField()
     # Of all versions of the name, where this is the newest: tells whether they are others now.
@@ -120,10 +121,10 @@ class CurrentFile(models.Model):
     """A file that stands in ``current_repodata.json``, as it is shown to one audience."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
-    subdir = models.CharField(max_length=32)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
     members_only = models.BooleanField()
     repodata_key = models.BinaryField()
-    package_name = models.CharField(max_length=64)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64)
     is_newest = models.BooleanField()  # of the newest version of its name
 
     class Meta:
@@ -150,7 +151,7 @@ class ChanneldataEntry(models.Model):
     """What ``channeldata.json`` says of a name, serialized (CEP 38)."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
-    package_name = models.CharField(max_length=64)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64)
     subdirs: models.JSONField[list[str], list[str]] = models.JSONField()
     entry = models.BinaryField()
 

@@ -7,6 +7,7 @@ from django.db.models import Func
 from django.db.models.functions import Length
 
 from accounts.models import Account
+from portal.fields import BY_BYTES
 
 DESCRIPTION_FIELDS = (
     "summary", "description", "license", "license_url", "home_url", "dev_url", "doc_url",
@@ -50,11 +51,11 @@ class Package(Described):
     account = models.ForeignKey(
         Account, on_delete=models.PROTECT, related_name="packages", db_index=False
     )
-    name = models.CharField(max_length=64)
+    name = models.CharField(db_collation=BY_BYTES, max_length=64)
     is_private = models.BooleanField(default=False)
     # Those of the fields that describe it which uploads leave alone.
     pinned: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
-    latest_version = models.CharField(max_length=64, blank=True)
+    latest_version = models.CharField(db_collation=BY_BYTES, max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -109,7 +110,7 @@ class Release(Described):
     """What was said by hand of one version of a package, which need not have files yet."""
 
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="releases")
-    version = models.CharField(max_length=64)
+    version = models.CharField(db_collation=BY_BYTES, max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy
 
+from portal.fields import BY_BYTES
 from registry.models.channel import Channel, ChannelFile
 
 
@@ -23,9 +24,11 @@ class Patch(models.Model):
         EDIT = "edit", gettext_lazy("An edited record")
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="patches")
-    subdir = models.CharField(max_length=32)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    filename = models.CharField(max_length=255, blank=True)  # of the file that was edited
+    filename = models.CharField(
+        db_collation=BY_BYTES, max_length=255, blank=True
+    )  # of the file that was edited
     # What came of it: how many files it changed, and what it says to no effect.
     summary: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     note = models.CharField(max_length=500, blank=True)

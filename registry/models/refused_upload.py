@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import models
 
 from accounts.models import Account, Token
-from portal.fields import SentenceField
+from portal.fields import BY_BYTES, SentenceField
 
 
 class RefusedUpload(models.Model):
@@ -19,7 +19,7 @@ class RefusedUpload(models.Model):
     # Where it should have gone, if who sent it belongs there.
     target = models.ForeignKey(Account, null=True, on_delete=models.CASCADE, related_name="+")
     place = models.CharField(max_length=200)
-    filename = models.CharField(max_length=255, blank=True)
+    filename = models.CharField(db_collation=BY_BYTES, max_length=255, blank=True)
     slug = models.CharField(max_length=40)
     sentence = SentenceField(most=500)
     count = models.PositiveIntegerField(default=1)

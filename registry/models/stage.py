@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Account, Token
+from portal.fields import BY_BYTES
 from registry.models.file import PackageFile
 
 
@@ -25,10 +26,10 @@ class Stage(models.Model):
 
     key = models.CharField(max_length=24, unique=True)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="stages")
-    package_name = models.CharField(max_length=64)
-    version = models.CharField(max_length=64)
-    subdir = models.CharField(max_length=32)
-    filename = models.CharField(max_length=255)
+    package_name = models.CharField(db_collation=BY_BYTES, max_length=64)
+    version = models.CharField(db_collation=BY_BYTES, max_length=64)
+    subdir = models.CharField(db_collation=BY_BYTES, max_length=32)
+    filename = models.CharField(db_collation=BY_BYTES, max_length=255)
     channels: models.JSONField[list[str], list[str]] = models.JSONField()
     # What was announced, else what came first; empty until one of the two is known.
     sha256 = models.CharField(max_length=64, blank=True)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account
+from portal.fields import BY_BYTES
 from registry.models.channel import Channel
 from registry.models.job import new_key
 from registry.models.package import Package
@@ -154,7 +155,7 @@ class MovedChannel(models.Model):
     there."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
-    name = models.CharField(max_length=128)
+    name = models.CharField(db_collation=BY_BYTES, max_length=128)
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="former_places")
 
     if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class MovedPackage(models.Model):
     """Where a package stood before it was given to another account: its old pages lead on."""
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
-    name = models.CharField(max_length=64)
+    name = models.CharField(db_collation=BY_BYTES, max_length=64)
     package = models.ForeignKey(Package, on_delete=models.CASCADE, related_name="former_places")
 
     if TYPE_CHECKING:
