@@ -204,6 +204,14 @@ def unlock_package(*, by: Identity, package: Package) -> Package:
     return held
 
 
+def require_deleting(by: Identity, package: Package) -> None:
+    """Refuse who may not delete a package: with it go the rights of its collaborators, on which
+    its admins decide."""
+    access.require_package(by, package, Permission.WRITE)
+    if Collaborator.objects.filter(package=package).exists():
+        access.require_whole_package(by, package, Permission.ADMIN)
+
+
 @transaction.atomic
 def delete_package(
     *, by: Identity, package: Package, because: Mapping[str, object] | None = None
@@ -217,11 +225,9 @@ def delete_package(
     held = _held(package)
     if held.locked_at is not None:
         raise package_locked(held)
-    collaborators = Collaborator.objects.filter(package=held)
-    if collaborators.exists():
-        access.require_whole_package(by, held, Permission.ADMIN)
+    require_deleting(by, held)
     count = delete_files(by=by, files=_files(held), because=because)
-    collaborators.delete()
+    Collaborator.objects.filter(package=held).delete()
     Release.objects.filter(package=held).delete()
     if _left_nothing(held):
         held.delete()

@@ -28,7 +28,7 @@ from registry import access, placement
 from registry.dependents import dependents_of, exact_dependents_of
 from registry.file_work import start_deletion
 from registry.models import Binned, Download, Job, Package, PackageFile
-from registry.packages import delete_package, delete_release
+from registry.packages import delete_package, delete_release, require_deleting
 from registry.views import undo
 from registry.views.file_pages import find_file, url_of
 from registry.views.frame import (
@@ -125,7 +125,7 @@ def version_delete(request: HttpRequest, account: str, package: str, version: st
 def package_delete(request: HttpRequest, account: str, package: str) -> HttpResponse:
     identity = viewer(request)
     found = access.find_package(identity, account, package)
-    access.require_package(identity, found, Permission.WRITE)
+    require_deleting(identity, found)
 
     def act(because: Because) -> object:
         return delete_package(by=identity, package=found, because=because)

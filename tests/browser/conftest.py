@@ -22,6 +22,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.chromium import chromium
 
+# What is asserted there is said as in tests.
+pytest.register_assert_rewrite("tests.browser.acts")
+
 # For what comes at once, unless the machine is busy with other tests.
 PATIENCE_MS = 45_000
 expect.set_options(timeout=PATIENCE_MS)

@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import pytest
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import URLPattern, reverse
 from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.crawling import Crawler, Visit
 from tests.browser.rich import CHANNEL, FILENAME, NAME, Rich, make_rich_world
+from tests.browser.routes import routes
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
@@ -62,26 +63,12 @@ _MORE = {
 }
 
 
-def _routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    for pattern in patterns:
-        if isinstance(pattern, URLResolver):
-            inner = f"{pattern.namespace}:" if pattern.namespace else prefix
-            yield from _routes(pattern.url_patterns, inner)
-        elif pattern.name and _is_of_pages(pattern):
-            yield f"{prefix}{pattern.name}", pattern
-
-
-def _is_of_pages(pattern: URLPattern) -> bool:
-    module = getattr(pattern.callback, "__module__", "")
-    return module.startswith(("accounts.views", "registry.views", "allauth."))
-
-
 def _visits(rich: Rich) -> Iterator[Visit]:
     """Every route that answers its GET with a page; what answers otherwise is no page."""
     seen: set[str] = set()
     lost: list[str] = []
     clients = {"olga": rich.olga.client, "root": rich.root.client, "nobody": Client()}
-    for name, pattern in _routes(get_resolver().url_patterns):
+    for name, pattern in routes():
         if name in seen or name in _ELSEWHERE:
             continue
         path = _address(name, pattern, rich.arguments)

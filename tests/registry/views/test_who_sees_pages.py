@@ -44,6 +44,8 @@ PAGES = {
     "/acme/hidden/compare": MEMBERS,
     HELLO_FILE: OPEN,
     f"{HELLO_FILE}/delete": WRITERS,
+    # It has collaborators, who lose their rights with it.
+    f"{HELLO}/delete": ADMINS,
     f"{HELLO}/settings/collaborators": ADMINS,
     f"{HELLO}/settings/tokens": ADMINS,
     f"{HELLO}/settings/visibility": ADMINS,
