@@ -27,7 +27,9 @@ Offer = tuple[str, str]
 
 # What a page leads and posts to, as paths.
 _OFFERED = """() => [
-  [...document.querySelectorAll("main a[href]")].map((one) => one.pathname),
+  [...[...document.querySelectorAll("main a[href]")].map((one) => one.getAttribute("href")),
+   ...[...document.querySelectorAll("main form:not([method=post])")].map((one) => one.action),
+  ].map((url) => new URL(url, location.href).pathname),
   [...[...document.querySelectorAll("main form[method=post]")].map((one) => one.action),
    ...[...document.querySelectorAll("main [formaction]")].map((one) => one.formAction),
   ].map((url) => new URL(url).pathname),
