@@ -31,7 +31,7 @@ _ALIGNMENTS = {"text-align:center": "align-center", "text-align:right": "align-r
 _LONG = "long"
 _ALIGNED = {"align-center", "align-right"}
 # Where a path, its query or the name of a variable may go on in the next line.
-_WITHIN_CODE = re.compile(r"(?<=[^\s(;][/_])(?=[^/_\s])|(?<=\S)(?=\?|&amp;)")
+_WITHIN_CODE = re.compile(r"(?<=[^\s(][/_])(?<!&lt;[/_])(?=[^/_\s])|(?<=\S)(?=\?|&amp;)")
 # What is longer is given more than one line also where there is room: else it takes that of others.
 _LONG_CODE = re.compile(r"\S{30}")
 _DOCS_LINK = re.compile(r"(?:\./|docs/)?([a-z0-9-]+)\.md(#[A-Za-z0-9_-]*)?")

@@ -112,6 +112,7 @@ def test_the_check_itself_finds_what_would_run() -> None:
     [
         ("*a* `b`", "<p><em>a</em> <code>b</code></p>\n"),
         ("`/a_b//<c>`", "<p><code>/a_<wbr>b//<wbr>&lt;c&gt;</code></p>\n"),
+        ("`/<a>/<b>`", "<p><code>/&lt;a&gt;/<wbr>&lt;b&gt;</code></p>\n"),
         (
             f"`/a?{'b' * 30}&<_c>`",
             f'<p><code class="long">/a<wbr>?{"b" * 30}<wbr>&amp;&lt;_c&gt;</code></p>\n',
