@@ -123,7 +123,8 @@ def test_every_path_that_is_named_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
 def test_every_variable_that_is_named_is_read(document: Path) -> None:
-    settings = set(re.findall(r'"(CONDARIUM_[A-Z0-9_]+)"', read("portal/settings.py")))
+    readers = read("portal/settings.py") + read("tests/browser/test_every_role.py")
+    settings = set(re.findall(r'"(CONDARIUM_[A-Z0-9_]+)"', readers))
     # The secret of a CI, and what the Caddyfile reads.
     others = {"CONDARIUM_TOKEN", "CONDARIUM_SITE", "CONDARIUM_TREE"}
     named = set(re.findall(r"CONDARIUM_[A-Z0-9_]+", document.read_text(encoding="utf-8")))
