@@ -25,11 +25,6 @@ log = logging.getLogger(__name__)
 _UNREADABLE = (AttributeError, LookupError, TypeError, ValueError, ValidationError)
 
 
-def install() -> None:
-    """Have allauth read by us; it has no setting for that, and asks ``wrap`` in a dozen places."""
-    Authenticator.wrap = wrap
-
-
 def wrap(row: Authenticator) -> Any:
     """As ``Authenticator.wrap``, for rows of any kind and content."""
     if not isinstance(row.data, dict):
