@@ -1,6 +1,6 @@
 # Needs make and python3 (3.11 or newer); everything else is put into .venv.
 PYTHON ?= python3
-# More arguments for the tests: make test ARGS="tests/portal -k body"
+# More arguments: make test ARGS="tests/portal -k body", make bench ARGS="--only index --quick"
 ARGS ?=
 
 SHELL := /bin/sh
@@ -43,7 +43,7 @@ format: set-up-test ## put the code into its form
 	.venv/bin/ruff format .
 
 bench: set-up-test ## measure what the README's figures come from
-	@exec .venv/bin/python -m benchmarks
+	@exec .venv/bin/python -m benchmarks $(ARGS)
 
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import BuiltPackage, build_conda, build_tar_bz2
-from tests.clients.conftest import HERE, PASSWORD, Deployment, run_client
+from tests.clients.conftest import PASSWORD, Deployment, run_client
 from tests.servers import PROJECT
 
 CLIENTS_PYTHON = PROJECT / ".venv-clients" / "bin" / "python"
@@ -45,7 +45,7 @@ class Anaconda:
             f"default_site: portal\nsites:\n  portal:\n    url: {url}/api\n", encoding="utf-8"
         )
         self._process = subprocess.Popen(
-            [str(CLIENTS_PYTHON), str(HERE / "anaconda_forks.py")],
+            [str(CLIENTS_PYTHON), "-P", str(PROJECT / "tests" / "forks.py"), "anaconda"],
             env={
                 "HOME": str(home),
                 "PATH": os.environ["PATH"],

@@ -1,4 +1,4 @@
-"""The blocks of code in the documents."""
+"""The code in the documents: blocks, and what stands in running text."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ def blocks_of(document: Path) -> Iterator[Block]:
     for token in MarkdownIt("commonmark").parse(document.read_text(encoding="utf-8")):
         if token.type in {"fence", "code_block"} and token.map:
             yield Block(f"{document.name}:{token.map[0] + 1}", token.info.strip(), token.content)
+
+
+def spans_of(document: Path) -> Iterator[Block]:
+    """The code in running text, in tables and headings, too; by its document and its words."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(document.read_text(encoding="utf-8"))
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "code_inline":
+                yield Block(document.stem, "", child.content)
+
+
+def in_text(words: str) -> str:
+    """A command in running text, for the test that runs it elsewhere than the rest."""
+    found = {span.text for document in DOCUMENTS for span in spans_of(document)}
+    assert words in found, f"no document has {words!r} any more"
+    return words
 
 
 def commands_with(part: str) -> list[str]:

@@ -3,8 +3,9 @@
 
 conda, mamba and pixi solve and install by py-rattler, which is pixi's own core; rattler-build is
 py-rattler-build, its own core. An option that is not written here is refused: options are added
-only after the program's own manual. ``anaconda`` is the real one, asked through a socket to fork,
-and ``python3`` is this very one.
+only after the program's own manual. ``docker`` has no engine: its commands are run here.
+``anaconda`` and ``condarium`` are the real ones, asked through a socket to fork, and ``python3`` is
+this very one.
 """
 
 from __future__ import annotations
@@ -28,11 +29,19 @@ _CREDENTIALS = HOME / "credentials.json"
 
 
 def anaconda(*arguments: str) -> int:
-    job: dict[str, object] = {"arguments": arguments, "typed": "y\n", "cwd": str(Path.cwd())}
     token = os.environ.get("ANACONDA_API_TOKEN")
-    job["environ"] = {"ANACONDA_API_TOKEN": token} if token else {}
+    return _forked("anaconda", arguments, "y\n", {"ANACONDA_API_TOKEN": token} if token else {})
+
+
+def condarium(*arguments: str) -> int:
+    token = os.environ.get("ANACONDA_API_TOKEN", "")
+    return _forked("condarium", arguments, sys.stdin.read(), {"ANACONDA_API_TOKEN": token})
+
+
+def _forked(program: str, arguments: tuple[str, ...], typed: str, environ: dict[str, str]) -> int:
+    job = {"arguments": arguments, "typed": typed, "cwd": str(Path.cwd()), "environ": environ}
     with socket.socket(socket.AF_UNIX) as relay:
-        relay.connect(os.environ["ANACONDA_RELAY"])
+        relay.connect(f"{os.environ['RELAYS']}/{program}-relay")
         relay.sendall(json.dumps(job).encode() + b"\n")
         done = json.loads(relay.makefile().readline())
     sys.stdout.write(done["stdout"])
@@ -58,6 +67,10 @@ def conda(*arguments: str) -> int:
     build = commands.add_parser("build", allow_abbrev=False)
     build.add_argument("--output-folder", required=True)
     build.add_argument("recipe")
+    listing = commands.add_parser("list", allow_abbrev=False)
+    listing.add_argument("--explicit", action="store_true", required=True)
+    listing.add_argument("--auth", action="store_true")
+    listing.add_argument("-n", "--name")
     env = commands.add_parser("env").add_subparsers(required=True)
     env_create = env.add_parser("create", allow_abbrev=False)
     env_create.add_argument("-y", "--yes", action="store_true")
@@ -69,6 +82,8 @@ def conda(*arguments: str) -> int:
         return 0
     if given.command == "build":
         return _build(Path(given.recipe), Path(given.output_folder))
+    if given.command == "list":
+        return _list(with_tokens=given.auth)
     if given.command == "env":
         import yaml  # noqa: PLC0415 - slow, and only here
 
@@ -85,6 +100,14 @@ def conda(*arguments: str) -> int:
 
 def mamba(*arguments: str) -> int:
     return conda(*arguments)
+
+
+def _list(*, with_tokens: bool) -> int:
+    """What is installed by its addresses; tokens are left out of them unless asked for."""
+    for path in (HOME / "prefix" / "conda-meta").glob("*.json"):
+        url = str(json.loads(path.read_text(encoding="utf-8"))["url"])
+        sys.stdout.write(f"{url if with_tokens else re.sub('/t/[^/]+', '', url)}\n")
+    return 0
 
 
 def _condarc() -> dict[str, object]:
@@ -137,24 +160,47 @@ def rattler_build(*arguments: str) -> int:
     build.add_argument("-r", "--recipe", required=True)
     build.add_argument("--output-dir", required=True)
     uploads = commands.add_parser("upload").add_subparsers(dest="server", required=True)
-    for name in ("prefix", "quetz"):
+    for name in ("prefix", "quetz", "anaconda"):
         upload = uploads.add_parser(name, allow_abbrev=False)
-        upload.add_argument("-u", "--url", required=True)
+        upload.add_argument("-u", "--url", default=os.environ.get(f"{name.upper()}_SERVER_URL"))
         upload.add_argument("-c", "--channel", "--channels", required=True)
         upload.add_argument("-a", "--api-key", required=True)
         upload.add_argument("files", nargs="+")
         if name == "prefix":
             upload.add_argument("-s", "--skip-existing", action="store_true")
+            upload.add_argument("--attestation")
+        if name == "anaconda":
+            upload.add_argument("-o", "--owner", required=True)
+        if name != "quetz":
+            upload.add_argument("--force", action="store_true")
     given = parser.parse_args(arguments)
     if given.command == "build":
         return _build(Path(given.recipe), Path(given.output_dir))
+    assert given.url, "it would be sent to somebody else's server"
     import rattler_build as core  # noqa: PLC0415 - slow, and only here
 
-    to = (given.files, given.url, given.channel)
+    key = given.api_key
     if given.server == "prefix":
-        core.upload_package_to_prefix(*to, api_key=given.api_key, skip_existing=given.skip_existing)
+        core.upload_package_to_prefix(
+            given.files,
+            given.url,
+            given.channel,
+            api_key=key,
+            skip_existing=given.skip_existing,
+            force=given.force,
+            attestation_file=given.attestation,
+        )
+    elif given.server == "quetz":
+        core.upload_package_to_quetz(given.files, given.url, given.channel, api_key=key)
     else:
-        core.upload_package_to_quetz(*to, api_key=given.api_key)
+        core.upload_package_to_anaconda(
+            given.files,
+            given.owner,
+            channel=[given.channel],
+            api_key=key,
+            url=given.url,
+            force=given.force,
+        )
     return 0
 
 
@@ -167,7 +213,7 @@ def python3(*arguments: str) -> int:
 
 
 def docker(*arguments: str) -> int:
-    """There is no engine here: ``compose run`` runs the command beside it, and ``compose up`` holds
+    """``compose run`` and ``exec`` run the command without a container, and ``compose up`` holds
     ``.env`` against the variables of ``compose.yaml``, which a test of its own reads."""
     parser = argparse.ArgumentParser("docker", allow_abbrev=False)
     commands = parser.add_subparsers(required=True)
@@ -175,14 +221,15 @@ def docker(*arguments: str) -> int:
     up = compose.add_parser("up", allow_abbrev=False)
     for option in ("--build", "--detach", "--wait"):
         up.add_argument(option, action="store_true")
-    one = compose.add_parser("run", allow_abbrev=False)
-    for option in ("--rm", "--no-TTY"):
-        one.add_argument(option, action="store_true")
-    one.add_argument("service")
-    one.add_argument("words", nargs=argparse.REMAINDER)
+    for name, options in (("run", ("--rm", "--no-TTY")), ("exec", ("--no-TTY",))):
+        one = compose.add_parser(name, allow_abbrev=False)
+        for option in options:
+            one.add_argument(option, action="store_true")
+        one.add_argument("service")
+        one.add_argument("words", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     text = Path("compose.yaml").read_text(encoding="utf-8")
-    if given.command == "run":
+    if given.command in {"run", "exec"}:
         assert f"\n  {given.service}:\n" in text
         return subprocess.run(given.words, check=False).returncode
     needed = set(re.findall(r"\$\{(\w+):\?", text))
@@ -222,6 +269,7 @@ def _install(channels: list[str], specs: list[str]) -> int:
 PROGRAMS = {
     "anaconda": anaconda,
     "conda": conda,
+    "condarium": condarium,
     "docker": docker,
     "mamba": mamba,
     "pixi": pixi,
@@ -235,7 +283,7 @@ def install(folder: Path) -> None:
     folder.mkdir()
     for name in PROGRAMS:
         program = folder / name
-        light = "-I -S " if name == "anaconda" else ""
+        light = "-I -S " if name in {"anaconda", "condarium"} else ""
         program.write_text(f'#!/bin/sh\nexec {sys.executable} {light}{__file__} {name} "$@"\n')
         program.chmod(0o755)
 

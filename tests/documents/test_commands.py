@@ -12,6 +12,9 @@ How each block is run:
 - ``yaml`` and ``json`` besides: read, and laid where the commands of the document expect them.
 - ``text``, ``http``, ``netrc``: are no commands. Any other language fails.
 
+What stands in running text is typed as ``running_text.py`` says, each in a folder and home of its
+own, on the same host.
+
 ``RUN_ELSEWHERE`` names the rest: commands that don't end, or want a browser or a tree of their own.
 The tests that run them read them from the documents, too.
 """
@@ -19,13 +22,10 @@ The tests that run them read them from the documents, too.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import socket
-import subprocess
+import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,8 +36,8 @@ import yaml
 
 from registry.views import documents
 from tests.builders import build_conda
-from tests.clients.conftest import PASSWORD, RECIPE, run_client
-from tests.documents import programs
+from tests.clients.conftest import PASSWORD
+from tests.documents import running_text
 from tests.documents.blocks import (
     DOCUMENTS,
     Block,
@@ -45,226 +45,30 @@ from tests.documents.blocks import (
     commands_with,
     steps_of_jenkins,
 )
-from tests.servers import PROJECT, LiveServer, PreparedData, run_commands
-from tests.sigstore_world import WORKFLOW, Sigstore, statement
+from tests.documents.host import ALL, HELLO, OTHER, SCOPES, Host, live_host
+from tests.servers import PROJECT, PreparedData, run_commands
 
 RUN_ELSEWHERE = {
     "make run": "tests/documents/test_starting.py",
     "make test": "tests/documents/test_starting.py",
     "make compose": "tests/documents/test_starting.py",
     "docker compose run": "tests/documents/test_starting.py",
+    "docker compose exec": "tests/documents/test_starting.py",
+    "sqlite3 data": "tests/documents/test_starting.py",
     "caddy run": "tests/documents/test_starting.py",
     "anaconda org auth --create": "tests/registry/dialects/anaconda/test_login.py",
 }
-CLIENTS = PROJECT / ".venv-clients" / "bin"
 SHOWN = {"text", "http", "netrc"}
-_OF_ANACONDA_ORG = "secrets.ANACONDA_TOKEN"
 _ACTIONS = {
     "actions/attest", "actions/checkout", "conda-incubator/setup-miniconda",
     "prefix-dev/setup-pixi",
 }  # fmt: skip
 
-CI = ("api:read", "api:write")
-SCOPES = {
-    "README": CI,
-    "attestations": CI,
-    "publishing": CI,
-    "github-actions": CI,
-    "gitlab-ci": CI,
-    "forgejo-actions": ("api:write",),
-    "jenkins": ("api:write",),
-    "moving-from-anaconda": CI,
-    "moving-from-forgejo": CI,
-    "channels": ("api:write",),
-    "deleting": ("api:write",),
-    "installing": ("conda:download",),
-    "groups": ("api:modify-group",),
-}
-ALL = ("all",)
-HAVE_HELLO = {"api", "channels", "deleting", "groups", "installing", "searching"}
-
-HELLO = build_conda("hello", "1.0")
-OTHER = build_conda("other", "1.0", subdir="linux-64")
-
-
-@dataclass(frozen=True)
-class Host:
-    """A live host, where ``ada`` owns the organizations ``neutrons`` and one of each document."""
-
-    server: LiveServer
-    folder: Path
-    tokens: Mapping[tuple[str, ...], str]
-
-    def account(self, document: Path) -> str:
-        return f"for-{document.stem.lower()}"
-
-    def lay_out(self, folder: Path) -> None:
-        """What a reader has built, or is about to build."""
-        for built in (HELLO, OTHER):
-            (folder / built.filename).write_bytes(built.data)
-        (folder / "bundle.json").symlink_to(self.folder / "bundle.json")
-        (folder / "recipe").mkdir()
-        (folder / "recipe" / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-
-    def curl(self, *arguments: str) -> Any:
-        done = subprocess.run(
-            [
-                "curl", "-sS", "--noproxy", "*", "--fail-with-body", "-m", "60",
-                "-H", f"Authorization: Bearer {self.tokens[ALL]}", *arguments,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
-
-    def publish(self, account: str, file: Path, subdir: str) -> None:
-        address = f"{self.server.url}/conda/{account}/main/{subdir}/{file.name}?wait=10"
-        self.curl("--upload-file", str(file), address)
-
-    def filled(self, text: str, document: Path) -> str:
-        """The text as its page has it, and what only its readers can know."""
-        account, url = self.account(document), self.server.url
-        if _OF_ANACONDA_ORG in text:
-            account = "elsewhere"
-        trusted_root = self.folder / "trusted_root.json"
-        for example, here in {
-            "https://forgejo.example.com/api/packages/acme": f"{url}/api/packages/elsewhere",
-            "TrustedRoot.embedded()": f"TrustedRoot.from_path('{trusted_root}')",
-            WORKFLOW: "WORKFLOW",  # whose owner is no account of ours
-            "tokens/17": f"tokens/{self._token(account)}" if "tokens/17" in text else "",
-        }.items():
-            text = text.replace(example, here)
-        filled = documents.fill(text, base_url=url, account=account)
-        return filled.replace("WORKFLOW", WORKFLOW)
-
-    def _token(self, account: str) -> int:
-        tokens = self.curl(f"{self.server.url}/api/v1/accounts/{account}/tokens")["results"]
-        return int(min(token["id"] for token in tokens))
-
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory, prepared_data: PreparedData) -> Iterator[Host]:
-    folder = tmp_path_factory.mktemp("documents")
-    sigstore = Sigstore()
-    trusted_root = folder / "trusted_root.json"
-    trusted_root.write_text(sigstore.trusted_root)
-    (folder / "bundle.json").write_bytes(sigstore.sign(statement(HELLO)))
-    env = {"CONDARIUM_SIGSTORE_TRUSTED_ROOT": str(trusted_root)}
-    wanted = sorted({ALL, *SCOPES.values()})
-    accounts = [
-        "neutrons",
-        "acme",
-        "elsewhere",
-        *(f"for-{path.stem.lower()}" for path in DOCUMENTS),
-    ]
-    with LiveServer(folder / "host", env, data=prepared_data) as server:
-        printed = run_commands(
-            *(
-                ["createtoken", "ada", "--name", "-".join(scopes), *_options(scopes)]
-                if isinstance(scopes, tuple)
-                else scopes
-                for scopes in (
-                    ["createuser", "ada", "--email", "ada@example.org", "--password-stdin"],
-                    ["createuser", "bob", "--email", "bob@example.org", "--password-stdin"],
-                    *(["createorg", name, "--owner", "ada"] for name in accounts),
-                    ["createtoken", "for-tokens", "--name", "old", "--scope", "api:write"],
-                    ["createtoken", "ada", "--name", "ci", "--scope", "api:write"],
-                    *wanted,
-                )
-            ),
-            env=server.env,
-            input=PASSWORD,
-        )
-        host = Host(server, folder, dict(zip(wanted, printed[-len(wanted) :], strict=True)))
-        _lay_out(folder)
-        members = f"{server.url}/api/v1/accounts/neutrons/members"
-        host.curl("--json", '{"user": "bob"}', members)
-        for document in DOCUMENTS:
-            if document.stem in HAVE_HELLO:
-                host.publish(host.account(document), folder / HELLO.filename, "noarch")
-        for account in ("acme", "elsewhere"):
-            host.publish(account, folder / OTHER.filename, "linux-64")
-        with _anaconda(folder):
-            yield host
-
-
-def _options(scopes: tuple[str, ...]) -> list[str]:
-    return [part for scope in scopes for part in ("--scope", scope)]
-
-
-def _lay_out(folder: Path) -> None:
-    """The packages, the recipe and what it makes, and the programs."""
-    for built in (HELLO, OTHER):
-        (folder / built.filename).write_bytes(built.data)
-    recipe = folder / "recipe" / "recipe.yaml"
-    recipe.parent.mkdir()
-    recipe.write_text(RECIPE, encoding="utf-8")
-    (folder / "channel" / "noarch").mkdir(parents=True)
-    (folder / "channel" / "noarch" / "repodata.json").write_text("{}", encoding="utf-8")
-    run_client(
-        "recipe_build.py", str(recipe), f"file://{folder}/channel",
-        str(folder / "built"), "conda", home=folder,
-    )  # fmt: skip
-    programs.install(folder / "bin")
-    (folder / "bin" / "quetz-client").symlink_to(CLIENTS / "quetz-client")
-
-
-def _anaconda(folder: Path) -> Any:
-    return _Anaconda(folder)
-
-
-class _Anaconda:
-    """The real client, imported once, behind a socket for ``programs.py``."""
-
-    def __init__(self, folder: Path) -> None:
-        home = folder / "anaconda-home"
-        home.mkdir()
-        self._process = subprocess.Popen(
-            [
-                str(CLIENTS / "python"),
-                str(PROJECT / "tests" / "clients" / "anaconda_forks.py"),
-            ],
-            env={
-                "HOME": str(home),
-                "PATH": os.environ["PATH"],
-                "COLUMNS": "200",
-                "NO_PROXY": "*",
-                "OTEL_SDK_DISABLED": "true",
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # else it would ask at the terminal of whoever runs the tests
-        )
-        self._relay = socket.socket(socket.AF_UNIX)
-        self._relay.bind(str(folder / "relay"))
-        self._relay.listen()
-        self._thread = threading.Thread(target=self._answer)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._relay.shutdown(socket.SHUT_RDWR)
-        self._thread.join(30)
-        self._relay.close()
-        self._process.communicate(timeout=30)
-
-    def _answer(self) -> None:
-        assert self._process.stdin
-        assert self._process.stdout
-        while True:
-            try:
-                asker, _ = self._relay.accept()
-            except OSError:  # it was shut down
-                return
-            with asker, asker.makefile("rw") as lines:
-                self._process.stdin.write(lines.readline())
-                self._process.stdin.flush()
-                lines.write(self._process.stdout.readline())
-                lines.flush()
+    with live_host(tmp_path_factory.mktemp("documents"), prepared_data) as host:
+        yield host
 
 
 @dataclass(frozen=True)
@@ -280,25 +84,7 @@ class Reader:
         return self.host.tokens[SCOPES.get(self.document.stem, ALL)]
 
     def run(self, text: str, env: Mapping[str, str], place: str) -> None:
-        done = subprocess.run(
-            ["bash", "-eu", "-c", text],
-            env={
-                "HOME": str(self.folder),
-                "PATH": f"{self.host.folder / 'bin'}:/usr/bin:/bin",
-                "NO_PROXY": "*",
-                "no_proxy": "*",
-                "ANACONDA_RELAY": str(self.host.folder / "relay"),
-                "BUILT": str(self.host.folder / "built" / "noarch"),
-                "PYTHONWARNINGS": "ignore",
-                **env,
-            },
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = self.host.typed(text, self.folder, env)
         assert done.returncode == 0, f"{place}\n{text}\n{done.stdout}\n{done.stderr}"
 
     def follow(self, block: Block) -> None:
@@ -420,6 +206,81 @@ def test_every_command_in_the_documents_works(
 
     assert not failed, "\n\n".join(failed)
     assert _operate(host, tmp_path / "operators", prepared_data) > 10
+
+
+def _fill_the_accounts_of_running_text(host: Host) -> None:
+    """What its commands find: packages in channels of all kinds, and what they have at hand."""
+    at_hand = host.folder / "at-hand"
+    (at_hand / "again").mkdir(parents=True)
+    for name in running_text.PACKAGES:
+        built = build_conda(name, "1.0", about={"summary": "From its file"})
+        other = build_conda(name, "1.0", files={"share/other": "bytes"})
+        (at_hand / built.filename).write_bytes(built.data)
+        (at_hand / "again" / built.filename).write_bytes(other.data)
+    for built, subdir in ((HELLO, "noarch"), (OTHER, "linux-64")):
+        for folder in (at_hand, at_hand / "conda-bld" / subdir):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / built.filename).write_bytes(built.data)
+    (at_hand / "bundle.json").symlink_to(host.folder / "bundle.json")
+    accounts = f"{host.server.url}/api/v1/accounts"
+    private = '{"name": "internal", "visibility": "private"}'
+    host.curl("--json", private, f"{accounts}/in-text/channels")
+    for place, name in (
+        ("in-text/main", "hello"),
+        ("in-text/internal", "hello"),
+        ("for-deleted/main", "hello"),
+        ("old-account/main", "hello"),
+        ("old-account/dev", "sole"),
+        ("old-account/main", "plain"),
+        ("old-account/main", "hidden"),
+    ):
+        file = at_hand / f"{name}-1.0-0.conda"
+        address = f"{host.server.url}/conda/{place}/noarch/{file.name}?wait=10"
+        host.curl("--upload-file", str(file), address)
+    unlabelled = f"{accounts}/old-account/files/noarch/plain-1.0-0.conda/channels/main"
+    host.curl("--request", "DELETE", unlabelled)
+    hidden = f"{accounts}/old-account/packages/hidden"
+    host.curl("--request", "PATCH", "--json", '{"is_private": true}', hidden)
+
+
+@pytest.mark.long
+def test_every_command_in_running_text_works(host: Host, tmp_path: Path) -> None:
+    # One test, since all find the same accounts.
+    _fill_the_accounts_of_running_text(host)
+    token = host.tokens[ALL]
+    env = {
+        "HOST": host.server.url,
+        "DATA": host.server.env["CONDARIUM_DATA"],
+        "PROJECT": str(PROJECT),
+        "TOKEN": token,
+        "ANACONDA_API_TOKEN": token,
+        "PASSWORD": PASSWORD,
+    }
+    failed: list[str] = []
+    for number, entry in enumerate(running_text.TYPED):
+        folder = tmp_path / str(number)
+        shutil.copytree(host.folder / "at-hand", folder)
+        text = documents.fill(entry.shell, base_url=host.server.url, account="in-text")
+        done = host.typed(f"{running_text.SHELL}\n{text}", folder, env)
+        printed = done.stdout + done.stderr
+        found = [re.search(pattern, printed, re.MULTILINE) for pattern in entry.prints]
+        lacks = entry.lacks and re.search(entry.lacks, printed)
+        if done.returncode or not all(found) or lacks:
+            failed.append(f"{entry.documents}\n$ {text}\n[{done.returncode}]\n{printed}")
+
+    assert not failed, "\n\n".join(failed)
+
+
+def test_every_command_in_running_text_is_run_by_somebody() -> None:
+    assert running_text.unheard_of() == []
+    # Without a word of what is printed, an exit code would be all that is looked at.
+    assert all(entry.prints for entry in running_text.TYPED)
+
+
+@pytest.mark.parametrize(("words", "test"), running_text.RUN_ELSEWHERE.items())
+def test_what_of_running_text_is_run_elsewhere_is_read_there(words: str, test: str) -> None:
+    text = (PROJECT / test).read_text(encoding="utf-8")
+    assert f'in_text("{words}")' in text or f"in_text('{words}')" in text
 
 
 @pytest.mark.parametrize(("part", "test"), RUN_ELSEWHERE.items())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.documents.blocks import commands_with
+from tests.documents.blocks import commands_with, in_text
 from tests.registry.dialects.anaconda.stock_client import StockClient, port_of_the_login
 from tests.servers import LiveServer, free_port, run_commands, run_manage
 from tests.tls import Certificate, make_certificate, tls_in_front
@@ -85,7 +85,7 @@ def test_login_by_password_keeps_a_token_that_logout_revokes(host: Host, tmp_pat
     assert info.returncode == 0, info.stderr
     assert current(host.plain, secret).json()["application"] in info.stderr
 
-    out = ada.run("logout", "--at", "anaconda.org")
+    out = ada.run(*shlex.split(in_text("anaconda logout --at anaconda.org"))[1:])
     assert out.returncode == 0, out.stderr
     assert not ada.stored_tokens()
     assert current(host.plain, secret).status_code == 401
@@ -131,7 +131,8 @@ def test_login_by_the_browser_needs_no_password_in_the_terminal(
     url, verify = host.secure, str(certificate.path)
 
     with port_of_the_login():
-        login = ada.run("login", "--at", "anaconda.org", environ=browser)
+        words = shlex.split(in_text("anaconda login --at anaconda.org"))
+        login = ada.run(*words[1:], environ=browser)
     assert login.returncode == 0, login.stderr
     assert "login successful" in login.stderr
     assert f"200 {url}/app/local-login-success" in login.stdout
