@@ -6,7 +6,7 @@ Each process looks at most once a second. Where the database doesn't answer, wha
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -42,6 +42,12 @@ class _Known:
 
 
 _known = _Known(0.0, {})
+_followers: list[Callable[[Switch], None]] = []
+
+
+def also_tell(follower: Callable[[Switch], None]) -> None:
+    """Have somebody who answers without asking here be told of each change, in its transaction."""
+    _followers.append(follower)
 
 
 def thrown() -> Mapping[str, Switch]:
@@ -138,6 +144,8 @@ def set_switch(
             target=name,
             detail={"message": message} if message else {},
         )
+        for tell in _followers:
+            tell(switch)
         transaction.on_commit(forget)
     forget()
     return switch

@@ -8,7 +8,7 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         # Rooms that need models, which are there only now.
-        from accounts import expiry, suspension  # noqa: PLC0415
+        from accounts import expiry, suspension, switches  # noqa: PLC0415
         from registry import (  # noqa: PLC0415
             channel_transfers,  # noqa: F401  # registers what jobs do
             channel_work,  # noqa: F401  # as above
@@ -20,6 +20,7 @@ class RegistryConfig(AppConfig):
             housekeeping,
             jobs,
             package_invitations,
+            package_tree,
             refused_uploads,
             replacing,
             retention,
@@ -29,6 +30,7 @@ class RegistryConfig(AppConfig):
 
         post_migrate.connect(search_index.set_up, sender=self)
 
+        switches.also_tell(package_tree.obey)
         housekeeping.also_sweep("suspensions that ended", suspension.sweep)
         housekeeping.also_sweep("invitations to packages", package_invitations.sweep)
         housekeeping.also_sweep("refused uploads", refused_uploads.sweep)

@@ -23,7 +23,7 @@ from accounts.models import Account
 from accounts.scopes import Ability
 from portal.errors import Conflict, NotFound, Refusal
 from portal.sentences import Number, gettext, ngettext, together
-from registry import access, indexing, jobs, offers, quotas, tree
+from registry import access, indexing, jobs, offers, package_tree, quotas, tree
 from registry.copying import copy_rows
 from registry.describing import follow_newest
 from registry.entering import packages_of
@@ -501,6 +501,7 @@ def _give_files(target: Account, going: _Going) -> None:
     theirs = Package.objects.filter(account=target, name=OuterRef("name")).values("pk")
     for some in _keys(going.leaving):
         # What they have already, of the same bytes, is put into the channel instead.
+        package_tree.withdraw_files(some)
         files = PackageFile.objects.filter(pk__in=some).exclude(Exists(_same_name(target)))
         files.update(account=target, package=Subquery(theirs))
         left = PackageFile.objects.filter(pk__in=some).exclude(account=target)

@@ -9,7 +9,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from portal.errors import Conflict, InvalidInput, NotFound
 from portal.sentences import gettext, ngettext
-from registry import access, tree
+from registry import access, package_tree, tree
 from registry.conda.errors import InvalidChannelNameError
 from registry.conda.layout import V3_SCHEMA
 from registry.conda.names import check_channel_name
@@ -92,6 +92,8 @@ def change_channel(
     if changes:
         if "visibility" in changes:
             tree.withdraw(channel)
+        if "is_immutable" in changes:
+            package_tree.withdraw_promise(channel)
         if "allows_v3" in changes and not channel.allows_v3:
             _refuse_losing_v3(channel)
         if {"base_relation", "overrides_relation"} & changes.keys():

@@ -21,7 +21,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.identity import OPERATOR
 from portal.errors import Unavailable
-from registry import storage
+from registry import package_tree, storage
+from registry.holding import hold_packages
 from registry.models import Blob, PackageFile
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ def check(blob: Blob) -> Damage:
     if found == Damage.MISSING:
         _require_store()
     with transaction.atomic():
+        if found != Damage.NONE:
+            _withdraw(blob)
         held = Blob.objects.select_for_update().filter(pk=blob.pk).first()
         now = timezone.now()
         is_news = held is not None and held.claimed_at != blob.claimed_at
@@ -86,6 +89,12 @@ def check(blob: Blob) -> Damage:
         elif before != Damage.NONE == found:
             _tell(held, "blob.mend")
     return found
+
+
+def _withdraw(blob: Blob) -> None:
+    files = files_of([blob.pk])
+    hold_packages(set(files.values_list("package", flat=True)))
+    package_tree.withdraw_files(list(files.values_list("pk", flat=True)))
 
 
 def _damage_of(blob: Blob) -> Damage:

@@ -32,7 +32,7 @@ def flush() -> int:
     """Write what was counted in this process; how many downloads that were."""
     counts = _counter.take()
     try:
-        _add_to_database(counts)
+        add_to_database(counts)
     except BaseException:
         _counter.add(counts)
         raise
@@ -49,7 +49,7 @@ def stop() -> None:
     _counter.stop()
 
 
-def _add_to_database(counts: Counts) -> None:
+def add_to_database(counts: Counts) -> None:
     """Add to the rows there are, whoever else adds to them at the same time."""
     if not counts:
         return

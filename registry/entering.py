@@ -20,7 +20,7 @@ from accounts.identity import Identity
 from accounts.models import Account
 from portal import failpoints
 from portal.prepared import Prepared
-from registry import access, sidecars
+from registry import access, package_tree, sidecars
 from registry.conda.facts import Digests, FileFacts
 from registry.models import Binned, Blob, Package, PackageFile, Record, bulk
 
@@ -269,6 +269,7 @@ def overwrite(*, by: Identity, files: Mapping[int, FileFacts], blobs: Mapping[st
     there again. Their packages and they are held."""
     if not files:
         return
+    package_tree.withdraw_files(files)
     give_up_bytes(files)
     take_out_of_bin(files)
     sidecars.drop(files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from registry import tree
+from registry import package_tree, tree
 from registry.entries import Touched, mark_stale
 from registry.models import Channel, Package, PackageFile, Removal
 
@@ -31,6 +31,8 @@ def hide_or_show(package: Package, *, is_private: bool) -> bool:
     for channel_id, subdir in [*places, *left]:
         touched.setdefault(channel_id, {""}).add(subdir)
     tree.withdraw_shards(package.account)
+    if is_private:
+        package_tree.withdraw(package.account.name, [package.name])
     for channel in Channel.objects.filter(pk__in=touched).select_related("account").order_by("pk"):
         for subdir in touched[channel.pk]:
             tree.withdraw(channel, subdir)

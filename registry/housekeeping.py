@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts import switches
 from portal import processes
-from registry import chores, generations, indexing, storage, tree
+from registry import chores, generations, indexing, package_tree, storage, tree
 from registry.conda.shards import shard_filename
 from registry.models import Binned, Blob, Channel, PackageFile, PublishedIndex, Stage
 from registry.rows import batched
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 ABANDONED_AFTER = timedelta(hours=1)
 _OWNER = re.compile(r"[a-z]+-(?P<host>[A-Za-z0-9.-]+)_(?P<pid>[0-9]{1,10})_")
 _BATCH = 500
+_LINKS_CHECKED_EVERY = 24 * 3600.0
 
 
 class _Sweep(NamedTuple):
@@ -56,6 +57,8 @@ def keep_house() -> dict[str, int]:
         "blobs": _Sweep(sweep_unreferenced_blobs),
         "index files": _Sweep(sweep_old_index_files),
         "subdirs of the tree": _Sweep(tree.mend),
+        "packages of the tree": _Sweep(package_tree.mend),
+        "links of the tree": _Sweep(package_tree.check, every_seconds=_LINKS_CHECKED_EVERY),
     }
     swept: dict[str, int] = {}
     for name, sweep in sweeps.items():

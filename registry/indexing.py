@@ -26,7 +26,7 @@ from django.utils import timezone
 from accounts.models import Account
 from portal import failpoints
 from portal.prepared import Prepared
-from registry import storage, summaries, tree
+from registry import package_tree, storage, summaries, tree
 from registry.generations import (
     REPODATA,
     SHARD_INDEX,
@@ -279,6 +279,8 @@ def publish_shards(index: PublishedIndex, worker: str) -> bool:
             _write_shards(generation, marks)
             if is_first or _DOCUMENT not in generation.files:
                 write_documents(generation, None)
+    touched = package_tree.touched((mark.name, mark.filename) for mark in marks)
+    package_tree.place(channel, index.subdir, touched)
     failpoints.reach("shards-written")
     switched = switch(
         index,

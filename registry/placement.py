@@ -22,7 +22,7 @@ from accounts.models import Account
 from accounts.roles import Permission
 from portal.errors import Conflict, NotFound
 from portal.sentences import gettext
-from registry import access, sidecars
+from registry import access, package_tree, sidecars
 from registry.copying import copy_rows, overwrite_rows
 from registry.describing import follow_newest
 from registry.entering import (
@@ -458,6 +458,7 @@ def _delete(by: Identity, held: Sequence[PackageFile], reason: str) -> None:
     channels = hold_channels(inside)
     for channel in channels:
         refuse_locked_around(by, inside[channel.pk][0].filename, channel)
+    package_tree.withdraw_files(by_id)
     for channel in channels:
         take_out(inside[channel.pk], channel)
     # Those who read an index a moment ago are still on their way, also where there is no bin.

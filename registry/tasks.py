@@ -12,7 +12,7 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from registry import condensing, housekeeping, indexing, jobs, recovery
+from registry import condensing, front_downloads, housekeeping, indexing, jobs, recovery
 from registry.lanes import Chore, Chores, let_small_work_pass
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ def prepare_worker(**_kwargs: object) -> None:
                 recovery.check_after_restart, every_seconds=600, name="index files after a restart"
             ),
             Chore(_sweep, every_seconds=settings.INDEX_SWEEP_SECONDS),
+            Chore(front_downloads.count, every_seconds=60, name="downloads by the front server"),
             Chore(
                 condensing.condense_some,
                 every_seconds=60,

@@ -23,7 +23,7 @@ from accounts.roles import Permission
 from accounts.scopes import Ability
 from portal.errors import Conflict, NotFound
 from portal.sentences import gettext, together
-from registry import access, offers, quotas, tree
+from registry import access, offers, package_tree, quotas, tree
 from registry.channels import change_channel, create_channel
 from registry.conda.layout import V3_SCHEMA
 from registry.describing import follow_newest
@@ -417,6 +417,7 @@ def change_account(packages: Sequence[Package], source: Account, target: Account
     names there is gone before."""
     ids, names = [package.pk for package in packages], [package.name for package in packages]
     now = timezone.now()
+    package_tree.withdraw(source.name, names)
     # What their files left behind in the channels of the source stays as private as it was.
     private = set(Package.objects.filter(pk__in=ids, is_private=True).values_list("pk", flat=True))
     Dependency.objects.filter(package__in=ids).delete()

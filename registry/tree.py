@@ -32,26 +32,23 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from accounts.models import Account
-from registry import storage
+from registry import package_tree, places, storage
 from registry.models import Channel, Package, PublishedIndex
 
 log = logging.getLogger(__name__)
 
-_HOME = "@"  # no part of a channel's name, so channels "a" and "a/b" have places of their own
 _OF_CHANNEL = "_"
 _SHARDS = "shards"
-_LOCKS = 0x74726565 << 32  # so that no other advisory lock has the same number
 # What the front server takes from a URL; it leaves every other form to Condarium.
-_PLAIN_PART = re.compile(r"[0-9A-Za-z_:-][0-9A-Za-z_.:-]*", re.ASCII)
 _INDEX_FILE = re.compile(r"[a-z_]+\.(?:json|json\.zst|msgpack\.zst)", re.ASCII)
 
 Files = Mapping[str, Mapping[str, object]]
@@ -59,19 +56,20 @@ _HAS_HIDDEN = Exists(Package.objects.filter(account=OuterRef("channel__account")
 
 
 def withdraw(channel: Channel, subdir: str | None = None) -> None:
-    """Let nobody read the index files of a subdir, or of the whole channel, from the tree.
+    """Let nobody read the index files of a subdir, or anything of the channel, from the tree.
 
     Only within a transaction: until it has ended, nothing is placed for the account. Done wherever
     there can be a tree, for another process may have been told to keep one.
     """
     if settings.S3_BUCKET:
         return
-    _lock(channel.account_id)
+    places.lock(channel.account_id)
     home = _home(channel.account.name, channel.name)
     if home is None:
         return
     if subdir is None:
         _remove(home)
+        package_tree.withdraw_channel(channel)
     else:
         _link(home, subdir).unlink(missing_ok=True)
 
@@ -80,8 +78,8 @@ def withdraw_shards(account: Account) -> None:
     """Let nobody read a shard of any of the account's channels from the tree; like `withdraw`."""
     if settings.S3_BUCKET:
         return
-    _lock(account.pk)
-    for home in _homes(_root() / account.name):
+    places.lock(account.pk)
+    for home in places.homes(_root() / account.name):
         for path in home.iterdir():
             (path / _SHARDS).unlink(missing_ok=True)
 
@@ -96,7 +94,7 @@ def place(channel: Channel, subdir: str) -> None:
     if not settings.INDEX_TREE:
         return
     with transaction.atomic():
-        _lock(channel.account_id)
+        places.lock(channel.account_id)
         _place_what_is_shown(channel, subdir)
 
 
@@ -125,16 +123,6 @@ def mend() -> int:
 
 
 # --- What is everybody's -----------------------------------------------------------------------
-
-
-def _lock(account_id: int) -> None:
-    if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError(
-            "The tree is only changed within a transaction, which holds its lock."
-        )
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCKS + account_id])
 
 
 def _place_what_is_shown(channel: Channel, subdir: str) -> None:
@@ -192,13 +180,13 @@ def _shows(link: Path, files: Files, *, has_shards: bool) -> bool:
 def _remove_unknown() -> int:
     """Take away what belongs to no public channel."""
     count = 0
-    for home in list(_homes(_root())):
-        account_name, *parts, _ = home.relative_to(_root()).parts
-        here = Channel.objects.filter(account__name=account_name, name="/".join(parts))
+    for home in list(places.homes(_root())):
+        account_name, name = places.channel_of(_root(), home)
+        here = Channel.objects.filter(account__name=account_name, name=name)
         with transaction.atomic():
             account_id = here.values_list("account", flat=True).first()
             if account_id is not None:
-                _lock(account_id)
+                places.lock(account_id)
             if not here.filter(visibility=Channel.Visibility.PUBLIC).exists():
                 _remove(home)
                 count += 1
@@ -209,22 +197,11 @@ def _remove_unknown() -> int:
 
 
 def _root() -> Path:
-    return Path(settings.FILES_FOLDER) / "tree" / "public"
+    return places.root("public")
 
 
 def _home(account_name: str, channel_name: str) -> Path | None:
-    """The folder of a channel, None for names that the front server would not take from a URL."""
-    parts = channel_name.split("/")
-    if not all(_PLAIN_PART.fullmatch(part) for part in (account_name, *parts)):
-        return None
-    return _root().joinpath(account_name, *parts, _HOME)
-
-
-def _homes(folder: Path) -> Iterator[Path]:
-    for parent, names, _ in os.walk(folder):
-        if _HOME in names:
-            names.remove(_HOME)
-            yield Path(parent, _HOME)
+    return places.home_in(_root(), account_name, channel_name)
 
 
 def _link(home: Path, subdir: str) -> Path:
@@ -239,11 +216,7 @@ def _remove(home: Path) -> None:
         if path.is_symlink():
             path.unlink()
     shutil.rmtree(home)
-    folder = home.parent
-    while folder != _root():
-        with suppress(OSError):  # other channels lie below it
-            folder.rmdir()
-        folder = folder.parent
+    places.remove_empty_folders(home.parent, below=_root())
 
 
 def _is_placed(name: str, facts: Mapping[str, object]) -> bool:

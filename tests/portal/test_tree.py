@@ -1,5 +1,5 @@
-"""Index files of public channels as the front server sends them by itself, and all that it must
-leave to Condarium. With nginx and with Caddy, as we ship their configurations."""
+"""Index files and package files of public channels as the front server sends them by itself, and
+all that it must leave to Condarium. With nginx and with Caddy, as we ship their configurations."""
 
 from __future__ import annotations
 
@@ -173,6 +173,17 @@ def shard_path(house: House) -> str:
     )
     digest = msgspec.msgpack.decode(index)["shards"]["first"]
     return f"noarch/shards/{digest.hex()}.msgpack.zst"
+
+
+def have_shards_in_tree(house: House, name: str) -> None:
+    """An account without private packages again, whose shards lie in the tree."""
+    after = build_conda(name, "1.0")
+    house.put(after)
+    house.wait_until_in_tree(after)
+    deadline = time.monotonic() + 20
+    while not by_front(house.get(shard_path(house))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 # --- What is sent ------------------------------------------------------------------------------
@@ -432,6 +443,219 @@ def test_who_makes_a_channel_private_is_obeyed_at_once(house: House) -> None:
         house.change("channels/turning", visibility="public")
 
 
+# --- Package files -----------------------------------------------------------------------------
+
+# Caddy has no way to tell what it sent, so Condarium sends and counts.
+with_nginx = pytest.mark.parametrize(
+    "house",
+    [
+        pytest.param(
+            "nginx",
+            marks=pytest.mark.skipif(
+                NGINX is None and not os.environ.get("CI"),
+                reason="nginx is not installed (apt install nginx-light)",
+            ),
+        )
+    ],
+    indirect=True,
+)
+
+
+def put_in_tree(house: House, name: str, channel: str) -> tuple[BuiltPackage, str]:
+    """A package in a new channel of its own, and its path below the account."""
+    built = build_conda(name, "1.0", files={"share/data.bin": os.urandom(100_000)})
+    house.change("channels", "POST", name=channel)
+    house.put(built, channel)
+    path = f"label/{channel}/noarch/{built.filename}"
+    deadline = time.monotonic() + 20
+    while not by_front(house.get(path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return built, path
+
+
+@with_nginx
+def test_a_package_bears_the_headers_that_condarium_gives(house: House) -> None:
+    built, path = put_in_tree(house, "plain", "plain")
+    answer = house.get(path, Accept_Encoding="gzip, deflate, zstd")
+    whole_way = house.get(path, Cookie="condarium-session=nothing")
+
+    assert by_front(answer)
+    assert not by_front(whole_way)
+    assert answer.content == whole_way.content == built.data
+    for name in (
+        "Content-Type",
+        "Content-Length",
+        "Content-Disposition",
+        "Cache-Control",
+        "X-Content-Type-Options",
+        "Accept-Ranges",
+    ):
+        assert answer.headers[name] == whole_way.headers[name], name
+    assert answer.headers["ETag"].startswith('"')
+    assert "Last-Modified" not in answer.headers
+    assert "Content-Encoding" not in answer.headers
+
+
+@with_nginx
+def test_parts_and_conditions_of_a_package_are_answered_without_condarium(house: House) -> None:
+    built, path = put_in_tree(house, "parts", "parts")
+    etag = house.get(path).headers["ETag"]
+    head = requests.head(house.url(path), timeout=30)
+    part = house.get(path, Range="bytes=3-9", If_Range=etag)
+    end = house.get(path, Range="bytes=-100")
+    other = house.get(path, Range="bytes=3-9", If_Range='"another"')
+    beyond = house.get(path, Range="bytes=99999999-")
+    unchanged = house.get(path, If_None_Match=etag)
+
+    assert all(map(by_front, (head, part, end, other, unchanged)))
+    assert head.headers["Content-Length"] == str(len(built.data))
+    assert (part.status_code, part.content) == (206, built.data[3:10])
+    assert (end.status_code, end.content) == (206, built.data[-100:])
+    assert (other.status_code, other.content) == (200, built.data)
+    assert beyond.status_code == 416
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@with_nginx
+def test_the_front_server_notes_what_is_a_download(house: House) -> None:
+    _, path = put_in_tree(house, "noted", "noted")
+    etag = house.get(path).headers["ETag"]
+    folder = house.tree.parent / "downloads"
+
+    def noted() -> int:
+        lines = (line for file in folder.iterdir() for line in file.read_text().splitlines())
+        return sum(line.endswith(f" /conda/ida/{path}") for line in lines)
+
+    before = noted()
+    assert before >= 1
+    for number, headers in enumerate([{}, {"Range": "bytes=0-"}, {"Range": "bytes=0-99"}], 1):
+        house.get(path, **headers)
+        assert noted() == before + number, headers
+    requests.head(house.url(path), timeout=30)
+    for headers in (
+        {"Range": "bytes=10-"},
+        {"Range": "bytes=-100"},
+        {"Range": "bytes=99999999-"},
+        {"If_None_Match": etag},
+        # Who is asked about is counted by Condarium.
+        {"Cookie": "condarium-session=nothing"},
+    ):
+        house.get(path, **headers)
+    house.get(path.replace("1.0", "2.0"))
+    assert noted() == before + 3
+
+
+@with_nginx
+def test_who_changes_a_package_is_obeyed_at_once(house: House) -> None:
+    built, path = put_in_tree(house, "changing", "changing")
+    etag = house.get(path).headers["ETag"]
+    for _ in range(3):
+        house.change("packages/changing", is_private=True)
+        assert house.get(path, If_None_Match=etag).status_code == 404
+        assert house.get(path, Authorization=f"Bearer {house.token}").content == built.data
+        house.change("packages/changing", is_private=False)
+        assert house.get(path).content == built.data
+        house.change("channels/changing", visibility="private")
+        assert house.get(path, If_None_Match=etag).status_code == 404
+        house.change("channels/changing", visibility="public")
+        assert house.get(path).content == built.data
+    house.change(f"files/noarch/{built.filename}", "DELETE")
+    assert house.get(path, If_None_Match=etag).status_code == 404
+    assert house.get(path).status_code == 404
+    have_shards_in_tree(house, "after-changing")
+
+
+@with_nginx
+def test_replaced_bytes_are_sent_at_once_and_have_another_etag(house: House) -> None:
+    first, path = put_in_tree(house, "replaced", "replaced")
+    seen = {house.get(path).headers["ETag"]: first.data}
+    for _ in range(3):
+        built = build_conda("replaced", "1.0", files={"share/data.bin": os.urandom(100_000)})
+        answer = requests.put(
+            f"{house.url(path)}?force=true",
+            data=built.data,
+            headers={"Authorization": f"Bearer {house.token}"},
+            timeout=60,
+        )
+        assert answer.ok, answer.text
+        deadline = time.monotonic() + 20
+        while True:
+            got = house.get(path)
+            assert got.content == built.data
+            if by_front(got):
+                break
+            assert time.monotonic() < deadline
+        assert seen.setdefault(got.headers["ETag"], built.data) == built.data
+    assert len(seen) == 4
+
+
+@with_nginx
+def test_a_package_of_an_immutable_channel_is_kept_for_good(house: House) -> None:
+    _, path = put_in_tree(house, "kept", "kept")
+    house.change("channels/kept", is_immutable=True)
+    house.put(build_conda("kept-too", "1.0"), "kept")
+    deadline = time.monotonic() + 20
+    while "immutable" not in house.get(path).headers["Cache-Control"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    answer, whole_way = house.get(path), house.get(path, Cookie="condarium-session=nothing")
+
+    assert by_front(answer)
+    assert not by_front(whole_way)
+    assert answer.headers["Cache-Control"] == whole_way.headers["Cache-Control"]
+    house.change("channels/kept", is_immutable=False)
+    assert "must-revalidate" in house.get(path).headers["Cache-Control"]
+
+
+@with_nginx
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/conda/ida/label/noarch/first-1.0-0.conda",
+        "/conda/ida/noarch/first/first-1.0-0.conda",
+        "/conda/ida/noarch/.whole",
+        "/conda/ida/.immutable",
+        "/conda/ida/@/noarch/first-1.0-0.conda",
+        "/conda/ida/main/@/noarch/first/first-1.0-0.conda",
+        "/conda/ida/linux-64/first-1.0-0.conda",
+        "/conda/ida/noarch/../noarch/first/first-1.0-0.conda",
+        "/conda/ida/noarch/first%2f..%2ffirst-1.0-0.conda",
+        "/conda/ida/noarch/first-1.0-0.conda/",
+        "/conda/ida/noarch/first-1.0-0.conda%00",
+        "/tree/packages/ida/main/@/noarch/first/first-1.0-0.conda",
+        "/downloads/2026-11-23T05:16.log",
+    ],
+)
+def test_no_package_is_reached_in_another_way(house: House, path: str) -> None:
+    status, body = house.raw(path)
+
+    assert status in {302, 400, 404}
+    assert not body.startswith(b"PK")
+
+
+@with_nginx
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": "Bearer cph-wrong"}, {"X_API_Key": "cph-wrong"}], ids=str
+)
+def test_a_wrong_credential_is_refused_for_a_package(house: House, headers: dict[str, str]) -> None:
+    assert house.get("noarch/first-1.0-0.conda", **headers).status_code == 401
+
+
+@with_nginx
+def test_a_package_is_sent_from_the_tree_however_the_channel_is_written(house: House) -> None:
+    for form in ("", "main/", "label/main/"):
+        answer = house.get(f"{form}noarch/first-1.0-0.conda")
+        assert by_front(answer), form
+        assert answer.content.startswith(b"PK")
+    for url in (
+        house.url("noarch/first-1.0-0.conda?x"),
+        house.front.url + "/conda/IDA/noarch/first-1.0-0.conda",
+    ):
+        answer = requests.get(url, timeout=30)
+        assert (answer.status_code, by_front(answer)) == (200, False), url
+
+
 # --- Generations -------------------------------------------------------------------------------
 
 
@@ -528,13 +752,6 @@ def test_generations_of_one_second_and_one_size_have_different_etags(house: Hous
 
     assert len(seen) == shown
     assert any(len(contents) == 2 for contents in sizes.values())
-    # An account without private packages again, whose shards lie in the tree.
     for name in ("twin-a", "twin-b"):
         house.change(f"packages/{name}", is_private=False)
-    after = build_conda("after-twins", "1.0")
-    house.put(after)
-    house.wait_until_in_tree(after)
-    deadline = time.monotonic() + 20
-    while not by_front(house.get(shard_path(house))):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    have_shards_in_tree(house, "after-twins")

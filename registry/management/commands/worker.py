@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
 
-from registry import condensing, housekeeping, indexing, jobs, recovery
+from registry import condensing, front_downloads, housekeeping, indexing, jobs, recovery
 from registry.doorbell import Doorbell
 from registry.lanes import Chore, Chores, Lanes, let_small_work_pass
 
@@ -31,6 +31,7 @@ _CHORES = (
     Chore(recovery.check_after_restart, every_seconds=600, name="index files after a restart"),
     Chore(housekeeping.sweep_abandoned_uploads, every_seconds=20),
     Chore(housekeeping.keep_house, every_seconds=600),
+    Chore(front_downloads.count, every_seconds=60, name="downloads by the front server"),
     Chore(condensing.condense_some, every_seconds=60, when_idle=True, name="smaller index files"),
 )
 
