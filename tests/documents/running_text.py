@@ -59,6 +59,7 @@ FILLED = {
     "FILE": "token.txt",
     "LABEL": "dev",
     "N": "2",
+    "OWNER": "old-account",
     "PATTERN": "'hel*'",
     "SCOPE": "api:read",
     "SOURCE": "conda-bld",
@@ -296,9 +297,13 @@ TYPED = (
     Typed(
         "importing",
         "--as USER",
-        'condarium createuser sven --email sven@example.org --password-stdin <<< "$PASSWORD"; '
-        f"if {IMPORT} acme/as --as sven; then exit 1; fi; {IMPORT} acme/as {{}}; files acme/as",
-        (ONE,),
+        # An owner without it, who would be ada; first she may not.
+        'condarium createuser nina --email nina@example.org --password-stdin <<< "$PASSWORD"; '
+        f"if {IMPORT} acme/as {{}}; then exit 1; fi; "
+        """send /api/v1/accounts/acme/members '{"user": "nina", "role": "admin"}'; """
+        f"{IMPORT} acme/as {{}}; files acme/as; get /api/v1/accounts/acme/events",
+        (ONE, '"actor": ?"nina"'),
+        filled={"USER": "nina"},
     ),
     Typed(
         "importing",
@@ -329,6 +334,7 @@ TYPED = (
         f"{IMPORT} acme/later {{}}; "
         "soon sees /conda/acme/label/later/noarch/repodata.json hello-1; files acme/later",
         (ONE,),
+        lacks="Indexing",
     ),
     # --- Taking an account of anaconda.org over ---------------------------------------------------
     Typed(
@@ -337,6 +343,13 @@ TYPED = (
         _move_in("by-api", "{}"),
         ('"name": ?"hello"',),
         lacks='"name": ?"plain"',
+    ),
+    Typed(
+        "moving-from-anaconda",
+        "condarium import anaconda OWNER ACCOUNT",
+        "condarium createorg renamed --owner ada; {} --api $HOST/api; files renamed/main",
+        (ONE,),
+        filled={"ACCOUNT": "renamed"},
     ),
     Typed(
         "moving-from-anaconda",

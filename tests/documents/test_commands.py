@@ -46,6 +46,7 @@ from tests.documents.blocks import (
     steps_of_jenkins,
 )
 from tests.documents.host import ALL, HELLO, OTHER, SCOPES, Host, live_host
+from tests.documents.programs import PROGRAMS
 from tests.servers import PROJECT, PreparedData, run_commands
 
 RUN_ELSEWHERE = {
@@ -106,6 +107,8 @@ class Reader:
             (self.folder / "noarch" / "patch_instructions.json").write_text(text)
         else:
             assert block.language in {*SHOWN, "sh", "yaml"}, f"{block.place}: {block.language!r}"
+            words = {line.split()[0] for line in block.text.splitlines() if line.strip()}
+            assert not words & {*PROGRAMS, "curl", "make"}, f"{block.place}: is a command"
 
     def _yaml(self, read: Any, text: str, place: str) -> None:
         if isinstance(read, list):
