@@ -48,6 +48,7 @@ SUMMARIES_EVERY = timedelta(seconds=60)
 SUMMARIES_AT_ONCE_BELOW = 2000
 _DOCUMENT_BYTES_A_SECOND = 64 * 1024 * 1024
 _DOCUMENT_BYTES_AHEAD = 4 * 1024**3
+_DOCUMENTS_REST = 3.0  # for each second of writing them, while more is published
 _LOOK_SECONDS = 0.01
 _DOCUMENT = f"{REPODATA}.zst"
 _MOST_PAIRS = 10_000
@@ -144,15 +145,22 @@ def bring_summaries_up_to_date_ahead(channel_id: int, subdir: str) -> bool:
 
 
 def _publish_until_done(index: PublishedIndex, worker: str) -> None:
+    rests_until = 0.0
     while True:
         if publish_shards(index, worker):
             continue
-        pause = _documents_due_in(index)
+        pause = max(_documents_due_in(index), rests_until - time.monotonic())
         if pause > 0 and _marks(index, Stage.DOCUMENTS).exists():
             # New shards don't wait for it.
             time.sleep(min(pause, _LOOK_SECONDS))
-        elif not publish_documents(index, worker):
+            continue
+        began = time.monotonic()
+        if not publish_documents(index, worker):
             return
+        # Whoever publishes without a pause needs the processor, too. Who waits until clients see
+        # one change before they make the next is past this: nothing is marked, and it ends here.
+        ended = time.monotonic()
+        rests_until = ended + _DOCUMENTS_REST * (ended - began)
 
 
 def _documents_due_in(index: PublishedIndex) -> float:
