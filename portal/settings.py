@@ -496,7 +496,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "lines": {
-            "()": "portal.logs.formatter",
+            "()": "portal.logs.Formatter",
             "as_json": PRODUCTION,
         }
     },

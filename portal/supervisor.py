@@ -18,6 +18,8 @@ from types import FrameType
 
 from setproctitle import setproctitle
 
+from portal import logs
+
 log = logging.getLogger(__name__)
 
 # The web server lets running requests finish for 30 seconds.
@@ -66,6 +68,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Return when a signal asked for the end and all processes have ended."""
+        logs.make_ready()
         gc.freeze()  # a child that looks through it for garbage would copy it
         readable, writable = os.pipe()
         os.set_blocking(writable, False)

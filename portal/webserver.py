@@ -18,7 +18,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from portal import checks
+from portal import checks, logs
 from portal.gunicorn_worker import Worker
 from portal.sqlite.line import stand_in_line_with_other_processes
 
@@ -106,6 +106,7 @@ def allow_many_connections() -> None:
 def run(bind: str, *, supervised: bool = False) -> None:
     """Serve until told to stop; somebody else starts it again."""
     allow_many_connections()
+    logs.make_ready()
     WebServer(
         get_internal_wsgi_application,
         bind=bind,

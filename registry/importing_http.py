@@ -8,14 +8,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
-
-import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError
 
 from portal.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import urllib3
 
 _BLOCK_BYTES = 256 * 1024
 _TRIES = 4
@@ -96,6 +95,8 @@ class Remote:
 
     def _download(self, place: str, target: Path, limit_bytes: int) -> Trouble | None:
         """Fetch what lies at an address, relative to the server's, into a file."""
+        from urllib3.exceptions import HTTPError, MaxRetryError  # noqa: PLC0415 - see `_manager`
+
         url = urljoin(self._url, place)
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"}:
@@ -159,6 +160,11 @@ def _what(error: Exception) -> str:
 
 
 def _manager(scheme: str, host: str) -> urllib3.PoolManager:
+    # They are slow to import, and who takes in a folder needs neither.
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - as said
+
+    import urllib3  # noqa: PLC0415 - as said
+
     retries = urllib3.Retry(
         total=_TRIES,
         redirect=5,
