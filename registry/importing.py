@@ -57,6 +57,7 @@ _BATCHES_AHEAD = 2
 # that is one commit, which then waits twice more, and writes what the next one changes again.
 _PAGES_PER_CHECKPOINT = 8000
 _FETCHES_AT_ONCE = 8
+_LOOK_SECONDS = 0.02
 # Whoever stops an import waits for no more of its tidying; what is left then is swept.
 _TIDYING_SECONDS = 0.3
 _REFUSALS_TOLD = 10_000
@@ -229,9 +230,9 @@ class _Storing:
         except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
             self._failure = error
 
-    def goes_on(self) -> bool:
+    def goes_on(self, seconds: float = 0.5) -> bool:
         """Wait a little, and say whether it is still at work; raises what came in its way."""
-        self._thread.join(0.5)
+        self._thread.join(seconds)
         if self._thread.is_alive():
             return True
         if self._failure is not None:
@@ -300,7 +301,11 @@ class _Import:
         return self._progress
 
     def _advance(self, batch: _Batch, before: _Storing | None) -> _Storing:
-        if self._is_remote:  # what has come is in before anything is waited for
+        # Whoever would wait for those who read has time to enter what they read before; but what
+        # is read waits for the disk beside that. From elsewhere, all that has come is in first.
+        while before and not batch.pending.is_read and before.goes_on(_LOOK_SECONDS):
+            self._tick(self._progress)
+        if self._is_remote or not batch.pending.is_read:
             self._enter(before)
             return self._store(batch)
         storing = self._store(batch)

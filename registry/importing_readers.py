@@ -39,6 +39,7 @@ _UNPACKED_BYTES = 4 * 1024 * 1024
 _FICLONE = 0x40049409  # two files share their blocks until one is written to (XFS, btrfs)
 _PIPE_BYTES = 1024 * 1024
 _FILES_PER_MESSAGE = 32
+_QUESTIONS_AHEAD = 2
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -306,11 +307,17 @@ def _write(descriptor: int, block: memoryview) -> None:
 
 
 class Pending:
-    """Files that are being read; results come in any order."""
+    """Files that are being read in so many pieces; results come in any order."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, pieces: int) -> None:
         self._left = count
+        self._pieces = pieces
         self._results: queue.SimpleQueue[list[Result] | BaseException] = queue.SimpleQueue()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether results, of which none was taken yet, are all there."""
+        return self._results.qsize() >= self._pieces
 
     def put(self, results: list[Result] | BaseException) -> None:
         self._results.put(results)
@@ -331,7 +338,8 @@ class Pending:
 
 
 class _Process:
-    """One process, which one thread at a time may ask."""
+    """One process, which is asked by two threads: while one of them takes an answer, the next
+    question is there already, and nobody waits for anybody."""
 
     _decoder = msgspec.msgpack.Decoder(list[Result])
 
@@ -349,11 +357,19 @@ class _Process:
         self.process.start()
         asked.close()
         answers.close()
+        self._asking = threading.Lock()
+        self._answering = threading.Lock()
 
     def ask(self, tasks: Sequence[Task]) -> list[Result]:
         try:
-            self._questions.send_bytes(msgspec.msgpack.encode(tasks))
-            return self._decoder.decode(self._answers.recv_bytes())
+            with self._asking:
+                self._questions.send_bytes(msgspec.msgpack.encode(tasks))
+                self._answering.acquire()  # before the next one asks: answers come in this order
+            try:
+                answer = self._answers.recv_bytes()
+            finally:
+                self._answering.release()
+            return self._decoder.decode(answer)
         except (EOFError, OSError) as error:
             raise ReaderEnded from error
 
@@ -382,12 +398,12 @@ class Readers:
         fetches: int = 0,
     ) -> None:
         self._fetch = fetch
-        self._threads = max(count, fetches)
+        self._threads = max(_QUESTIONS_AHEAD * count, fetches)
         self._chunks: queue.SimpleQueue[tuple[list[Task], Pending] | None] = queue.SimpleQueue()
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         start = context or multiprocessing.get_context("spawn")
         self._processes = [_Process(start) for _ in range(count)]
-        for process in self._processes:
+        for process in self._processes * _QUESTIONS_AHEAD:
             self._idle.put(process)
         for _ in range(self._threads):
             # Daemons: nobody waits for a slow server at the end.
@@ -409,10 +425,11 @@ class Readers:
 
     def read(self, tasks: Sequence[Task]) -> Pending:
         """Begin to read files; returns at once."""
-        pending = Pending(len(tasks))
         size = 1 if self._fetch else _FILES_PER_MESSAGE
-        for start in range(0, len(tasks), size):
-            self._chunks.put((list(tasks[start : start + size]), pending))
+        pieces = [list(tasks[start : start + size]) for start in range(0, len(tasks), size)]
+        pending = Pending(len(tasks), len(pieces))
+        for piece in pieces:
+            self._chunks.put((piece, pending))
         return pending
 
     def _work(self) -> None:
