@@ -63,7 +63,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A spec is stored as it is: clients read it, and each CEP adds to its grammar. It must only
 # begin with a name, behind a channel perhaps.
 _SPEC = re.compile(r" *(?:[^\s:\[\]]{1,200}::?)?[A-Za-z0-9_]")
-_SPECS = re.compile(f"^{_SPEC.pattern}", re.MULTILINE)
+# Most begin with the name: a channel is looked for where nothing else is left.
+_SPECS = re.compile(f"^(?: *[A-Za-z0-9_]|{_SPEC.pattern})", re.MULTILINE)
 _GROUP = re.compile(r"[a-z0-9_.+-]{1,64}")  # CEP 44
 _FLAG = re.compile(r"[a-z0-9_]{1,64}(?::[a-z0-9_]{1,64})?")  # CEP 45
 _PURL = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[\x21-\x7e]+")

@@ -53,7 +53,7 @@ def _plain(data: bytes) -> dict[str, object] | None:
         keys += sum(len(inner) for inner in value.values() if isinstance(inner, dict))
     # Behind each key stands one of these. There may be more, in texts; less are found when a key
     # stands twice.
-    return value if keys == len(_KEY_END.findall(data)) else None
+    return value if keys == data.count(b":") or keys == len(_KEY_END.findall(data)) else None
 
 
 def _parse_strictly(data: bytes, *, name: str, limits: Limits, remedy: Phrase) -> dict[str, object]:

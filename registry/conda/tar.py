@@ -35,7 +35,10 @@ _ZEROS = bytes(BLOCK_BYTES)
 # name mode (uid gid) size mtime chksum type linkname magic (uname gname) (devmajor devminor)
 # prefix rest
 _HEADER = struct.Struct("100s8s16s12s12s8sc100s8s64x16s155s12s")
+# name (mode uid gid) size mtime chksum (type linkname magic) (uname gname) devices (prefix rest)
+_FILE_HEADER = struct.Struct("100s24s12s12s8s109s64x16s167s")
 _NO_PREFIX, _NO_PADDING = bytes(155), bytes(12)
+_NO_PREFIX_NOR_PADDING = _NO_PREFIX + _NO_PADDING
 _USTAR, _GNU, _V7 = b"ustar\x0000", b"ustar  \x00", bytes(8)
 _OCTAL = re.compile(rb" *([0-7]*)[ \x00]*")
 _PAX_LENGTH = re.compile(rb"([1-9][0-9]{0,7}) ")
@@ -59,6 +62,7 @@ _KINDS = {
     b"2": Kind.SYMLINK,
     b"5": Kind.FOLDER,
 }
+_FILES = (b"0", b"\x00")
 _SPECIAL = {
     b"3": Phrase(gettext_noop("a character device")),
     b"4": Phrase(gettext_noop("a block device")),
@@ -136,7 +140,9 @@ class TarReader:
                 self._check_end(overrides)
                 return
             self._position = start + BLOCK
-            member = self._header(header, overrides)
+            member = None if overrides.sort else self._file(header)
+            if member is None:
+                member = self._header(header, overrides)
             if member is not None:
                 yield member
                 if overrides.sort:
@@ -155,12 +161,31 @@ class TarReader:
 
     def content(self) -> bytes:
         """What `payload` would yield, as one."""
+        start, end = self._position, self._position + self._payload_left
+        if end <= self._end:
+            self._position, self._payload_left = end, 0
+            return bytes(self._view[start:end])
         # Each block must be copied before the next one takes its place in the buffer.
         return b"".join([bytes(block) for block in self.payload()])
 
     # Headers.
 
+    def _file(self, header: bytearray) -> Member | None:
+        """The member of a header that is like most of them: a file's, in which nothing is odd."""
+        name, numbers, size, mtime, checksum, sort, devices, rest = _FILE_HEADER.unpack(header)
+        if rest != _NO_PREFIX_NOR_PADDING or not _are_of_a_file(numbers, sort, devices):
+            return None
+        size_bytes = _number(size)
+        if size_bytes is None or not _is_number(mtime) or _sum_by(checksum) != _sum(header):
+            return None
+        path = _decode(_text(name))
+        if path.endswith("/"):
+            return None
+        self._payload_left, self._padding = size_bytes, -size_bytes % BLOCK
+        return Member(path, Kind.FILE, size_bytes, "")
+
     def _header(self, header: bytearray, overrides: _Overrides) -> Member | None:
+        """The member of a header, or None where that says something of the next one."""
         fields = _HEADER.unpack(header)
         name, mode, ids, size, mtime, checksum, typeflag, linkname, magic = fields[:9]
         devices, prefix, padding = fields[9:]
@@ -449,6 +474,20 @@ def _sum_by(checksum: bytes) -> int | None:
     spaces; None if it is no number."""
     number = _number(checksum)
     return None if number is None else number + sum(checksum) - 8 * ord(" ")
+
+
+@lru_cache(maxsize=1024)
+def _are_of_a_file(numbers: bytes, sort: bytes, devices: bytes) -> bool:
+    """Whether these fields of a header, which has neither prefix nor padding, are those of a file
+    like any other."""
+    mode = _number(numbers[:8])
+    return (
+        sort[:1] in _FILES
+        and sort[101:] in (_USTAR, _GNU, _V7)
+        and mode is not None
+        and not mode & _SET_ID_BITS
+        and _are_numbers(numbers[8:] + devices)
+    )
 
 
 @lru_cache(maxsize=1024)
