@@ -151,7 +151,8 @@ def place(channel: Channel, subdir: str, what: Touched | None) -> None:
         for some in batched(sorted(what), _AT_ONCE):
             _place_names(channel, home / subdir, {name: what[name] for name in some})
     except OSError:
-        _discard(home / subdir)
+        with suppress(OSError):
+            (home / subdir / _WHOLE).unlink()  # `mend` tries again
         log.exception(
             "the tree of packages can't be written",
             extra={"channel": channel.pk, "subdir": subdir},
@@ -222,8 +223,7 @@ def _place_all(channel: Channel, folder: Path) -> None:
         placing.touch()
     entries = ChannelFile.objects.filter(channel=channel, subdir=folder.name)
     names = set(entries.order_by().values_list("name", flat=True).distinct().iterator())
-    with os.scandir(folder) as found:
-        names |= {entry.name for entry in found if entry.is_dir(follow_symlinks=False)}
+    names |= {name for name in _names_in(folder) if not name.startswith(".")}
     for some in batched(sorted(names), _AT_ONCE):
         _place_names(channel, folder, dict.fromkeys(some))
     with suppress(FileNotFoundError):
@@ -358,19 +358,26 @@ def _home(channel: Channel) -> Path | None:
 
 
 def _subdirs(home: Path) -> list[Path]:
-    with os.scandir(home) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_dir()]
+    try:
+        with os.scandir(home) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except FileNotFoundError:  # somebody else took the channel away
+        return []
 
 
 def _discard(path: Path) -> None:
     """Take a folder away, however much lies in it."""
     gone = _gone() / secrets.token_hex(8)
-    try:
+    with suppress(OSError):
         path.rename(gone)
-    except FileNotFoundError:
-        if path.exists():
-            gone.parent.mkdir(parents=True, exist_ok=True)
-            _discard(path)
+        return
+    if not path.exists():  # as it is mostly
+        return
+    try:
+        gone.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(gone)
+    except OSError:  # no room for a folder, say; going needs none
+        shutil.rmtree(path)
 
 
 def _remove(home: Path) -> None:

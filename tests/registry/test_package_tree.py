@@ -330,21 +330,35 @@ def test_a_channel_is_taken_away_in_one_step_and_deleted_later(
     assert not (folder.parent / "gone").exists()
 
 
-def test_a_tree_that_cannot_be_written_shows_nothing_old(
+def test_a_tree_that_cannot_be_written_holds_up_nothing_and_is_mended(
     owner: Person,
     channel: ChannelAddress,
     hello: Path,
     folder: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    third = build_conda("hello", "3.0")
-    os.mkdir(link_to(third, folder))  # noqa: PTH102 - in the way
+    package_tree.mend()
+    third = build_conda("third", "3.0")
+    in_the_way = link_to(third, folder).parent
+    in_the_way.touch()
     publish(owner, channel, third)
 
     assert "can't be written" in caplog.text
-    assert not links_in(folder)
+    assert get(channel.url(f"noarch/{third.filename}")).body == third.data
+    assert third.filename in owner.repodata(channel, "noarch")["packages.conda"]
+    assert hello.read_bytes() == FIRST.data
+    in_the_way.unlink()
     assert package_tree.mend() == 1
     assert link_to(third, folder).read_bytes() == third.data
+
+
+def test_what_cannot_be_set_aside_is_deleted_at_once(
+    owner: Person, channel: ChannelAddress, hello: Path, folder: Path
+) -> None:
+    (folder.parent / "gone").touch()  # no folder, and none can be made
+    hide(owner, channel)
+
+    assert not hello.exists()
 
 
 # --- Mending -----------------------------------------------------------------------------------
