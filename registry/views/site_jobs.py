@@ -87,6 +87,9 @@ _CHORES = {
     "blobs": gettext_lazy("Delete bytes that no file needs"),
     "index files": gettext_lazy("Delete old index files"),
     "subdirs of the tree": gettext_lazy("Place index files for the web server"),
+    "packages of the tree": gettext_lazy("Place package files for the web server"),
+    "links of the tree": gettext_lazy("Look through the web server's package files"),
+    "downloads by the front server": gettext_lazy("Count downloads that the web server noted"),
     "index files after a restart": gettext_lazy("Look through index files after a restart"),
     "smaller index files": gettext_lazy("Compress index files again"),
 }

@@ -16,7 +16,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import switches
 from accounts.models import Account, Event
 from portal import env
-from registry import channel_work, endings, housekeeping, jobs, quotas
+from registry import channel_work, chores, endings, housekeeping, jobs, quotas
+from registry.management.commands import worker as worker_command
 from registry.models import Blob, Channel, ChoreRun, FaultCount, Job, PackageFile
 from tests.cast import Person
 from tests.factories import make_user
@@ -176,6 +177,17 @@ def test_chores_tell_when_they_were_done_and_how_they_failed(root: Person) -> No
     assert "Failing OSError 1 hour ago" in told
     overview = text_of(root.client.get("/-/site/"))
     assert "A chore of the worker failed when it was done last." in overview
+
+
+def test_every_chore_is_told_in_words(root: Person) -> None:
+    known = [chore.name for chore in worker_command._CHORES if chore.name]
+    for name in known:
+        chores.run(name, lambda: None)
+    done = {*housekeeping.keep_house(), *known}
+
+    page = root.client.get("/-/site/jobs").context["chores"]
+    assert {chore["row"].name for chore in page} == done
+    assert not {str(chore["label"]) for chore in page} & done
 
 
 def test_damaged_packages_are_listed_with_what_to_do(
