@@ -228,7 +228,7 @@ TYPED = (
     Typed(
         "README",
         "condarium reindex ACCOUNT/CHANNEL",
-        prints=(r"[1-9] subdirs of 1 channels are up to date",),
+        prints=(r"Up to date: [1-9] subdirs of 1 channel\.",),
         filled={"ACCOUNT/CHANNEL": "acme/main"},
     ),
     Typed(
@@ -255,21 +255,21 @@ TYPED = (
         "README",
         "condarium retention ACCOUNT/CHANNEL",
         f"{_rule('aged')}; {{}}; files acme/aged",
-        (r"aged, rule \d+: .* on; 1 files would go", ONE),
+        (r"aged, rule \d+: .* on; 1 file would go", ONE),
         filled={"ACCOUNT/CHANNEL": "acme/aged"},
     ),
     Typed(
         "README",
         "--run",
         f"{_rule('old')}; condarium retention acme/old {{}}; files acme/old",
-        (r"old, rule \d+: 1 files taken out", OTHER),
+        (r"old, rule \d+: 1 file taken out", OTHER),
         lacks=ONE,
     ),
     Typed(
         "retention",
         "condarium retention --run",
         f"{_rule('older')}; {{}}; files acme/older",
-        (r"older, rule \d+: 1 files taken out", OTHER),
+        (r"older, rule \d+: 1 file taken out", OTHER),
         lacks=ONE,
     ),
     # --- The commands of operators elsewhere ------------------------------------------------------
@@ -281,7 +281,7 @@ TYPED = (
         "cd $DATA/files/index/$(ask 'SELECT max(id) FROM registry_channel'); rm -r *; "
         "if get /conda/restored/noarch/repodata.json; then exit 1; fi; "
         "{}; get /conda/restored/noarch/repodata.json",
-        (r"[1-9]\d* subdirs of [1-9]\d* channels are up to date", '"hello-1.0-0.conda"'),
+        (r"Up to date: [1-9]\d* subdirs of [1-9]\d* channels\.", '"hello-1.0-0.conda"'),
     ),
     Typed("deploying", "condarium verify", prints=("All is whole: [1-9]",)),
     Typed("importing", "condarium import", "{} conda-bld acme/there; files acme/there", (ONE,)),

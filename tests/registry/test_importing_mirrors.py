@@ -94,7 +94,7 @@ def test_records_are_the_files_own_and_differing_ones_are_counted(
 
     done = run(site.url, "acme")
 
-    assert "Of 1 files the source's index says other dependencies" in done.out
+    assert "Of 1 file the source's index says other dependencies than the archive" in done.out
     assert listed(owner, ChannelAddress("acme"), "noarch")[HELLO.filename]["depends"] == []
 
 

@@ -289,7 +289,7 @@ def test_files_without_a_label_stay_or_go_where_one_says(
 
     left = away.move()
     assert left.code == 0
-    assert "1 files carry no label there and are left out" in left.out
+    assert "Left out: 1 file without a label there;" in left.out
     assert not PackageFile.objects.filter(version="0.1").exists()
 
     taken = away.move(unlabelled="attic")
@@ -327,8 +327,8 @@ def test_a_dry_run_says_what_would_be_taken_and_takes_nothing(
 
     assert done.code == 0
     assert "2 packages with 2 files" in done.out
-    assert "  main: 2 files\n  dev: 1 files, locked\n" in done.out
-    assert "1 files are no conda packages and are left out." in done.out
+    assert "  main: 2 files\n  dev: 1 file, locked\n" in done.out
+    assert "Left out: 1 file of other kinds than conda packages." in done.out
     assert not away.downloads
     assert not Package.objects.exists()
     assert not Channel.objects.exists()

@@ -543,7 +543,7 @@ def test_the_operator_looks_and_runs(
     call_command("retention", "ACME/main")
 
     shown = capsys.readouterr().out
-    assert f"acme/main, rule {rule.pk}: keep_newest 1; off; 1 files would go" in shown
+    assert f"acme/main, rule {rule.pk}: keep_newest 1; off; 1 file would go" in shown
     call_command("retention", "--run")
     assert "No rule is switched on" in capsys.readouterr().out
     retention.change_rule(by=owner.identity, rule=rule, is_enabled=True)

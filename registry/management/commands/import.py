@@ -28,6 +28,7 @@ from accounts.management.acting import ActingCommand, find_account, find_user
 from accounts.models import Account, Membership
 from accounts.roles import Role
 from portal import processes
+from portal.counts import counted
 from portal.errors import Refusal
 from portal.sentences import Number, gettext
 from registry import housekeeping, indexing, jobs, storage
@@ -393,21 +394,22 @@ class Command(ActingCommand):
     def _announce(self, source: AnacondaAccount, account: Account) -> None:
         packages, files, size_bytes = source.size()
         self.stdout.write(
-            f"{source.shown}: {packages:,} packages with {files:,} files, "
-            f"{size_bytes / 2**20:,.1f} MiB, in {len(source.labels()):,} labels, "
+            f"{source.shown}: {counted(packages, 'package')} with {counted(files, 'file')}, "
+            f"{size_bytes / 2**20:,.1f} MiB, in {counted(len(source.labels()), 'label')}, "
             f"for {account.name}."
         )
         for label in source.labels():
             locked = ", locked" if source.is_locked(label) else ""
-            self.stdout.write(f"  {label}: {source.count(label):,} files{locked}")
+            self.stdout.write(f"  {label}: {counted(source.count(label), 'file')}{locked}")
         if source.without_label:
             self.stdout.write(
-                f"{source.without_label:,} files carry no label there and are left out; "
+                f"Left out: {counted(source.without_label, 'file')} without a label there; "
                 "--unlabelled CHANNEL takes them in, too."
             )
         if source.other_kinds:
             self.stdout.write(
-                f"{source.other_kinds:,} files are no conda packages and are left out."
+                f"Left out: {counted(source.other_kinds, 'file')} of other kinds "
+                "than conda packages."
             )
 
     # --- Telling how it goes ---------------------------------------------------------------------
@@ -486,8 +488,8 @@ class Command(ActingCommand):
             self.stderr.write(f"… and {left_out:,} more.")
         if progress.differing:
             self.stdout.write(
-                f"Of {progress.differing:,} files the source's index says other dependencies than "
-                "they do themselves; the index here says what the files say."
+                f"Of {counted(progress.differing, 'file')} the source's index says other "
+                "dependencies than the archive; the index here says what stands there."
             )
         if progress.attested or progress.unattested:
             attestations = "attestation" if progress.attested == 1 else "attestations"

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
+from portal.counts import counted
 from registry import indexing
 from registry.models import Channel, StaleMark
 
@@ -40,7 +41,9 @@ class Command(BaseCommand):
         if is_stopped:
             self.stderr.write("\nStopped. Run it again, or leave the rest to a worker.")
             sys.exit(130)
-        self.stdout.write(f"{count} subdirs of {len(ids)} channels are up to date.")
+        self.stdout.write(
+            f"Up to date: {counted(count, 'subdir')} of {counted(len(ids), 'channel')}."
+        )
 
     def _write(self, channels: QuerySet[Channel], ids: list[int]) -> int:
         count = indexing.mark_everything(channels)

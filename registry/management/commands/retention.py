@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from accounts.identity import OPERATOR
 from accounts.management.acting import ActingCommand, find_account
+from portal.counts import counted
 from portal.templatetags.ui import filesize, thousands
 from registry import retention
 from registry.models import Channel, RetentionRule
@@ -55,7 +56,7 @@ def _looked(rule: RetentionRule) -> str:
     found = retention.preview(rule, limit=0)
     totals = found.totals
     return (
-        f"{_says(rule)}; {'on' if rule.is_enabled else 'off'}; {thousands(totals.files)} files "
+        f"{_says(rule)}; {'on' if rule.is_enabled else 'off'}; {counted(totals.files, 'file')} "
         f"would go, {thousands(totals.deleted_files)} of them for good, which frees "
         f"{filesize(totals.freed_bytes)}"
         + (f". But {found.left_alone}" if found.left_alone else "")
@@ -85,6 +86,6 @@ def _ran(rule: RetentionRule) -> str:
     if done.note:
         return done.note
     return (
-        f"{thousands(total.removed)} files taken out, {thousands(total.deleted)} deleted, "
+        f"{counted(total.removed, 'file')} taken out, {thousands(total.deleted)} deleted, "
         f"{filesize(total.freed_bytes)} freed"
     )
