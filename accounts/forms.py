@@ -142,11 +142,10 @@ class LocaleForm(forms.Form):
 
 class RenameForm(forms.Form):
     name = forms.CharField(
-        max_length=MAX_LENGTH,
         label=_("New name"),
-        validators=username_validators,
+        validators=username_validators,  # how long it may be they say, too
         help_text=_("Small letters, digits, dots, dashes and underscores."),
-        widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
+        widget=forms.TextInput(attrs={**_MONO_ATTRIBUTES, "maxlength": MAX_LENGTH}),
     )
     understood = forms.BooleanField(
         label=_("I change the address in programs that upload"),
@@ -475,7 +474,10 @@ class TypedNameForm(forms.Form):
 
     what_failed = _("nothing was done.")
     typed = forms.CharField(
-        label=_("Name"), max_length=200, widget=forms.TextInput(attrs=_MONO_ATTRIBUTES)
+        # The longest is a filename.
+        label=_("Name"),
+        max_length=255,
+        widget=forms.TextInput(attrs=_MONO_ATTRIBUTES),
     )
 
     def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:

@@ -108,6 +108,15 @@ def test_a_former_name_stays_the_accounts_own(
     assert Client(HTTP_ACCEPT="text/html").get("/acme-labs").headers["Location"] == "/acme"
 
 
+def test_a_name_that_is_too_long_is_told_so_once(world: World, confirmed: Person) -> None:
+    posted = {"name": "x" * 65, "understood": "on"}
+    told = text_of(confirmed.client.post(f"{ADMIN}/rename", posted))
+
+    assert "New name: The name has 65 characters; at most 64 are allowed." in told
+    assert "Ensure this value" not in told
+    assert 'maxlength="64"' in confirmed.client.get(f"{ADMIN}/rename").content.decode()
+
+
 def test_a_person_who_is_renamed_signs_in_by_the_new_name(confirmed: Person) -> None:
     assert rename(confirmed, "olga", to="olga-2") == 302
 

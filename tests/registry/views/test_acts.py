@@ -12,7 +12,9 @@ from accounts.models import Event
 from accounts.roles import Permission
 from registry.models import Channel, ChannelFile, Collaborator, Notice, Package, PackageFile
 from tests.accounts.views.pages import words
+from tests.builders import build_tar_bz2
 from tests.cast import Person
+from tests.conda_client import ChannelAddress
 from tests.factories import make_group, make_organization
 from tests.registry.api.world import World, publish
 from tests.registry.views.browsers import HELLO, HELLO_FILE
@@ -219,6 +221,16 @@ def test_a_locked_channel_says_so(world: World, owner: Person, maintainer: Perso
     for answer in (put, out, gone):
         assert "is locked: “freeze”" in words(answer)
     assert ChannelFile.objects.filter(file__name="hello").count() == 1
+
+
+def test_a_file_whose_name_is_as_long_as_it_may_be_is_deleted(world: World, owner: Person) -> None:
+    package = build_tar_bz2("n" * 64, "10" + ".1" * 31, build="b" * 64)
+    assert len(package.filename) > 200
+    assert owner.upload(package, to=ChannelAddress("acme", "main")).status_code == 201
+    page = f"/acme/{'n' * 64}/files/noarch/{package.filename}/delete"
+
+    assert owner.client.post(page, {"typed": package.filename}).status_code == 302
+    assert PackageFile.objects.get(filename=package.filename).deleted_at
 
 
 def test_a_file_is_deleted_when_its_name_is_typed(
