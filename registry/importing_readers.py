@@ -94,6 +94,7 @@ def serve(asked: Connection, answers: Connection, *not_mine: Connection) -> None
         end.close()
     # Ctrl-C is for the one who started us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(5)  # who enters what was read goes first: or much is left to enter when all is read
     os.umask(0o022)  # what is stored others may read: it says so once, not for each file
     gc.set_threshold(50_000)  # reading makes many small objects, and next to no circles
     decoder = msgspec.msgpack.Decoder(list[Task])
