@@ -1,6 +1,6 @@
 """Packages that must be refused, each bad in one way, by the threat it stands for.
 
-A package is made when its ``data`` is asked for. The slug is that of the error it must meet:
+A package is made when its ``data`` is first asked for. The slug is that of the error it must meet:
 refused for another reason, the case would test nothing.
 """
 
@@ -10,6 +10,7 @@ import lzma
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeVar
 
 import zstandard
@@ -62,10 +63,16 @@ class BrokenPackage:
 
     @property
     def data(self) -> bytes:
-        return self.make()
+        return _made(self.make)
 
     def __str__(self) -> str:
         return self.slug_id
+
+
+@cache
+def _made(make: Callable[[], bytes]) -> bytes:
+    # Some take most of a second, and several tests want each; together they are a few MB.
+    return make()
 
 
 # --- Bad containers -----------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,13 @@ ANY = {"Accept": "application/json, text/html"}
 
 def make_files(account: Account, package: Package, versions: list[str], channel: Channel) -> None:
     """Rows as uploads leave them, without the archives."""
+    make_files_of(account, {package: versions}, channel)
+
+
+def make_files_of(
+    account: Account, packages: Mapping[Package, Sequence[str]], channel: Channel
+) -> None:
+    """The same of many packages, by the versions of each."""
     model = PackageFile.objects.filter(account=account).first()
     assert model is not None
     files = [
@@ -49,11 +57,12 @@ def make_files(account: Account, package: Package, versions: list[str], channel:
             },
             package=package,
         )
+        for package, versions in packages.items()
         for version in versions
         for subdir in ("noarch", "linux-64")
     ]
     PackageFile.objects.bulk_create(files)
-    made = PackageFile.objects.filter(package=package, entries=None)
+    made = PackageFile.objects.filter(package__in=packages, entries=None)
     ChannelFile.objects.bulk_create(ChannelFile.of(file, channel) for file in made)
 
 
@@ -66,10 +75,9 @@ def full_world(world: World) -> World:
         Package(account=account, name=f"package-{number:03}") for number in range(120)
     )
     Package.objects.filter(pk__in=[p.pk for p in packages]).update(updated_at=timezone.now())
-    for package in packages:
-        make_files(account, package, ["1.0"], main)
     hello = Package.objects.get(account=account, name="hello")
-    make_files(account, hello, [f"2.{number}" for number in range(120)], main)
+    more = [f"2.{number}" for number in range(120)]
+    make_files_of(account, {package: ["1.0"] for package in packages} | {hello: more}, main)
     Channel.objects.bulk_create(
         Channel(account=account, name=f"channel-{number:03}") for number in range(120)
     )
