@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import ipaddress
 import os
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import hypothesis
 import pytest
 from django.conf import settings
@@ -51,6 +53,8 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.enable()
         gc.freeze()
+        # Nor does it pay to look whenever 700 objects more are there: a request makes thousands.
+        gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.hookimpl(trylast=True)
@@ -127,6 +131,9 @@ def nothing_slow_and_nothing_sent() -> Iterator[None]:
     ):
         # What has to outlive a loss of power is shown by servers of their own.
         patch.setattr(os, "fsync", lambda _descriptor: None)
+        # Each storage has a session of boto3, which would read the same files of botocore anew.
+        load = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", load)
         yield
 
 
