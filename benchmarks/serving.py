@@ -24,7 +24,7 @@ from tests.servers import LiveServer
 _PRIVATE = "private"
 _READY_SECONDS = 10.0
 _PACKAGES_AT_A_TIME = 16
-_SMALL_PACKAGE_BYTES = 20_000  # the median of conda-forge is of this order
+_SMALL_PACKAGE_BYTES = 20_000  # so little that what is done for each request shows
 # The two differ by a few percent, and the machine from one second to the next by more: the shorter
 # the turns and the more of them, the less of that is left in the median of the shares.
 _TURNS_OF_A_ROUND = 8

@@ -168,7 +168,7 @@ def mend() -> int:
         shutil.rmtree(_root(), ignore_errors=True)
         return 0
     _open_unless_closed()
-    count = _remove_unknown()
+    count = places.remove_unknown(_root(), _remove)
     for channel, subdir, folder in _shown():
         if not (folder / _WHOLE).exists():
             place(channel, subdir, None)
@@ -194,22 +194,6 @@ def _shown() -> Iterator[tuple[Channel, str, Path]]:
         home = _home(index.channel)
         if home is not None:
             yield index.channel, index.subdir, home / index.subdir
-
-
-def _remove_unknown() -> int:
-    """Take away what belongs to no public channel."""
-    count = 0
-    for home in list(places.homes(_root())):
-        account_name, name = places.channel_of(_root(), home)
-        here = Channel.objects.filter(account__name=account_name, name=name)
-        with transaction.atomic():
-            account_id = here.values_list("account", flat=True).first()
-            if account_id is not None:
-                places.lock(account_id)
-            if not here.filter(visibility=Channel.Visibility.PUBLIC).exists():
-                _remove(home)
-                count += 1
-    return count
 
 
 def _place_all(channel: Channel, folder: Path) -> None:

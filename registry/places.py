@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
+
+from registry.models import Channel
 
 _HOME = "@"  # no part of a channel's name, so channels "a" and "a/b" have places of their own
 _LOCKS = 0x74726565 << 32  # so that no other advisory lock has the same number
@@ -43,12 +45,6 @@ def homes(folder: Path) -> Iterator[Path]:
             yield Path(parent, _HOME)
 
 
-def channel_of(folder: Path, home: Path) -> tuple[str, str]:
-    """The names of the account and of the channel whose folder it is."""
-    account_name, *parts, _ = home.relative_to(folder).parts
-    return account_name, "/".join(parts)
-
-
 def lock(account_id: int) -> None:
     """Have nobody else change what lies there for an account until the transaction has ended; with
     0, what is there for all of them.
@@ -62,6 +58,22 @@ def lock(account_id: int) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCKS + account_id])
+
+
+def remove_unknown(folder: Path, remove: Callable[[Path], None]) -> int:
+    """Take away what belongs to no public channel; how many channels it was kept for."""
+    count = 0
+    for home in list(homes(folder)):
+        account_name, *parts, _ = home.relative_to(folder).parts
+        here = Channel.objects.filter(account__name=account_name, name="/".join(parts))
+        with transaction.atomic():
+            account_id = here.values_list("account", flat=True).first()
+            if account_id is not None:
+                lock(account_id)
+            if not here.filter(visibility=Channel.Visibility.PUBLIC).exists():
+                remove(home)
+                count += 1
+    return count
 
 
 def remove_empty_folders(folder: Path, *, below: Path) -> None:

@@ -104,7 +104,7 @@ def mend() -> int:
     if not settings.INDEX_TREE:
         shutil.rmtree(_root(), ignore_errors=True)
         return 0
-    count = _remove_unknown()
+    count = places.remove_unknown(_root(), _remove)
     shown = (
         PublishedIndex.objects.filter(
             channel__visibility=Channel.Visibility.PUBLIC, members_only=False
@@ -175,22 +175,6 @@ def _shows(link: Path, files: Files, *, has_shards: bool) -> bool:
     except FileNotFoundError:
         return False
     return placed == stored and (shards is not None) == has_shards
-
-
-def _remove_unknown() -> int:
-    """Take away what belongs to no public channel."""
-    count = 0
-    for home in list(places.homes(_root())):
-        account_name, name = places.channel_of(_root(), home)
-        here = Channel.objects.filter(account__name=account_name, name=name)
-        with transaction.atomic():
-            account_id = here.values_list("account", flat=True).first()
-            if account_id is not None:
-                places.lock(account_id)
-            if not here.filter(visibility=Channel.Visibility.PUBLIC).exists():
-                _remove(home)
-                count += 1
-    return count
 
 
 # --- Folders, links and times ------------------------------------------------------------------

@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings as house_settings
 from django.db import connection, transaction
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import switches
 from accounts.identity import OPERATOR
@@ -228,7 +229,7 @@ def _give_channel_with(owner: Person, channel: ChannelAddress, *built: BuiltPack
 
 def damage(owner: Person, channel: ChannelAddress) -> None:
     blob = Blob.objects.get(sha256=FIRST.sha256)
-    path = Path(storage.store().root, storage.blob_key(FIRST.sha256))  # type: ignore[attr-defined]
+    path = Path(house_settings.FILES_FOLDER, storage.blob_key(FIRST.sha256))
     path.write_bytes(bytes(len(FIRST.data)))
     assert checking.check(blob) == Blob.Damage.CONTENT
 
@@ -551,10 +552,10 @@ def test_what_a_killed_worker_took_is_counted_by_another(hello: Path) -> None:
 
 
 def test_many_lines_are_counted_by_few_queries(
-    hello: Path, django_assert_max_num_queries: Callable[..., object]
+    hello: Path, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     lines = Counter({FIRST.filename: 3000, SECOND.filename: 2000, OTHER.filename: 1})
     note(*(line(f"/conda/acme/noarch/{name}") for name in lines.elements()))
 
-    with django_assert_max_num_queries(12):  # type: ignore[attr-defined]
+    with django_assert_max_num_queries(12):
         assert front_downloads.count() == 5001
