@@ -56,6 +56,7 @@ _WHOLE = ".whole"
 _PLACING = ".placing-"
 _IMMUTABLE = ".immutable"
 _AT_ONCE = 100
+_MOST_NAMED = 1000
 _FOR_ALL = 0
 # What the front server takes from a URL, and from it the name; it leaves others to Condarium.
 _FILENAME = re.compile(r"([0-9A-Za-z_][^/]*)-[^/-]+-[^/-]+\.(?:conda|tar\.bz2)", re.ASCII)
@@ -258,10 +259,9 @@ def _shown_files(channel: Channel, subdir: str, what: Touched) -> dict[str, dict
         file__blob__damage=Blob.Damage.NONE,
         file__package__is_private=False,
     )
-    filenames: list[str] | None = []
-    for some in what.values():
-        filenames = None if some is None or filenames is None else [*filenames, *some]
-    if filenames is not None:
+    filenames = [filename for some in what.values() for filename in some or ()]
+    # Only to find less. Databases take so many values, and a large deletion marks each file.
+    if None not in what.values() and len(filenames) <= _MOST_NAMED:
         entries = entries.filter(filename__in=filenames)
     shown: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name, filename, sha256 in entries.values_list("name", "filename", "file__sha256"):

@@ -112,6 +112,16 @@ def test_links_are_there_before_the_index_names_them(
     assert all(seen)
 
 
+def test_more_files_are_touched_than_a_database_takes_values(
+    owner: Person, channel: ChannelAddress, hello: Path, folder: Path
+) -> None:
+    gone = [f"hello-3.{number}-0.conda" for number in range(300_000)]
+    (folder / "acme/main/@/noarch/hello" / gone[-1]).symlink_to(hello.resolve())
+    package_tree.place(channel.row, "noarch", {"hello": {*gone, FIRST.filename}})
+
+    assert links_in(folder) == {FIRST.filename, SECOND.filename, OTHER.filename}
+
+
 def test_other_bytes_of_the_same_size_have_another_time(
     owner: Person, channel: ChannelAddress, hello: Path
 ) -> None:
